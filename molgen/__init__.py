@@ -1,0 +1,35 @@
+"""Few-step generative modelling of 3D molecules.
+
+The public names load on first use, so that ``import molgen`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Generator": "molgen.api",
+    "evaluate": "molgen.api",
+    "load": "molgen.api",
+}
+
+__all__ = ["Generator", "__version__", "evaluate", "load"]
+
+if TYPE_CHECKING:
+    from molgen.api import Generator, evaluate, load
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

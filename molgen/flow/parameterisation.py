@@ -1,0 +1,94 @@
+"""What a network predicts: clean data, noise or velocity, on the unit-total-variance state.
+
+With ``x = a x0 + b eps`` and ``a^2 + b^2 = 1``. The velocity ``v = a eps - b x0`` (Salimans and
+Ho 2022) equals the EDM preconditioning with unit data variance up to its sign.
+"""
+
+# ruff: noqa: ARG002  (each conversion uses the part of the shared signature that it needs)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from molgen.flow.schedule import unit_tv
+from molgen.flow.state import expand_like
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+_SMALLEST_SIGNAL = 1e-6  # keeps the division finite where the state holds no signal
+
+
+class Parameterisation(Protocol):
+    """Conversion between clean data, noise and a network's output."""
+
+    @property
+    def name(self) -> str:
+        """Name by which the parameterisation is chosen and stored."""
+
+    def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """What the network should put out; ``a`` and ``b`` broadcast against ``x0``."""
+
+    def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
+        """Clean data from the output ``out`` at the state ``x``; ``lam`` leads ``x``'s shape."""
+
+
+@dataclass(frozen=True)
+class DataPrediction:
+    """The network puts out the clean data."""
+
+    name: str = "x0"
+
+    def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """The clean data."""
+        return x0
+
+    def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
+        """The output itself."""
+        return out
+
+
+@dataclass(frozen=True)
+class NoisePrediction:
+    """The network puts out the noise; finite but meaningless at pure noise."""
+
+    name: str = "eps"
+
+    def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """The noise."""
+        return eps
+
+    def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
+        """``(x - b eps) / a``."""
+        a, b = unit_tv(lam)
+        a = a.clamp_min(_SMALLEST_SIGNAL)
+        return (x - expand_like(b, x) * out) / expand_like(a, x)
+
+
+@dataclass(frozen=True)
+class VelocityPrediction:
+    """The network puts out the velocity; well conditioned at both ends."""
+
+    name: str = "v"
+
+    def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """``a eps - b x0``."""
+        return a * eps - b * x0
+
+    def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
+        """``a x - b v``."""
+        a, b = unit_tv(lam)
+        return expand_like(a, x) * x - expand_like(b, x) * out
+
+
+X0 = DataPrediction()
+EPS = NoisePrediction()
+V = VelocityPrediction()
+
+PARAMETERISATIONS: Mapping[str, Parameterisation] = MappingProxyType(
+    {parameterisation.name: parameterisation for parameterisation in (X0, EPS, V)}
+)

@@ -1,0 +1,127 @@
+"""The Gaussian process of one modality: noise, corruption and the exact step back.
+
+Everything here lives in the unit-total-variance frame, ``x = a x0 + b eps`` with
+``a^2 + b^2 = 1``, and is labelled by the half-log-SNR ``lam = log(a / b)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from molgen.flow.schedule import unit_tv
+from molgen.flow.state import append_dims, expand_like
+
+
+def center(x: Tensor, mask: Tensor) -> Tensor:
+    """Move the mean of each molecule's real atoms to the origin and clear the padding.
+
+    Args:
+        x: Shape ``[B, N, F]``.
+        mask: Real atoms, bool, shape ``[B, N]``.
+
+    Returns:
+        Centred copy of ``x``; padding rows are exactly zero.
+    """
+    real = expand_like(mask, x)
+    n_atoms = real.sum(dim=1, keepdim=True).clamp_min(1)
+    mean = (x * real).sum(dim=1, keepdim=True) / n_atoms
+    return (x - mean) * real
+
+
+def exact_step(
+    x_t: Tensor,
+    x0: Tensor,
+    lam_t: Tensor,
+    lam_s: Tensor,
+    rho: float = 0.0,
+    z: Tensor | None = None,
+) -> Tensor:
+    """Carry a state from level ``lam_t`` to ``lam_s`` as if ``x0`` were the clean data.
+
+    The solution of the reverse SDE with noise strength ``rho`` for a frozen prediction:
+    0 is DDIM (Song et al. 2021), 1 ancestral sampling (Ho et al. 2020), infinity a full
+    renoising. At ``lam_s = inf`` it returns ``x0``; rows with ``lam_s == lam_t`` stay as they are.
+
+    Args:
+        x_t: State in the unit-total-variance frame, shape ``[B, ...]``.
+        x0: Predicted clean data, shaped like ``x_t``.
+        lam_t: Present half-log-SNR, shape ``()``, ``[B]`` or ``[B, N]``.
+        lam_s: Next half-log-SNR, not below ``lam_t``; same choice of shapes.
+        rho: Strength of the noise, at least 0.
+        z: Standard normal noise shaped like ``x_t``; ``None`` leaves the noise out.
+
+    Returns:
+        State at ``lam_s``, shaped like ``x_t``.
+    """
+    lam_t, lam_s = lam_t.to(torch.float64), lam_s.to(torch.float64)
+    gap = lam_s - lam_t
+    (_, b_t), (a_s, b_s) = unit_tv(lam_t), unit_tv(lam_s)
+    power = rho**2
+    forgotten = power * gap if power else torch.zeros_like(gap)
+    keep = b_s / b_t * torch.exp(-forgotten)
+    pull = -a_s * torch.expm1(-gap - forgotten)
+    x_s = expand_like(keep, x_t) * x_t + expand_like(pull, x_t) * x0
+    if power and z is not None:
+        fresh = b_s * torch.sqrt(-torch.expm1(-2 * forgotten))
+        x_s = x_s + expand_like(fresh, x_t) * z
+    return torch.where(append_dims(lam_s == lam_t, x_t), x_t, x_s)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian corruption of one modality.
+
+    Attributes:
+        zero_com: Whether noise has zero centre of mass per molecule (positions) or not
+            (element logits, images).
+    """
+
+    zero_com: bool = False
+
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Bring noise or data onto the process's subspace.
+
+        Args:
+            x: Shape ``[B, N, F]``; any ``[B, ...]`` when there is no mask.
+            mask: Real entries, bool, leading dimensions of ``x``; ``None`` keeps all.
+
+        Returns:
+            ``x`` with padding cleared and, with ``zero_com``, centred per molecule.
+        """
+        if mask is None:
+            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        return center(x, mask) if self.zero_com else x * expand_like(mask, x)
+
+    def prior(self, noise: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Starting state of sampling from standard normal ``noise``, shaped like it.
+
+        Data of unit variance and noise mix to unit variance at every level, so the projected
+        noise is the right start wherever the grid begins.
+        """
+        return self.project(noise, mask)
+
+    def corrupt(self, x0: Tensor, eps: Tensor, lam: Tensor) -> Tensor:
+        """Noisy state ``a x0 + b eps``.
+
+        Args:
+            x0: Clean data, shape ``[B, ...]``.
+            eps: Projected noise, shaped like ``x0``.
+            lam: Half-log-SNR, shape ``()``, ``[B]`` or ``[B, N]``.
+        """
+        a, b = unit_tv(lam)
+        return expand_like(a, x0) * x0 + expand_like(b, x0) * eps
+
+    def step(
+        self,
+        x_t: Tensor,
+        x0: Tensor,
+        lam_t: Tensor,
+        lam_s: Tensor,
+        rho: float = 0.0,
+        z: Tensor | None = None,
+    ) -> Tensor:
+        """Exact step from ``lam_t`` to ``lam_s``; see ``exact_step``. ``z`` must be projected."""
+        return exact_step(x_t, x0, lam_t, lam_s, rho, z)

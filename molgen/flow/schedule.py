@@ -1,0 +1,226 @@
+"""What a noise schedule is: half-log-SNR and total standard deviation as functions of time.
+
+A state at time t is ``x_t = a x0 + b eps`` with t = 0 data and t = 1 noise. A schedule is two
+functions: ``lam = log(a / b)``, HALF the log signal-to-noise ratio, decreasing in t; and
+``log_tau`` with ``tau^2 = a^2 + b^2`` (Kahouli et al. 2025, arXiv 2502.08598). All
+coefficients are float64.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from molgen.errors import UsageError
+from molgen.flow.variance import VARIANCES, TotalVariance
+from molgen.names import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BISECTIONS = 80
+
+
+def unit_tv(lam: Tensor) -> tuple[Tensor, Tensor]:
+    """Signal and noise amplitudes of the state with unit total variance.
+
+    Equal levels give bit-equal amplitudes whatever the shape of ``lam``.
+
+    Args:
+        lam: Half-log-SNR of any shape; ``+inf`` is clean data, ``-inf`` pure noise.
+
+    Returns:
+        ``(a, b)`` in float64 with ``a^2 + b^2 = 1`` and ``log(a / b) = lam``.
+    """
+    lam = lam.to(torch.float64)
+    # torch.sigmoid rounds differently in vector lanes and in a loop's tail; these do not.
+    return torch.exp(0.5 * logsigmoid(2 * lam)), torch.exp(0.5 * logsigmoid(-2 * lam))
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Everything that follows from lam, log tau and their slopes; float64, shaped like t.
+
+    Attributes:
+        lam: Half-log-SNR ``log(a / b)``.
+        dlam: Its time derivative, negative.
+        log_tau: Logarithm of the total standard deviation.
+        dlog_tau: Its time derivative.
+    """
+
+    lam: Tensor
+    dlam: Tensor
+    log_tau: Tensor
+    dlog_tau: Tensor
+
+    @property
+    def tau(self) -> Tensor:
+        """Total standard deviation ``sqrt(a^2 + b^2)``."""
+        return torch.exp(self.log_tau)
+
+    @property
+    def gamma(self) -> Tensor:
+        """Amplitude signal-to-noise ratio ``a / b``."""
+        return torch.exp(self.lam)
+
+    @property
+    def sigma(self) -> Tensor:
+        """Noise-to-signal ratio ``b / a``, the noise level of the variance-exploding picture."""
+        return torch.exp(-self.lam)
+
+    @property
+    def a(self) -> Tensor:
+        """Signal amplitude."""
+        return self.tau * unit_tv(self.lam)[0]
+
+    @property
+    def b(self) -> Tensor:
+        """Noise amplitude."""
+        return self.tau * unit_tv(self.lam)[1]
+
+    @property
+    def da(self) -> Tensor:
+        """Time derivative of ``a``."""
+        return self.a * self.f
+
+    @property
+    def db(self) -> Tensor:
+        """Time derivative of ``b``."""
+        return self.b * (self.f - self.dlam)
+
+    @property
+    def f(self) -> Tensor:
+        """Drift rate of the forward SDE ``dx = f x dt + g dw``."""
+        return self.dlog_tau + self.dlam * unit_tv(self.lam)[1] ** 2
+
+    @property
+    def g2(self) -> Tensor:
+        """Squared diffusion of the forward SDE."""
+        return -2 * self.b**2 * self.dlam
+
+
+class Schedule(ABC):
+    """Base of all schedules; a new one needs only ``lam`` as a frozen dataclass.
+
+    Attributes:
+        t_min: Smallest time at which the schedule is used.
+        t_max: Largest time at which the schedule is used.
+    """
+
+    t_min: float
+    t_max: float
+
+    def __post_init__(self) -> None:
+        """Reject an empty time range."""
+        if not self.t_min < self.t_max:
+            span = f"[{self.t_min:g}, {self.t_max:g}]"
+            raise UsageError(f"empty time range {span}", "Make t_min smaller than t_max")
+
+    @abstractmethod
+    def lam(self, t: Tensor) -> Tensor:
+        """Half-log-SNR at time ``t``, strictly decreasing."""
+
+    def log_tau(self, t: Tensor) -> Tensor:
+        """Logarithm of the total standard deviation; 0 unless a schedule says otherwise."""
+        return torch.zeros_like(t)
+
+    def t_of_lam(self, lam: Tensor) -> Tensor:
+        """Time at which the half-log-SNR is ``lam``, by bisection within ``[t_min, t_max]``."""
+        lam = lam.to(torch.float64)
+        low, high = torch.full_like(lam, self.t_min), torch.full_like(lam, self.t_max)
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            above = self.lam(middle) > lam
+            low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        return 0.5 * (low + high)
+
+    def dlam(self, t: Tensor) -> Tensor:
+        """Time derivative of ``lam``; by automatic differentiation unless overridden."""
+        return _slope(self.lam, t)
+
+    def dlog_tau(self, t: Tensor) -> Tensor:
+        """Time derivative of ``log_tau``; by automatic differentiation unless overridden."""
+        return _slope(self.log_tau, t)
+
+    def coefficients(self, t: Tensor) -> Coefficients:
+        """All coefficients at time ``t`` (any shape), in float64."""
+        t = t.to(torch.float64)
+        return Coefficients(self.lam(t), self.dlam(t), self.log_tau(t), self.dlog_tau(t))
+
+    def with_tv(self, name: str) -> Schedule:
+        """The same signal-to-noise ratio under another total variance.
+
+        Args:
+            name: ``"const"`` (tau = 1), ``"ot"`` (a + b = 1), ``"ve"`` (a = 1) or ``"native"``.
+
+        Raises:
+            UsageError: No such total variance.
+        """
+        if name == "native":
+            return self
+        if name not in VARIANCES:
+            raise UsageError(*unknown("total variance", name, [*VARIANCES, "native"]))
+        return WithVariance(self, VARIANCES[name])
+
+
+@dataclass(frozen=True)
+class WithVariance(Schedule):
+    """A schedule with its total variance replaced; the signal-to-noise ratio stays.
+
+    Attributes:
+        base: Schedule that gives the signal-to-noise ratio and the time range.
+        variance: Total variance as a function of that ratio.
+    """
+
+    base: Schedule
+    variance: TotalVariance
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        """Smallest time of the base schedule."""
+        return self.base.t_min
+
+    @property
+    def t_max(self) -> float:  # type: ignore[override]
+        """Largest time of the base schedule."""
+        return self.base.t_max
+
+    def lam(self, t: Tensor) -> Tensor:
+        """Half-log-SNR of the base schedule."""
+        return self.base.lam(t)
+
+    def dlam(self, t: Tensor) -> Tensor:
+        """Slope of the base schedule."""
+        return self.base.dlam(t)
+
+    def t_of_lam(self, lam: Tensor) -> Tensor:
+        """Inverse of the base schedule."""
+        return self.base.t_of_lam(lam)
+
+    def log_tau(self, t: Tensor) -> Tensor:
+        """Total standard deviation as a function of the base's signal-to-noise ratio."""
+        return self.variance.log_tau(self.lam(t))
+
+    def dlog_tau(self, t: Tensor) -> Tensor:
+        """Chain rule through the signal-to-noise ratio."""
+        return self.variance.slope(self.lam(t)) * self.dlam(t)
+
+    def with_tv(self, name: str) -> Schedule:
+        """Replace the total variance once more, starting from the base."""
+        return self.base.with_tv(name)
+
+
+def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    """Elementwise derivative, also inside ``no_grad`` and ``inference_mode``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        point = t.detach().clone().requires_grad_()
+        value = function(point)
+        if not value.requires_grad:
+            return torch.zeros_like(t)
+        (slope,) = torch.autograd.grad(value.sum(), point)
+    return slope
