@@ -1,0 +1,1 @@
+"""Chemistry: elements, molecules, valences, decoding and conversion to RDKit."""

@@ -1,0 +1,1 @@
+"""Bridges to other packages; nothing inside molgen imports them."""
