@@ -1,0 +1,73 @@
+"""The scores of one set of molecules, under the names that tables and JSON files use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from molgen.eval.rate import Rate, Spread
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of n molecules; None where a score does not apply.
+
+    Rates are over all n molecules (atoms: over all atoms of all molecules), with two exceptions
+    that carry their own n: `unique` is over the valid ones, `novel` over the distinct valid ones.
+    "Valid" there means `connected_valid`, or `perceived_valid` for molecules without bonds.
+
+    Attributes:
+        n: Number of molecules.
+        connected_valid: Own graph sanitises in RDKit, is one fragment, without radicals, neutral.
+        connected_valid_raw: The same for the undecoded (argmax) molecules.
+        bond_graph_atom_stable: Atoms whose bonds fit element and charge (`molgen.chem.valence`).
+        bond_graph_stable: Molecules whose atoms all do.
+        bond_graph_stable_raw: The same for the undecoded molecules.
+        perceived_valid: Valid by the coordinates alone (`molgen.eval.perception`).
+        graphs_agree: Own graph equals the perceived one (`molgen.eval.agreement`).
+        edm_atom_stable: Atoms stable by the distance table (`molgen.eval.edm`).
+        edm_stable: Molecules stable by the distance table.
+        edm_valid: Largest fragment of the distance-table molecule sanitises.
+        edm_valid_unique: Distinct such molecules over all n (the literature's "V×U").
+        rmsd_to_mmff: RMSD over all atoms to the MMFF94s minimum, Å.
+        heavy_rmsd_to_mmff: The same over heavy atoms, Å.
+        mmff_energy_drop: Strain: MMFF94s energy released by relaxing, kcal/mol.
+        unique: Distinct constitutions over the valid molecules.
+        novel: Distinct constitutions that the reference's training set lacks.
+        atom_count_tv: Total variation between atom counts and the reference's.
+        element_tv: Total variation between element fractions and the reference's.
+        invalid_reasons: Number of molecules by reason why their own graph is not valid.
+        perception_reasons: Number of molecules by reason why their coordinates are not valid.
+        relax_reasons: Number of molecules by reason why they were not relaxed.
+    """
+
+    n: int
+    connected_valid: Rate | None
+    connected_valid_raw: Rate | None
+    bond_graph_atom_stable: Rate | None
+    bond_graph_stable: Rate | None
+    bond_graph_stable_raw: Rate | None
+    perceived_valid: Rate
+    graphs_agree: Rate | None
+    edm_atom_stable: Rate
+    edm_stable: Rate
+    edm_valid: Rate
+    edm_valid_unique: Rate
+    rmsd_to_mmff: Spread | None
+    heavy_rmsd_to_mmff: Spread | None
+    mmff_energy_drop: Spread | None
+    unique: Rate
+    novel: Rate | None
+    atom_count_tv: float | None
+    element_tv: float | None
+    invalid_reasons: dict[str, int]
+    perception_reasons: dict[str, int]
+    relax_reasons: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types under the attributes' names; None for what does not apply."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if isinstance(value, Rate | Spread) else value

@@ -1,0 +1,179 @@
+"""All checks of one set of molecules, every rate over all of them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molgen.chem import valence
+from molgen.chem.molecule import Molecule
+from molgen.data.reference import Reference
+from molgen.eval import edm
+from molgen.eval.agreement import GraphCheck, check_graph, graphs_agree
+from molgen.eval.distribution import atom_counts, element_counts, total_variation
+from molgen.eval.edm_graph import edm_smiles
+from molgen.eval.evaluation import Evaluation
+from molgen.eval.perception import Perception, perceive_all
+from molgen.eval.rate import Rate, rate_of, spread_of
+from molgen.eval.relax import Relaxation, relax_all
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of the running check, the number of molecules done, and n."""
+
+
+def evaluate(
+    molecules: Sequence[Molecule],
+    reference: Reference | None = None,
+    *,
+    raw: Sequence[Molecule] | None = None,
+    has_bonds: bool = True,
+    relax: bool = True,
+    n_workers: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a set of molecules.
+
+    Args:
+        molecules: n molecules; one without atoms stands for a record that could not be read and
+            fails every check.
+        reference: What to compare sizes, elements and novelty with.
+        raw: The same n molecules before decoding, for the scores that end in ``_raw``.
+        has_bonds: False when the molecules are geometries only, as from XYZ; scores of bond
+            graphs are then None, and relaxing uses the perceived bonds.
+        relax: Whether to relax geometries in the force field, the slowest check.
+        n_workers: Processes for the checks that need a time limit; None for one per core.
+        progress: Called as the slow checks advance.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ValueError: `raw` has another length than `molecules`.
+    """
+    if raw is not None and len(raw) != len(molecules):
+        raise ValueError(f"{len(raw)} raw molecules for {len(molecules)} molecules")
+    workers = n_workers or n_cores()
+    n = len(molecules)
+    perceived = perceive_all(molecules, workers, progress=_stage("perceiving", n, progress))
+    graphs = [check_graph(molecule) for molecule in molecules] if has_bonds else None
+    valid = _valid_smiles(graphs if graphs is not None else perceived)
+    relaxed = (
+        _relax_valid(molecules, perceived, graphs, workers, _stage("relaxing", n, progress))
+        if relax
+        else None
+    )
+    return Evaluation(
+        n=n,
+        **_graph_scores(molecules, raw, graphs, perceived),
+        **_distance_scores(molecules),
+        **_relaxation_scores(relaxed),
+        **_set_scores(molecules, valid, reference),
+        perceived_valid=rate_of(perception.is_valid for perception in perceived),
+        invalid_reasons=_reasons(graphs or []),
+        perception_reasons=_reasons(perceived),
+        relax_reasons=_reasons(relaxed or []),
+    )
+
+
+def _graph_scores(
+    molecules: Sequence[Molecule],
+    raw: Sequence[Molecule] | None,
+    graphs: Sequence[GraphCheck] | None,
+    perceived: Sequence[Perception],
+) -> dict[str, Any]:
+    names = ("connected_valid", "bond_graph_atom_stable", "bond_graph_stable", "graphs_agree")
+    scores: dict[str, Any] = dict.fromkeys(names)
+    if graphs is not None:
+        stable = [valence.stable_atoms(molecule) for molecule in molecules]
+        pairs = zip(graphs, perceived, strict=True)
+        scores = {
+            "connected_valid": rate_of(graph.is_valid for graph in graphs),
+            "bond_graph_atom_stable": rate_of(atom for atoms in stable for atom in atoms),
+            "bond_graph_stable": rate_of(_all_of(atoms) for atoms in stable),
+            "graphs_agree": rate_of(graphs_agree(graph, seen) for graph, seen in pairs),
+        }
+    scores["connected_valid_raw"] = scores["bond_graph_stable_raw"] = None
+    if raw is not None:
+        scores["connected_valid_raw"] = rate_of(check_graph(molecule).is_valid for molecule in raw)
+        scores["bond_graph_stable_raw"] = rate_of(valence.is_stable(molecule) for molecule in raw)
+    return scores
+
+
+def _distance_scores(molecules: Sequence[Molecule]) -> dict[str, Any]:
+    stable = [edm.stable_atoms(molecule.atomic_numbers, molecule.pos) for molecule in molecules]
+    smiles = [edm_smiles(molecule) for molecule in molecules]
+    return {
+        "edm_atom_stable": rate_of(atom for atoms in stable for atom in atoms),
+        "edm_stable": rate_of(_all_of(atoms) for atoms in stable),
+        "edm_valid": rate_of(text is not None for text in smiles),
+        "edm_valid_unique": Rate(len({text for text in smiles if text}), len(smiles)),
+    }
+
+
+def _relax_valid(
+    molecules: Sequence[Molecule],
+    perceived: Sequence[Perception],
+    graphs: Sequence[GraphCheck] | None,
+    n_workers: int,
+    progress: Callable[[int], None] | None,
+) -> list[Relaxation]:
+    """Relax each molecule in its own bonds, or in the perceived ones when it has none."""
+    if graphs is not None:
+        return relax_all(molecules, n_workers, progress=progress)
+    bonded = [
+        seen.molecule or molecule for seen, molecule in zip(perceived, molecules, strict=True)
+    ]
+    return relax_all(bonded, n_workers, progress=progress)
+
+
+def _relaxation_scores(relaxed: Sequence[Relaxation] | None) -> dict[str, Any]:
+    if relaxed is None:
+        return dict.fromkeys(("rmsd_to_mmff", "heavy_rmsd_to_mmff", "mmff_energy_drop"))
+    return {
+        "rmsd_to_mmff": spread_of(record.rmsd for record in relaxed),
+        "heavy_rmsd_to_mmff": spread_of(record.heavy_rmsd for record in relaxed),
+        "mmff_energy_drop": spread_of(record.energy_drop for record in relaxed),
+    }
+
+
+def _set_scores(
+    molecules: Sequence[Molecule], valid: Sequence[str], reference: Reference | None
+) -> dict[str, Any]:
+    distinct = set(valid)
+    scores: dict[str, Any] = {"unique": Rate(len(distinct), len(valid))}
+    if reference is None:
+        return scores | dict.fromkeys(("novel", "atom_count_tv", "element_tv"))
+    return scores | {
+        "novel": rate_of(not reference.knows(smiles) for smiles in distinct),
+        "atom_count_tv": total_variation(atom_counts(molecules), reference.atom_counts),
+        "element_tv": total_variation(element_counts(molecules), reference.element_counts),
+    }
+
+
+def _valid_smiles(checks: Iterable[GraphCheck | Perception]) -> list[str]:
+    return [check.smiles for check in checks if check.smiles is not None]
+
+
+def _reasons(checks: Iterable[GraphCheck | Perception | Relaxation]) -> dict[str, int]:
+    kinds = Counter(check.reason.partition(":")[0] for check in checks if check.reason)
+    return dict(kinds.most_common())
+
+
+def _all_of(atoms: NDArray[np.bool_]) -> bool:
+    return len(atoms) > 0 and bool(atoms.all())
+
+
+def _stage(name: str, n: int, progress: Progress | None) -> Callable[[int], None] | None:
+    return None if progress is None else lambda n_done: progress(name, n_done, n)
+
+
+def n_cores() -> int:
+    """Number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

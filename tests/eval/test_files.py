@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from molgen.chem.elements import SYMBOLS
+from molgen.chem.molecule import Molecule
+from molgen.errors import DataError
+from molgen.eval.files import compare_files, evaluate_file, read_molecules
+from molgen.eval.metrics import evaluate
+
+
+def first_records(path: Path, n: int) -> str:
+    return "".join(record + "$$$$\n" for record in path.read_text().split("$$$$\n")[:n])
+
+
+def test_the_sample_scores_as_its_molecules(
+    sample_sdf: Path, real: list[Molecule], tmp_path: Path
+) -> None:
+    path = tmp_path / "some.sdf"
+    path.write_text(first_records(sample_sdf, 40))
+    found = evaluate_file(path, reference=None, relax=False, n_workers=1)
+    assert found == evaluate(real[:40], relax=False, n_workers=1)
+
+
+def test_xyz_has_geometry_scores_only(real: list[Molecule], tmp_path: Path) -> None:
+    path = tmp_path / "some.xyz"
+    frames = []
+    for molecule in real[100:110]:
+        rows = zip(molecule.atomic_numbers.tolist(), molecule.pos.tolist(), strict=True)
+        atoms = "".join(f"{SYMBOLS[z]} {x:.6f} {y:.6f} {w:.6f}\n" for z, (x, y, w) in rows)
+        frames.append(f"{molecule.n_atoms}\nno title\n{atoms}")
+    path.write_text("".join(frames))
+    found = evaluate_file(path, n_workers=1)
+    assert found.connected_valid is found.graphs_agree is None
+    assert found.perceived_valid.n == 10
+    assert (
+        found.perceived_valid == evaluate(real[100:110], relax=False, n_workers=1).perceived_valid
+    )
+    assert found.rmsd_to_mmff.n == found.perceived_valid.count
+
+
+def test_an_unreadable_record_counts(sample_sdf: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.sdf"
+    good = first_records(sample_sdf, 2)
+    path.write_text(good + "bad\n\n\n  9  9  0  0  0  0  0  0  0  0999 V2000\njunk\n$$$$\n")
+    assert [molecule.n_atoms > 0 for molecule in read_molecules(path)] == [True, True, False]
+    found = evaluate_file(path, reference=None, relax=False, n_workers=1)
+    assert found.n == found.connected_valid.n == 3
+    assert found.connected_valid.count == 2
+
+
+def test_a_file_without_coordinates_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.smi"
+    path.write_text("CCO ethanol\n")
+    with pytest.raises(DataError, match="has no coordinates"):
+        evaluate_file(path)
+
+
+def test_unknown_reference_is_refused_before_reading(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="qm8"):
+        evaluate_file(tmp_path / "missing.sdf", reference="qm8")
+
+
+def test_a_file_compared_with_itself_is_at_zero(sample_sdf: Path, tmp_path: Path) -> None:
+    path = tmp_path / "some.sdf"
+    path.write_text(first_records(sample_sdf, 10))
+    found = compare_files(path, path, n_workers=1)
+    assert found.n == 10
+    assert found.rmsd.median == pytest.approx(0.0, abs=1e-6)
+
+
+def test_xyz_files_cannot_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no bonds"):
+        compare_files(tmp_path / "a.xyz", tmp_path / "b.sdf")

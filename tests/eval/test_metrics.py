@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from molgen.chem.molecule import Molecule
+from molgen.data.reference import load_reference
+from molgen.eval.metrics import evaluate
+from molgen.eval.rate import Rate
+
+from .builders import HYDROXYL, NO_ATOMS, NOT_A_NUMBER, TWO_WATERS, WATER, moved, noisy
+
+
+@pytest.fixture
+def mixed(real: list[Molecule]) -> list[Molecule]:
+    """Six real molecules, one of them twice, and four broken ones."""
+    return [*real[100:105], real[100], TWO_WATERS, HYDROXYL, NO_ATOMS, NOT_A_NUMBER]
+
+
+def test_denominators_are_all_records(mixed: list[Molecule]) -> None:
+    found = evaluate(mixed, load_reference("qm9"), raw=mixed[::-1], n_workers=1)
+    over_all = (
+        found.connected_valid,
+        found.connected_valid_raw,
+        found.bond_graph_stable,
+        found.bond_graph_stable_raw,
+        found.perceived_valid,
+        found.graphs_agree,
+        found.edm_stable,
+        found.edm_valid,
+        found.edm_valid_unique,
+    )
+    assert found.n == 10
+    assert {rate.n for rate in over_all} == {10}
+    n_atoms = sum(molecule.n_atoms for molecule in mixed)
+    assert found.bond_graph_atom_stable.n == found.edm_atom_stable.n == n_atoms
+    assert found.rmsd_to_mmff.n + found.rmsd_to_mmff.n_failed == 10
+
+
+def test_broken_molecules_count_as_invalid(mixed: list[Molecule]) -> None:
+    found = evaluate(mixed, raw=mixed, n_workers=1)
+    assert found.connected_valid == found.connected_valid_raw == Rate(6, 10)
+    assert found.perceived_valid == Rate(6, 10)
+    assert found.graphs_agree == Rate(6, 10)
+    assert found.rmsd_to_mmff.n == 6
+    assert sum(found.invalid_reasons.values()) == 4
+    assert sum(found.perception_reasons.values()) == 4
+    assert sum(found.relax_reasons.values()) == 4
+
+
+def test_duplicates_are_not_unique_and_training_molecules_not_novel(mixed: list[Molecule]) -> None:
+    reference = load_reference("qm9")
+    found = evaluate([*mixed, WATER], reference, relax=False, n_workers=1)
+    assert found.unique == Rate(6, 7)
+    assert found.novel.n == 6
+    assert found.novel.count == 6 - reference.knows("O")
+
+
+def test_without_a_reference_there_is_no_novelty(real: list[Molecule]) -> None:
+    found = evaluate(real[:5], relax=False, n_workers=1)
+    assert found.novel is found.atom_count_tv is found.element_tv is None
+    assert found.rmsd_to_mmff is None
+
+
+def test_geometries_have_no_graph_scores_and_keep_the_rest(real: list[Molecule]) -> None:
+    bonded = evaluate(real[100:120], load_reference("qm9"), n_workers=1)
+    bare = evaluate(real[100:120], load_reference("qm9"), has_bonds=False, n_workers=1)
+    for name in ("connected_valid", "bond_graph_atom_stable", "bond_graph_stable", "graphs_agree"):
+        assert getattr(bare, name) is None
+    for name in ("perceived_valid", "edm_stable", "edm_valid", "element_tv", "atom_count_tv"):
+        assert getattr(bare, name) == getattr(bonded, name)
+    assert bare.unique.n == bare.perceived_valid.count
+    assert bare.rmsd_to_mmff.median == pytest.approx(bonded.rmsd_to_mmff.median, abs=1e-3)
+
+
+def test_noise_breaks_distances_long_before_perception(real: list[Molecule]) -> None:
+    found = evaluate(noisy(real, 0.03), relax=False, n_workers=2)
+    assert found.edm_stable.value < 0.65
+    assert found.perceived_valid.value > 0.96
+    assert found.connected_valid.value == 1.0
+
+
+def test_scores_do_not_depend_on_frame_or_order(real: list[Molecule]) -> None:
+    others = [moved(molecule, seed) for seed, molecule in enumerate(real[90:150])]
+    found, again = (
+        evaluate(molecules, load_reference("qm9"), relax=False, n_workers=1).to_dict()
+        for molecules in (real[90:150], others[::-1])
+    )
+    assert found == again
+
+
+def test_nothing_is_valid_json(real: list[Molecule]) -> None:
+    for molecules in ([], real[:2]):
+        found = evaluate(molecules, load_reference("qm9"), n_workers=1)
+        plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+        assert plain["n"] == len(molecules)
+        assert plain["perceived_valid"]["n"] == len(molecules)
+
+
+def test_raw_must_pair_with_decoded(real: list[Molecule]) -> None:
+    with pytest.raises(ValueError, match="1 raw molecules for 2"):
+        evaluate(real[:2], raw=real[:1])
+
+
+def test_progress_names_the_stages() -> None:
+    seen: list[tuple[str, int, int]] = []
+    evaluate([WATER, WATER], n_workers=1, progress=lambda *event: seen.append(event))
+    assert seen == [(stage, i, 2) for stage in ("perceiving", "relaxing") for i in (1, 2)]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from molgen.chem.molecule import Molecule
+from molgen.data.reference import load_reference
+from molgen.errors import DataError
+from molgen.eval.ceiling import load_ceiling
+from molgen.eval.evaluation import Evaluation
+from molgen.eval.metrics import evaluate
+from molgen.eval.table import ROWS, render
+
+from .builders import TWO_WATERS
+
+
+def test_the_shipped_ceilings_are_the_published_ones() -> None:
+    ceiling = load_ceiling("qm9")
+    assert ceiling.whole["n"] >= 10_000
+    # Hoogeboom et al. (ICML 2022) print 99.0, 95.2 and 97.7 % for QM9.
+    assert ceiling.whole["edm_atom_stable"]["value"] == pytest.approx(0.990, abs=0.005)
+    assert ceiling.whole["edm_stable"]["value"] == pytest.approx(0.952, abs=0.003)
+    assert ceiling.whole["edm_valid"]["value"] == pytest.approx(0.977, abs=0.003)
+    assert ceiling.whole["perceived_valid"]["value"] == pytest.approx(0.95, abs=0.01)
+    assert ceiling.kept["perceived_valid"]["value"] > 0.99
+    assert ceiling.kept["graphs_agree"]["value"] > 0.99
+
+
+def test_ceilings_use_the_names_of_the_scores() -> None:
+    names = {field.name for field in fields(Evaluation)}
+    ceiling = load_ceiling("qm9")
+    assert set(ceiling.whole) <= names
+    assert set(ceiling.kept) <= names
+    assert {row.name for row in ROWS} <= names
+
+
+def test_unknown_ceiling() -> None:
+    with pytest.raises(DataError, match="qm8"):
+        load_ceiling("qm8")
+
+
+def test_every_score_has_its_line(real: list[Molecule]) -> None:
+    found = evaluate(real[:10], load_reference("qm9"), raw=real[:10], n_workers=1)
+    text = render(found, load_ceiling("qm9"))
+    labels = [line[:26].strip() for line in text.splitlines()]
+    assert labels[1 : 1 + len(ROWS)] == [row.label.strip() for row in ROWS]
+    assert "n = 10" in labels[0]
+    line = next(line for line in text.splitlines() if line.startswith("distance-table stability"))
+    assert f"{found.edm_stable.value:.3f}" in line
+    assert "0.953" in line
+    assert "EDM table" in line
+
+
+def test_what_does_not_apply_is_marked_or_left_out(real: list[Molecule]) -> None:
+    text = render(evaluate([*real[:3], TWO_WATERS], has_bonds=False, relax=False, n_workers=1))
+    lines = {line[:26].strip(): line for line in text.splitlines()}
+    assert "n/a" in lines["connected validity"]
+    assert "n/a" in lines["RMSD to minimum, Å"]
+    assert "before decoding" not in lines
+    assert "coordinates invalid: 1 fragments" in text
+
+
+def test_an_empty_set_can_be_printed() -> None:
+    assert "n = 0" in render(evaluate([], n_workers=1))
