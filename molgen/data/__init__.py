@@ -1,0 +1,1 @@
+"""Molecules on disk: readers, bond perception, the packed store and what is known about QM9."""

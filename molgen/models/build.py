@@ -1,0 +1,32 @@
+"""From a recipe to a model."""
+
+from __future__ import annotations
+
+from molgen.chem.elements import N_BOND_CLASSES
+from molgen.config import Config
+from molgen.models.denovo import DeNovo, Scales
+from molgen.nn.block import Width
+from molgen.nn.network import EquivariantTransformer, Sizes
+
+
+def build(config: Config, max_atoms: int) -> DeNovo:
+    """Build the model of a recipe with fresh weights.
+
+    Args:
+        config: The recipe.
+        max_atoms: Largest molecule of the training data.
+    """
+    model = config.model
+    sizes = Sizes(
+        n_elements=len(config.data.atomic_numbers),
+        n_charges=len(config.data.charges),
+        n_bonds=N_BOND_CLASSES,
+        n_layers=model.n_layers,
+        n_radial=model.n_radial,
+        cutoff=10.0 / model.pos_scale,
+        lam_min=config.lam_min,
+        lam_max=config.lam_max,
+        max_atoms=max_atoms,
+    )
+    network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
+    return DeNovo(network, Scales(model.pos_scale, model.element_scale, model.element_lead))

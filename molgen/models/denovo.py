@@ -1,0 +1,136 @@
+"""The de novo model: coordinates and elements are diffused, bonds and charges are read off.
+
+Positions are divided by ``pos_scale`` to unit variance and follow the Gaussian process with
+zero centre of mass; elements are scaled, centred one-hot vectors that run ``element_lead`` of
+half log-SNR ahead of the positions, so that in a few steps the composition is settled before
+the geometry. The coordinate head predicts the velocity at unit total variance, the element
+head classifies, and its softmax is the expected clean one-hot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from molgen.flow.parameterisation import V
+from molgen.flow.process import Gaussian, center
+from molgen.flow.state import State
+from molgen.nn.network import EquivariantTransformer, Estimate, Hint
+
+POS = Gaussian(zero_com=True)
+ELEMENT = Gaussian(zero_com=False)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Units of the diffused state.
+
+    Attributes:
+        pos: Å per unit of position.
+        element: Height of the one-hot vectors.
+        element_lead: Half log-SNR by which elements are ahead of positions.
+    """
+
+    pos: float
+    element: float
+    element_lead: float
+
+
+class DeNovo(nn.Module):
+    """A network with the meaning of its inputs and outputs.
+
+    Args:
+        network: The equivariant transformer.
+        scales: Units of the diffused state.
+    """
+
+    def __init__(self, network: EquivariantTransformer, scales: Scales) -> None:
+        super().__init__()
+        self.network, self.scales = network, scales
+
+    @property
+    def offsets(self) -> dict[str, float]:
+        """Lead of every modality in half log-SNR, as solvers take it."""
+        return {"pos": 0.0, "element": self.scales.element_lead}
+
+    def clean_elements(self, probability: Tensor) -> Tensor:
+        """Diffused form of element probabilities or one-hot vectors, ``[B, N, K]``."""
+        return (probability - 1 / probability.shape[-1]) * self.scales.element
+
+    def no_hint(self, mask: Tensor, dtype: torch.dtype = torch.float32) -> Hint:
+        """The hint of a first call: nothing is known yet."""
+        batch, n = mask.shape
+        sizes = self.network.sizes
+        zeros = torch.zeros((), dtype=dtype, device=mask.device)
+        return Hint(
+            pos=zeros.expand(batch, n, 3),
+            element=zeros.expand(batch, n, sizes.n_elements),
+            bond=zeros.expand(batch, n, n, sizes.n_bonds),
+        )
+
+    def hint(self, estimate: Estimate) -> Hint:
+        """Feed an estimate back into the next call."""
+        return Hint(
+            pos=estimate.pos.detach(),
+            element=estimate.element.detach().softmax(dim=-1).to(estimate.pos.dtype),
+            bond=estimate.bond.detach().softmax(dim=-1).to(estimate.pos.dtype),
+        )
+
+    def forward(
+        self, state: dict[str, Tensor], lam: Tensor, mask: Tensor, hint: Hint | None = None
+    ) -> Estimate:
+        """Estimate the clean molecule.
+
+        Args:
+            state: ``pos`` ``[B, N, 3]`` and ``element`` ``[B, N, K]`` at unit total variance.
+            lam: Half log-SNR of the positions, ``[B]``.
+            mask: Real atoms, ``[B, N]``.
+            hint: An earlier estimate, if there is one.
+
+        Returns:
+            The estimate; ``pos`` is clean, scaled and centred.
+        """
+        hint = self.no_hint(mask, state["pos"].dtype) if hint is None else hint
+        ahead = lam + self.scales.element_lead
+        raw = self.network(state["pos"], state["element"], lam, ahead, hint, mask)
+        pos = center(V.x0(center(raw.pos, mask), state["pos"], lam), mask)
+        return replace(raw, pos=pos)
+
+
+class SelfConditioned:
+    """What a solver calls: state and noise level in, clean state out.
+
+    Remembers the last estimate, feeds it to the next call, and leaves it for decoding.
+
+    Args:
+        model: The model.
+        mask: Real atoms, ``[B, N]``.
+    """
+
+    def __init__(self, model: DeNovo, mask: Tensor) -> None:
+        self.model, self.mask = model, mask
+        self.last: Estimate | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The last estimate.
+
+        Raises:
+            RuntimeError: There was no call yet.
+        """
+        if self.last is None:
+            raise RuntimeError("the denoiser has not been called")
+        return self.last
+
+    def __call__(self, x: State, lam: Tensor) -> State:
+        """Expected clean state at half log-SNR ``lam`` (scalar)."""
+        if isinstance(x, Tensor):
+            raise TypeError("a molecule's state has the modalities 'pos' and 'element'")
+        level = lam.to(x["pos"]).expand(len(self.mask))
+        hint = None if self.last is None else self.model.hint(self.last)
+        self.last = estimate = self.model(x, level, self.mask, hint)
+        probability = estimate.element.to(x["pos"].dtype).softmax(dim=-1)
+        element = ELEMENT.project(self.model.clean_elements(probability), self.mask)
+        return {"pos": estimate.pos, "element": element}

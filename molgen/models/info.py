@@ -1,0 +1,90 @@
+"""What a weights file says of itself: recipe, data, training, and its best sampling grids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from molgen.chem.elements import Vocabulary
+from molgen.config import Config, parse_config
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The measured best way to sample with a given number of network calls.
+
+    Attributes:
+        solver: Name of the solver.
+        sigma: Noise levels of the calls in Å, from large to small.
+    """
+
+    solver: str
+    sigma: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Everything about a model but its weights; plain data, so it reads without torch.
+
+    Attributes:
+        name: Name of the model, such as ``qm9``.
+        config: The recipe it was trained with.
+        n_atoms: Molecules of the training data per number of atoms, from 0 on.
+        ladders: Best measured grids, by number of network calls.
+        training: Steps, molecules, seconds, hardware: how the weights came about.
+    """
+
+    name: str
+    config: Config
+    n_atoms: tuple[int, ...]
+    ladders: dict[int, Ladder] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Elements and charges of the model."""
+        return Vocabulary(self.config.data.atomic_numbers, self.config.data.charges)
+
+    @property
+    def max_atoms(self) -> int:
+        """Largest molecule of the training data."""
+        return len(self.n_atoms) - 1
+
+    def trained(self, **facts: Any) -> ModelInfo:
+        """A copy with more facts about its training."""
+        return replace(self, training={**self.training, **facts})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "config": self.config.model_dump(mode="json"),
+            "n_atoms": list(self.n_atoms),
+            "ladders": {
+                str(steps): {"solver": ladder.solver, "sigma": list(ladder.sigma)}
+                for steps, ladder in sorted(self.ladders.items())
+            },
+            "training": self.training,
+        }
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any], origin: str) -> ModelInfo:
+        """From the JSON form.
+
+        Raises:
+            KeyError: A part is missing.
+            ConfigError: The recipe does not fit this version's schema.
+        """
+        return cls(
+            name=tree["name"],
+            config=parse_config(tree["config"], origin),
+            n_atoms=tuple(tree["n_atoms"]),
+            ladders={
+                int(steps): Ladder(ladder["solver"], tuple(ladder["sigma"]))
+                for steps, ladder in tree["ladders"].items()
+            },
+            training=tree["training"],
+        )

@@ -1,0 +1,1 @@
+"""Neural building blocks: plain tensors in, plain tensors out, no chemistry."""

@@ -1,0 +1,166 @@
+"""The E(3)-equivariant transformer over the complete graph of a molecule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from molgen.nn.block import Block, ChannelMix, Width, pair_distances
+from molgen.nn.embed import NoiseEmbedding, RadialBasis
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the network reads and writes.
+
+    Attributes:
+        n_elements: Element classes.
+        n_charges: Formal-charge classes.
+        n_bonds: Bond classes, the absent bond included.
+        n_layers: Number of blocks.
+        n_radial: Radial functions per distance.
+        cutoff: Largest distance resolved, in units of the network's coordinates.
+        lam_min: Smallest half log-SNR of training.
+        lam_max: Largest half log-SNR of training.
+        max_atoms: Largest molecule; scales the size feature.
+    """
+
+    n_elements: int = 5
+    n_charges: int = 3
+    n_bonds: int = 5
+    n_layers: int = 6
+    n_radial: int = 32
+    cutoff: float = 7.0
+    lam_min: float = -4.0
+    lam_max: float = 5.0
+    max_atoms: int = 29
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the network says about the clean molecule.
+
+    Attributes:
+        pos: Clean coordinates, ``[B, N, 3]``, scaled and centred.
+        element: Element logits, ``[B, N, K]``.
+        charge: Formal-charge logits, ``[B, N, C]``.
+        bond: Bond logits, symmetric, ``[B, N, N, O]``.
+    """
+
+    pos: Tensor
+    element: Tensor
+    charge: Tensor
+    bond: Tensor
+
+
+@dataclass(frozen=True)
+class Hint:
+    """An earlier estimate, fed back as input (self-conditioning, Chen et al. 2023).
+
+    Attributes:
+        pos: Estimated clean coordinates, ``[B, N, 3]``; zeros when there is none.
+        element: Estimated element probabilities, ``[B, N, K]``; zeros when there is none.
+        bond: Estimated bond probabilities, ``[B, N, N, O]``; zeros when there is none.
+    """
+
+    pos: Tensor
+    element: Tensor
+    bond: Tensor
+
+
+class EquivariantTransformer(nn.Module):
+    """Scalars, vectors and pairs through a stack of blocks; heads for every modality.
+
+    The coordinate head returns a vector field, without scaling by noise level: what it means
+    (velocity, clean data) is the caller's parameterisation.
+
+    Args:
+        sizes: Classes, depth and ranges.
+        width: Sizes of the streams.
+    """
+
+    def __init__(self, sizes: Sizes, width: Width) -> None:
+        super().__init__()
+        self.sizes, self.width = sizes, width
+        self.noise_pos = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max)
+        self.noise_element = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
+        self.size = nn.Linear(1, width.noise)
+        self.noise = nn.Sequential(
+            nn.Linear(width.noise, width.noise),
+            nn.SiLU(),
+            nn.Linear(width.noise, width.noise),
+            nn.SiLU(),
+        )
+        self.radial = RadialBasis(sizes.n_radial, sizes.cutoff)
+        self.scalars = nn.Linear(2 * sizes.n_elements + width.noise, width.scalar)
+        self.vectors = ChannelMix(2, width.vector)
+        self.pairs = nn.Sequential(
+            nn.Linear(2 * sizes.n_radial + sizes.n_bonds, width.pair_hidden),
+            nn.SiLU(),
+            nn.Linear(width.pair_hidden, width.pair),
+        )
+        self.of_atoms = nn.Linear(width.scalar, 2 * width.pair, bias=False)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(sizes.n_layers))
+        self.head_vector = ChannelMix(width.vector, 1)
+        self.head_atom = nn.Sequential(
+            nn.LayerNorm(width.scalar), nn.Linear(width.scalar, sizes.n_elements + sizes.n_charges)
+        )
+        self.head_bond = nn.Sequential(
+            nn.LayerNorm(width.pair),
+            nn.Linear(width.pair, width.pair_hidden),
+            nn.SiLU(),
+            nn.Linear(width.pair_hidden, sizes.n_bonds),
+        )
+
+    def embed_noise(self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor) -> Tensor:
+        """Embedding of both noise levels and of the number of atoms, ``[B, E]``."""
+        n_atoms = mask.sum(dim=1, keepdim=True).to(lam_pos.dtype) / self.sizes.max_atoms
+        levels = self.noise_pos(lam_pos) + self.noise_element(lam_element)
+        return self.noise(levels + self.size(n_atoms))
+
+    def forward(
+        self,
+        pos: Tensor,
+        element: Tensor,
+        lam_pos: Tensor,
+        lam_element: Tensor,
+        hint: Hint,
+        mask: Tensor,
+    ) -> Estimate:
+        """Read a noised molecule.
+
+        Args:
+            pos: Noised coordinates at unit total variance, ``[B, N, 3]``, centred.
+            element: Noised one-hot elements at unit total variance, ``[B, N, K]``.
+            lam_pos: Half log-SNR of the coordinates, ``[B]``.
+            lam_element: Half log-SNR of the elements, ``[B]``.
+            hint: Earlier estimate, or zeros.
+            mask: Real atoms, ``[B, N]`` bool.
+
+        Returns:
+            The estimate; its ``pos`` is the raw vector field of the coordinate head.
+        """
+        noise = self.embed_noise(lam_pos, lam_element, mask)
+        both = torch.stack([pos, hint.pos], dim=-1)  # B N 3 2
+        vectors = self.vectors(both)
+        noise_per_atom = noise[:, None].expand(-1, pos.shape[1], -1)
+        scalars = self.scalars(torch.cat([element, hint.element, noise_per_atom], dim=-1))
+        radial = self.radial(pair_distances(both)).flatten(-2)
+        pairs = self.pairs(torch.cat([radial, hint.bond], dim=-1))
+        left, right = self.of_atoms(scalars).chunk(2, dim=-1)
+        pairs = pairs + left[:, :, None] + right[:, None, :]
+
+        pair_mask = mask[:, :, None] & mask[:, None, :]
+        for block in self.blocks:
+            scalars, vectors, pairs = block(scalars, vectors, pairs, noise, pair_mask)
+
+        atom = self.head_atom(scalars)
+        bond = self.head_bond(pairs + pairs.transpose(1, 2))
+        return Estimate(
+            pos=self.head_vector(vectors).squeeze(-1) * mask[..., None],
+            element=atom[..., : self.sizes.n_elements],
+            charge=atom[..., self.sizes.n_elements :],
+            bond=bond,
+        )
