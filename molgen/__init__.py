@@ -14,12 +14,14 @@ _HOMES = {
     "Generator": "molgen.api",
     "evaluate": "molgen.api",
     "load": "molgen.api",
+    "to_ase": "molgen.integrations.ase",
 }
 
-__all__ = ["Generator", "__version__", "evaluate", "load"]
+__all__ = ["Generator", "__version__", "evaluate", "load", "to_ase"]
 
 if TYPE_CHECKING:
     from molgen.api import Generator, evaluate, load
+    from molgen.integrations.ase import to_ase
 
 
 def __getattr__(name: str) -> object:

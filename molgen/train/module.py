@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from molgen.config import Config, LogisticConfig
 from molgen.data.loader import Batch
@@ -47,7 +48,7 @@ class DenoisingModule(pl.LightningModule):
     def __init__(self, model: DeNovo, config: Config, pace: Pace) -> None:
         super().__init__()
         self.model, self.config, self.pace = model, config, pace
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.optim.ema))
+        self.average = AveragedModel(model, multi_avg_fn=self._move_average)
         self.average.requires_grad_(False)
         self.coupling: Coupling = AtomOT()
         self.levels = noise_levels(config)
@@ -103,6 +104,14 @@ class DenoisingModule(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Move the average of the weights."""
         self.average.update_parameters(self.model)
+
+    def _move_average(
+        self, averaged: Iterable[Tensor], current: Iterable[Tensor], _: Tensor | int
+    ) -> None:
+        """Exponential average whose memory grows with the run, so that it forgets the start."""
+        decay = min(self.config.optim.ema, (1 + self.global_step) / (10 + self.global_step))
+        for old, new in zip(averaged, current, strict=True):
+            old.lerp_(new, 1 - decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the time spent, so that a resumed run anneals where this one would have."""

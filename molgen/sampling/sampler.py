@@ -1,0 +1,177 @@
+"""From molecule numbers to beliefs: sizes, noise, network calls, in batches, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molgen.chem.beliefs import Beliefs
+from molgen.errors import UsageError
+from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
+from molgen.models.info import ModelInfo
+from molgen.rng import generator
+from molgen.sampling.plan import Plan
+
+if TYPE_CHECKING:
+    from molgen.checkpoint import LoadedModel
+
+WINDOW_BATCHES = 4
+"""Batches that are drawn together and sorted by size, so that little of them is padding."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the network says of one molecule.
+
+    Attributes:
+        index: Its number in the run.
+        beliefs: Coordinates in Å and log-probabilities of elements, charges and bonds.
+    """
+
+    index: int
+    beliefs: Beliefs
+
+
+def draw(
+    loaded: LoadedModel,
+    indices: Iterable[int],
+    *,
+    plan: Plan,
+    seed: int = 0,
+    n_atoms: tuple[int, int] | None = None,
+    batch_size: int = 128,
+) -> Iterator[Draw]:
+    """Draw molecules by number.
+
+    Size and noise of a molecule follow from the seed and its number alone, so it is the same
+    whatever is drawn beside it; memory is bounded by the window of batches.
+
+    Args:
+        loaded: The model.
+        indices: Numbers of the molecules; may be endless.
+        plan: Solver and grid.
+        seed: Seed of the run.
+        n_atoms: Smallest and largest size; None follows the training data.
+        batch_size: Molecules per network call.
+
+    Yields:
+        Molecules in the order of ``indices``.
+
+    Raises:
+        UsageError: No training molecule has a size within ``n_atoms``.
+    """
+    probability = size_probability(loaded.info, n_atoms)
+    remaining = iter(indices)
+    first = True
+    while True:
+        # A short first window lets the first molecules appear at once.
+        width = batch_size * (1 if first else WINDOW_BATCHES)
+        window = list(islice(remaining, width))
+        if not window:
+            return
+        first = False
+        sizes = np.array([draw_size(probability, seed, index) for index in window])
+        order = np.argsort(sizes, kind="stable")
+        done: dict[int, Draw] = {}
+        for start in range(0, len(window), batch_size):
+            rows = order[start : start + batch_size]
+            batch = [window[row] for row in rows]
+            beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], plan, seed)
+            done.update((i, Draw(i, b)) for i, b in zip(batch, beliefs, strict=True))
+        for index in window:
+            yield done.pop(index)
+
+
+def size_probability(info: ModelInfo, n_atoms: tuple[int, int] | None) -> np.ndarray:
+    """Probability of every number of atoms, from 0 to the largest, ``[max_atoms + 1]``.
+
+    Raises:
+        UsageError: The range holds no size that the training data have.
+    """
+    counts = np.array(info.n_atoms, dtype=np.float64)
+    if n_atoms is not None:
+        allowed = np.arange(len(counts))
+        counts = np.where((allowed >= n_atoms[0]) & (allowed <= n_atoms[1]), counts, 0.0)
+    if n_atoms is not None and not counts.any():
+        present = np.flatnonzero(info.n_atoms)
+        raise UsageError(
+            f"no training molecule of {info.name} has {n_atoms[0]} to {n_atoms[1]} atoms",
+            f"Choose within {present[0]}-{present[-1]}",
+        )
+    return counts / counts.sum()
+
+
+def draw_size(probability: np.ndarray, seed: int, index: int) -> int:
+    """Number of atoms of one molecule."""
+    return int(generator(seed, index, "size").choice(len(probability), p=probability))
+
+
+def _noise(seed: int, batch: Sequence[int], sizes: np.ndarray, width: int, stream: str) -> Tensor:
+    """Standard normal noise, ``[B, N, width]``; every molecule from its own generator."""
+    noise = np.zeros((len(batch), int(sizes.max()), width), dtype=np.float32)
+    for row, (index, n) in enumerate(zip(batch, sizes, strict=True)):
+        noise[row, :n] = generator(seed, index, stream).standard_normal((int(n), width))
+    return torch.from_numpy(noise)
+
+
+@torch.inference_mode()
+def sample_batch(
+    model: DeNovo,
+    info: ModelInfo,
+    batch: Sequence[int],
+    sizes: np.ndarray,
+    plan: Plan,
+    seed: int,
+) -> list[Beliefs]:
+    """Sample one padded batch.
+
+    Args:
+        model: The model.
+        info: Its vocabulary and units.
+        batch: Numbers of the molecules, ``[B]``.
+        sizes: Their numbers of atoms, ``[B]``.
+        plan: Solver and grid.
+        seed: Seed of the run.
+
+    Returns:
+        Beliefs of every molecule, in the order of ``batch``.
+    """
+    device = next(model.parameters()).device
+    n_elements = info.vocabulary.n_elements
+    mask = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
+
+    def noise(stream: str) -> dict[str, Tensor]:
+        drawn = _noise(seed, batch, sizes, 3 + n_elements, stream).to(device)
+        pos, element = drawn[..., :3], drawn[..., 3:]
+        return {"pos": POS.prior(pos, mask), "element": ELEMENT.prior(element, mask)}
+
+    denoise = SelfConditioned(model, mask)
+    final = plan.solver.solve(
+        denoise,
+        noise("noise"),
+        plan.grid,
+        offsets=model.offsets,
+        noise=lambda step: noise(f"step {step}"),
+    )
+    pos = (cast("dict[str, Tensor]", final)["pos"] * model.scales.pos).cpu().numpy()
+    estimate = denoise.estimate
+    element, charge, bond = (
+        logits.float().log_softmax(dim=-1).cpu().numpy()
+        for logits in (estimate.element, estimate.charge, estimate.bond)
+    )
+    return [
+        Beliefs(
+            vocabulary=info.vocabulary,
+            pos=pos[row, :n],
+            element_log_prob=element[row, :n],
+            charge_log_prob=charge[row, :n],
+            bond_log_prob=bond[row, :n, :n],
+        )
+        for row, n in enumerate(sizes)
+    ]

@@ -1,0 +1,213 @@
+"""``molgen sample`` with a tiny untrained model: records, order, tags, resuming."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molgen.chem.decode import DECODERS as DECODER_TABLE
+from molgen.chem.io import FORMATS, read_records
+from molgen.sampling.destination import SUFFIXES
+from molgen.sampling.request import DECODERS
+
+
+@pytest.fixture
+def sample(molgen: Callable, tiny_weights: Path) -> Callable:
+    """``molgen sample`` with the tiny model, two steps, and no table."""
+    fixed = ("sample", "--model", tiny_weights, "--steps", 2, "--no-metrics", "--batch-size", 8)
+    return lambda *arguments: molgen(*fixed, *arguments)
+
+
+def positions(path: Path) -> list[np.ndarray]:
+    """Coordinates of every record of a file."""
+    return [record.molecule.pos for record in read_records(path) if record.molecule]
+
+
+def assert_same_molecules(one: Path, other: Path) -> None:
+    """Equal titles and elements, coordinates within 1e-3 Å."""
+    for a, b in zip(read_records(one), read_records(other), strict=True):
+        assert a.title.split()[0] == b.title.split()[0]
+        assert a.molecule is not None
+        assert b.molecule is not None
+        assert np.array_equal(a.molecule.atomic_numbers, b.molecule.atomic_numbers)
+        assert np.allclose(a.molecule.pos, b.molecule.pos, atol=1e-3)
+
+
+def test_the_light_lists_are_those_of_the_chemistry() -> None:
+    assert set(SUFFIXES) == set(FORMATS)
+    assert set(DECODERS) == set(DECODER_TABLE)
+
+
+def test_exactly_n_records_in_order_with_tags(sample: Callable) -> None:
+    answer = sample("--n", 20, "--seed", 3, "--out", "m.sdf")
+    assert answer.status == 0, answer
+    assert answer.out == ""
+    assert [path.name for path in Path().iterdir()] == ["m.sdf"]
+    records = list(read_records("m.sdf"))
+    assert [int(record.tags["molgen_index"]) for record in records] == list(range(20))
+    assert len({record.title for record in records}) == 20
+    for record in records:
+        tags = record.tags
+        assert (tags["molgen_model"], tags["molgen_seed"], tags["molgen_steps"]) == (
+            "tiny",
+            "3",
+            "2",
+        )
+        assert (tags["molgen_valid"] == "true") == (tags["molgen_reason"] == "")
+        assert (tags["molgen_valid"] == "true") == (tags["smiles"] != "")
+        assert record.title == f"tiny-s3-k2-{tags['molgen_index']}"
+
+
+def test_a_molecule_depends_on_seed_and_number_alone(sample: Callable) -> None:
+    sample("--n", 12, "--out", "a.sdf")
+    sample("--n", 12, "--out", "b.sdf", "--batch-size", 5)
+    sample("--n", 7, "--out", "c.sdf", "--batch-size", 1)
+    sample("--n", 12, "--out", "d.sdf", "--seed", 1)
+    assert_same_molecules(Path("a.sdf"), Path("b.sdf"))
+    for one, other in zip(positions(Path("a.sdf"))[:7], positions(Path("c.sdf")), strict=True):
+        assert np.allclose(one, other, atol=1e-3)
+    first, other = positions(Path("a.sdf")), positions(Path("d.sdf"))
+    assert not any(
+        a.shape == b.shape and np.allclose(a, b) for a, b in zip(first, other, strict=True)
+    )
+
+
+def test_the_same_command_gives_the_same_bytes(sample: Callable) -> None:
+    sample("--n", 9, "--out", "a.sdf")
+    sample("--n", 9, "--out", "b.sdf")
+    assert Path("a.sdf").read_bytes() == Path("b.sdf").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz"])
+@pytest.mark.parametrize("n_done", [0, 1, 6])
+def test_resume_completes_a_killed_run(sample: Callable, suffix: str, n_done: int) -> None:
+    whole, out = Path(f"whole{suffix}"), Path(f"m{suffix}")
+    sample("--n", 14, "--out", whole)
+    sample("--n", max(n_done, 1), "--out", out)
+    done = out.read_bytes() if n_done else b""
+    torn = out.read_bytes()[:200] if suffix == ".sdf.gz" else b"tiny-s0-k2-6\n    RDKit"
+    Path(f"m.partial{suffix}").write_bytes(done + torn)
+    out.unlink()
+    answer = sample("--n", 14, "--out", out, "--resume")
+    assert answer.status == 0, answer
+    assert not Path(f"m.partial{suffix}").exists()
+    assert_same_molecules(out, whole)
+    assert f"{n_done} of them from before" in answer.err or n_done == 0
+
+
+def test_resume_of_smiles(sample: Callable) -> None:
+    sample("--n", 9, "--out", "whole.smi")
+    lines = Path("whole.smi").read_bytes().splitlines(keepends=True)
+    Path("m.partial.smi").write_bytes(b"".join(lines[:4]) + lines[4][:3])
+    assert sample("--n", 9, "--out", "m.smi", "--resume").status == 0
+    assert [line.split(b"\t")[1] for line in Path("m.smi").read_bytes().splitlines()] == [
+        line.split(b"\t")[1].strip() for line in lines
+    ]
+
+
+def test_resume_with_nothing_to_resume_starts(sample: Callable) -> None:
+    assert sample("--n", 3, "--out", "m.sdf", "--resume").status == 0
+    assert len(list(read_records("m.sdf"))) == 3
+
+
+def test_resume_of_a_finished_run_says_so(sample: Callable) -> None:
+    sample("--n", 5, "--out", "m.sdf")
+    before = Path("m.sdf").read_bytes()
+    answer = sample("--n", 5, "--out", "m.sdf", "--resume")
+    assert answer.status == 0
+    assert "m.sdf is complete" in answer.err
+    assert Path("m.sdf").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("--seed", 1), ("--steps", 3), ("--decode", "argmax"), ("--n-atoms", "7-9"), ("--eta", 0.5)],
+)
+def test_resume_refuses_another_run(sample: Callable, change: tuple[str, object]) -> None:
+    sample("--n", 5, "--out", "m.sdf")
+    Path("m.sdf").rename("m.partial.sdf")
+    before = Path("m.partial.sdf").read_bytes()
+    answer = sample("--n", 9, "--out", "m.sdf", "--resume", *change)
+    answer.assert_one_line(2, "m.partial.sdf", "another run", "--force")
+    assert Path("m.partial.sdf").read_bytes() == before
+
+
+def test_resume_refuses_records_out_of_order(sample: Callable) -> None:
+    sample("--n", 3, "--out", "m.sdf")
+    one, two, three = Path("m.sdf").read_text().split("$$$$\n")[:3]
+    Path("m.sdf").unlink()
+    Path("m.partial.sdf").write_text(f"{one}$$$$\n{three}$$$$\n{two}$$$$\n")
+    sample("--n", 9, "--out", "m.sdf", "--resume").assert_one_line(2, "record 2", "another run")
+
+
+def test_resume_refuses_more_records_than_asked_for(sample: Callable) -> None:
+    sample("--n", 5, "--out", "m.sdf")
+    sample("--n", 3, "--out", "m.sdf", "--resume").assert_one_line(2, "5 records", "--n 5")
+    Path("m.sdf").rename("m.partial.sdf")
+    sample("--n", 3, "--out", "m.sdf", "--resume").assert_one_line(2, "5 records", "--n 5")
+
+
+def test_force_replaces_output_and_partial(sample: Callable) -> None:
+    Path("m.sdf").write_text("old")
+    Path("m.partial.sdf").write_text("older")
+    assert sample("--n", 2, "--out", "m.sdf", "--force").status == 0
+    assert len(list(read_records("m.sdf"))) == 2
+    assert not Path("m.partial.sdf").exists()
+
+
+def test_valid_only_keeps_numbers_and_counts_rejections(sample: Callable) -> None:
+    sample("--n", 60, "--out", "all.sdf")
+    valid = [r.tags["molgen_index"] for r in read_records("all.sdf") if not r.tags["molgen_reason"]]
+    assert 5 <= len(valid) < 60
+    answer = sample("--n", 5, "--valid-only", "--out", "m.sdf", "--json", "m.json")
+    assert answer.status == 0, answer
+    records = list(read_records("m.sdf"))
+    assert [record.tags["molgen_index"] for record in records] == valid[:5]
+    n_drawn = int(valid[4]) + 1
+    facts = json.loads(Path("m.json").read_text())
+    assert (facts["n_drawn"], facts["n_rejected"]) == (n_drawn, n_drawn - 5)
+    assert f"rejected {n_drawn - 5} of {n_drawn}" in answer.err
+    assert sum(facts["faults"].values()) == n_drawn - 5
+
+
+def test_valid_only_resumes_after_the_last_number(sample: Callable) -> None:
+    sample("--n", 6, "--valid-only", "--out", "whole.sdf")
+    sample("--n", 2, "--valid-only", "--out", "m.sdf")
+    Path("m.sdf").rename("m.partial.sdf")
+    assert sample("--n", 6, "--valid-only", "--out", "m.sdf", "--resume").status == 0
+    assert_same_molecules(Path("m.sdf"), Path("whole.sdf"))
+
+
+def test_stdout_carries_nothing_but_sdf(sample: Callable) -> None:
+    answer = sample("--n", 4, "--out", "-")
+    assert answer.status == 0
+    assert answer.out.count("$$$$\n") == 4
+    assert answer.out.startswith("tiny-s0-k2-0\n")
+    assert not list(Path().iterdir())
+
+
+def test_json_has_the_numbers_of_the_table(molgen: Callable, tiny_weights: Path) -> None:
+    answer = molgen(
+        "sample", "--model", tiny_weights, "--steps", 2, "--n", 12, "--json", "m.json", "--seed", 5
+    )
+    assert answer.status == 0, answer
+    facts = json.loads(Path("m.json").read_text())
+    assert (facts["model"], facts["steps"], facts["seed"], facts["n_records"]) == ("tiny", 2, 5, 12)
+    assert facts["solver"]
+    assert len(facts["grid"]["lam"]) == 2
+    assert facts["molecules_per_second"] == pytest.approx(12 / facts["seconds"], rel=0.05)
+    metrics = facts["metrics"]
+    records = list(read_records("molecules.sdf"))
+    assert metrics["connected_valid_raw"]["n"] == metrics["connected_valid"]["n"] == 12
+    assert f"{metrics['connected_valid']['value']:.3f}" in answer.out
+    assert "before decoding" in answer.out
+    assert len(records) == 12
+
+
+def test_quiet_is_quiet(sample: Callable) -> None:
+    answer = sample("--n", 2, "--out", "m.sdf", "--quiet")
+    assert (answer.status, answer.out, answer.err) == (0, "", "")

@@ -1,0 +1,70 @@
+"""What each entry point loads: read from sys.modules of a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "rdkit", "numpy", "scipy", "safetensors"}
+NEVER_WHILE_SAMPLING = {
+    "pytorch_lightning", "torch_geometric", "pandas", "matplotlib", "torchmetrics", "e3nn", "ase",
+    "openbabel",
+}  # fmt: skip
+NEVER_WHILE_TRAINING = {"rdkit", "openbabel", "ase", "torch_geometric"}
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that are loaded once ``code`` has run."""
+    script = f"import sys\n{code}\nsys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import molgen",
+        "from molgen.cli import run\nassert run(['--help']) == 0",
+        "from molgen.cli import run\nassert run(['sample', '--help']) == 0",
+        "from molgen.cli import run\nassert run(['models']) == 0",
+        "from molgen.cli import run\nassert run(['--version']) == 0",
+    ],
+)
+def test_the_front_door_is_light(code: str) -> None:
+    assert not modules_after(code) & HEAVY
+
+
+def test_sampling_loads_neither_training_nor_plotting() -> None:
+    code = """
+import pkgutil, importlib
+import molgen.api, molgen.checkpoint, molgen.sampling, molgen.eval
+for package in (molgen.sampling, molgen.eval):
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+"""
+    loaded = modules_after(code)
+    assert {"torch", "rdkit"} <= loaded
+    assert not loaded & NEVER_WHILE_SAMPLING
+
+
+def test_training_needs_no_chemistry_package() -> None:
+    loaded = modules_after("import molgen.train.run")
+    assert "pytorch_lightning" in loaded
+    assert not loaded & NEVER_WHILE_TRAINING
+
+
+def test_public_names_are_lazy_and_listed() -> None:
+    code = """
+import molgen
+assert {"load", "Generator", "evaluate", "to_ase", "__version__"} <= set(dir(molgen))
+assert not hasattr(molgen, "no_such_name")
+assert "molgen.api" not in sys.modules
+molgen.load
+assert "molgen.api" in sys.modules
+"""
+    modules_after(code)
