@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
         steps: Network calls per molecule; 4 unless given.
         seed: Molecule i depends on the seed and on i alone; 0 unless given.
         n_atoms: Smallest and largest atom count, hydrogens included; None follows the data.
-        batch_size: Molecules per network call.
+        batch_size: Molecules per network call; None suits the device.
         decode: ``"map"`` (the most probable state that obeys the valences) or ``"argmax"``.
         valid_only: Keep drawing until all molecules pass the checks.
         plan: Another solver or grid than the model's best.
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
     steps: int
     seed: int
     n_atoms: tuple[int, int] | None
-    batch_size: int
+    batch_size: int | None
     decode: str
     valid_only: bool
     plan: PlanOptions

@@ -89,9 +89,10 @@ def load_model(name_or_path: str | Path, device: str = "auto") -> LoadedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from molgen.device import pick_device
+    from molgen.device import keep_freed_memory, pick_device
     from molgen.models.build import build
 
+    keep_freed_memory()
     model = build(info.config, info.max_atoms)
     try:
         model.load_state_dict(load_file(path))

@@ -14,7 +14,9 @@ Steps = Annotated[int, typer.Option(help="Network calls per molecule.")]
 Count = Annotated[int, typer.Option("--n", "-n", help="Number of records.")]
 Seed = Annotated[int, typer.Option(help="Molecule i depends on the seed and on i alone.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-BatchSize = Annotated[int, typer.Option(help="Molecules per network call.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Molecules per network call; unset, what suits the device.")
+]
 Sizes = Annotated[
     str | None, typer.Option(metavar="N|MIN-MAX", help="Atom counts, hydrogens included.")
 ]

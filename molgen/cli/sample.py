@@ -35,7 +35,7 @@ def sample(
     metrics: options.Metrics = True,
     quiet: options.Quiet = False,
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 128,
+    batch_size: options.BatchSize = None,
     n_atoms: options.Sizes = None,
     decode: options.Decode = "map",
     valid_only: options.ValidOnly = False,

@@ -54,7 +54,8 @@ class Request:
         seed: Seed of the run; molecule i depends on the seed and on i alone.
         plan: Departures from the default solver and grid.
         n_atoms: Smallest and largest number of atoms; None follows the training data.
-        batch_size: Molecules per network call; changes speed and memory, never the molecules.
+        batch_size: Molecules per network call; changes speed and memory, never the molecules;
+            None suits the device.
         decode: ``"argmax"`` of each head, or ``"map"``: the most probable state that obeys the
             valences.
         valid_only: Keep drawing until ``n`` molecules pass the checks.
@@ -68,7 +69,7 @@ class Request:
     seed: int = 0
     plan: PlanOptions = PlanOptions()
     n_atoms: tuple[int, int] | None = None
-    batch_size: int = 128
+    batch_size: int | None = None
     decode: str = "map"
     valid_only: bool = False
 
@@ -76,7 +77,8 @@ class Request:
         _at_least("n", self.n, 1)
         _at_least("steps", self.steps, 1)
         _at_least("seed", self.seed, 0)
-        _at_least("batch_size", self.batch_size, 1)
+        if self.batch_size is not None:
+            _at_least("batch_size", self.batch_size, 1)
         if self.seed > MAX_SEED:
             raise UsageError(f"seed is {self.seed}", f"Use a seed of at most {MAX_SEED}")
         if self.decode not in DECODERS:

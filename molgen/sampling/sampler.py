@@ -21,8 +21,11 @@ from molgen.sampling.plan import Plan
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
 
-WINDOW_BATCHES = 4
-"""Batches that are drawn together and sorted by size, so that little of them is padding."""
+WINDOW = 512
+"""Molecules that are drawn together and sorted by size, so that little of them is padding."""
+
+CPU_BATCH, GPU_BATCH = 32, 1024
+"""Molecules per network call: what stays in a core's cache, and what fills a GPU."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def draw(
     plan: Plan,
     seed: int = 0,
     n_atoms: tuple[int, int] | None = None,
-    batch_size: int = 128,
+    batch_size: int | None = None,
 ) -> Iterator[Draw]:
     """Draw molecules by number.
 
@@ -58,7 +61,7 @@ def draw(
         plan: Solver and grid.
         seed: Seed of the run.
         n_atoms: Smallest and largest size; None follows the training data.
-        batch_size: Molecules per network call.
+        batch_size: Molecules per network call; None suits the device.
 
     Yields:
         Molecules in the order of ``indices``.
@@ -67,25 +70,26 @@ def draw(
         UsageError: No training molecule has a size within ``n_atoms``.
     """
     probability = size_probability(loaded.info, n_atoms)
+    size = batch_size or _default_batch(loaded.model)
     remaining = iter(indices)
-    first = True
-    while True:
-        # A short first window lets the first molecules appear at once.
-        width = batch_size * (1 if first else WINDOW_BATCHES)
-        window = list(islice(remaining, width))
-        if not window:
-            return
-        first = False
+    width = size  # a short first window lets the first molecules appear at once
+    while window := list(islice(remaining, width)):
+        width = max(size, WINDOW)
         sizes = np.array([draw_size(probability, seed, index) for index in window])
         order = np.argsort(sizes, kind="stable")
         done: dict[int, Draw] = {}
-        for start in range(0, len(window), batch_size):
-            rows = order[start : start + batch_size]
+        for start in range(0, len(window), size):
+            rows = order[start : start + size]
             batch = [window[row] for row in rows]
             beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], plan, seed)
             done.update((i, Draw(i, b)) for i, b in zip(batch, beliefs, strict=True))
         for index in window:
             yield done.pop(index)
+
+
+def _default_batch(model: DeNovo) -> int:
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    return CPU_BATCH if on_cpu else GPU_BATCH
 
 
 def size_probability(info: ModelInfo, n_atoms: tuple[int, int] | None) -> np.ndarray:

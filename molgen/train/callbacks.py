@@ -24,7 +24,7 @@ QUICK_COLUMNS = ["step", "molecules", "seconds", "nfe"]
 
 
 class DivergedError(Exception):
-    """The loss is not a number any more."""
+    """The loss or a weight is not a number any more."""
 
 
 class TimeBox(pl.Callback):
@@ -49,18 +49,19 @@ class TimeBox(pl.Callback):
 class Recorder(pl.Callback):
     """Writes the loss log, checkpoints that are never half there, and validation samples.
 
-    Losses are read before every checkpoint: a run that has diverged stops with the last good
-    checkpoint in place.
+    Losses and weights are read before every checkpoint: a run that has diverged stops with the
+    last good checkpoint in place.
 
     Args:
         out: Folder of the run.
         info: What the weights' file says of itself; completed with the run's counts.
+        first_step: Step from which the run goes on; 0 for a new one.
     """
 
-    def __init__(self, out: Path, info: ModelInfo) -> None:
-        self.out, self.info = out, info
+    def __init__(self, out: Path, info: ModelInfo, first_step: int) -> None:
+        self.out, self.info, self.first_step = out, info, first_step
         columns = ["step", "molecules", "seconds", "lr", *columns_of(TERMS)]
-        self.losses = CsvLog(out / "losses.csv", columns)
+        self.losses = CsvLog(out / "losses.csv", columns, first_step)
         self.samples: CsvLog | None = None
 
     def on_train_batch_end(
@@ -82,11 +83,14 @@ class Recorder(pl.Callback):
             self.sample(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep and judge the final weights."""
+        """Keep and judge the final weights, unless their step has been kept and judged."""
         module = cast("DenoisingModule", pl_module)
+        train, step = module.config.train, trainer.global_step
         self.record(trainer, module)
-        self.save(trainer, module)
-        self.sample(trainer, module)
+        if step % train.checkpoint_every:
+            self.save(trainer, module)
+        if step % train.sample_every:
+            self.sample(trainer, module)
 
     def counts(self, trainer: pl.Trainer, module: DenoisingModule) -> dict[str, float | int | str]:
         """Where the run stands."""
@@ -110,7 +114,13 @@ class Recorder(pl.Callback):
         self.losses.write({**self.counts(trainer, module), "lr": rate, **row})
 
     def save(self, trainer: pl.Trainer, module: DenoisingModule) -> None:
-        """Write the resumable checkpoint and the averaged weights, each in one move."""
+        """Write the resumable checkpoint and the averaged weights, each in one move.
+
+        Raises:
+            DivergedError: A weight is not finite, which a finite loss can leave behind.
+        """
+        if not all(bool(weight.isfinite().all()) for weight in module.model.parameters()):
+            raise DivergedError(f"weights at step {trainer.global_step}")
         partial = self.out / "last.ckpt.partial"
         trainer.save_checkpoint(partial)
         partial.replace(self.out / "last.ckpt")
@@ -133,11 +143,10 @@ class Recorder(pl.Callback):
             range(train.sample_n),
             plan=default_plan(self.info, train.sample_steps),
             seed=train.seed,
-            batch_size=min(train.sample_n, 128),
         )
         scores = quick_score([decode_argmax(one.beliefs) for one in drawn])
         if self.samples is None:
             path = self.out / "samples.csv"
-            self.samples = CsvLog(path, [*QUICK_COLUMNS, *scores])
+            self.samples = CsvLog(path, [*QUICK_COLUMNS, *scores], self.first_step)
         row = {**self.counts(trainer, module), "nfe": train.sample_steps, **scores}
         self.samples.write(row)

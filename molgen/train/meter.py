@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import torch
@@ -55,30 +54,34 @@ def columns_of(terms: tuple[str, ...]) -> list[str]:
 
 
 class CsvLog:
-    """A CSV file that survives kills: whole lines, appended and flushed.
+    """A CSV file that survives kills: whole lines, appended and flushed, every step once.
 
     Args:
-        path: The file; an existing one is continued, less a torn last line.
-        columns: Names of the columns.
+        path: The file. An existing one is continued, less a torn last line and less the rows
+            after ``first_step``, whose steps will be made again.
+        columns: Names of the columns; the first is the step.
+        first_step: Step from which the run goes on.
     """
 
-    def __init__(self, path: Path, columns: list[str]) -> None:
+    def __init__(self, path: Path, columns: list[str], first_step: int = 0) -> None:
         self.path, self.columns = path, columns
-        if not path.exists() or path.stat().st_size == 0:
-            path.write_text(",".join(columns) + "\n")
-        else:
-            _drop_torn_line(path)
+        header = ",".join(columns) + "\n"
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(header + "".join(_rows_until(path, header, first_step)))
+        partial.replace(path)
 
     def write(self, row: dict[str, float | int | str]) -> None:
         """Append one row; columns without a value stay empty."""
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns, restval="").writerow(
+            csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(
                 {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
             )
 
 
-def _drop_torn_line(path: Path) -> None:
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
+def _rows_until(path: Path, header: str, step: int) -> list[str]:
+    """Whole rows of an earlier log with the same columns, up to a step."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    if lines[:1] != [header]:
+        return []
+    whole = [line for line in lines[1:] if line.endswith("\n")]
+    return [line for line in whole if int(line.partition(",")[0]) <= step]

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from molgen.config import Config, LogisticConfig
@@ -18,7 +17,7 @@ from molgen.flow.times import Logistic, LogUniform, Mixture, TimeSampler
 from molgen.models.denovo import DeNovo
 from molgen.train.loss import TERMS, corrupt, per_molecule, total
 from molgen.train.meter import LossMeter
-from molgen.train.optimiser import build_optimiser
+from molgen.train.optimiser import Together, build_optimiser
 from molgen.train.pace import Pace, learning_rate_factor
 
 
@@ -60,7 +59,7 @@ class DenoisingModule(pl.LightningModule):
         """The model with averaged weights."""
         return cast("DeNovo", self.average.module)
 
-    def configure_optimizers(self) -> Optimizer:
+    def configure_optimizers(self) -> Together:
         """Muon and AdamW, or AdamW alone."""
         return build_optimiser(self.model, self.config.optim)
 
@@ -78,8 +77,7 @@ class DenoisingModule(pl.LightningModule):
         """Set the learning rate from the run's progress."""
         step = self.global_step
         factor = learning_rate_factor(step, self.pace.progress(step), self.config.optim)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["peak_lr"] * factor
+        cast("Together", self.trainer.optimizers[0]).scale_rates(factor)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Noise a batch, estimate it (half of the time with a hint), and compare."""
@@ -101,8 +99,9 @@ class DenoisingModule(pl.LightningModule):
             self.meter.add(torch.exp(-lam) * scale, terms)
         return total(terms, self.config.loss)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Move the average of the weights."""
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step and move the average at once, so that every checkpoint holds both or neither."""
+        super().optimizer_step(*args, **kwargs)
         self.average.update_parameters(self.model)
 
     def _move_average(

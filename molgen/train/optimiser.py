@@ -24,6 +24,12 @@ class Together(Optimizer):
         super().__init__([p for part in parts for g in part.param_groups for p in g["params"]], {})
         # The groups are shared, not copied, so that a scheduler's change reaches the parts.
         self.param_groups = [group for part in parts for group in part.param_groups]
+        self.peak_rates = tuple(float(group["lr"]) for group in self.param_groups)
+
+    def scale_rates(self, factor: float) -> None:
+        """Set every learning rate to a fraction of the one that its part was built with."""
+        for group, peak in zip(self.param_groups, self.peak_rates, strict=True):
+            group["lr"] = peak * factor
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -46,14 +52,14 @@ class Together(Optimizer):
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore every part, and share its new groups."""
+        """Restore every part, and share its new groups; peak rates stay this run's own."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def build_optimiser(model: nn.Module, config: OptimConfig) -> Optimizer:
-    """The optimiser of a recipe; every group keeps its peak rate as ``peak_lr``.
+def build_optimiser(model: nn.Module, config: OptimConfig) -> Together:
+    """The optimiser of a recipe, at its peak learning rates.
 
     Muon (Jordan et al. 2024) orthogonalises the update of a matrix; it is meant for hidden
     matrices, so embeddings, heads, modulations, biases and norms stay with AdamW.
@@ -70,10 +76,7 @@ def build_optimiser(model: nn.Module, config: OptimConfig) -> Optimizer:
     parts: list[Optimizer] = [AdamW(groups, lr=config.lr, betas=(0.9, 0.99))]
     if hidden:
         parts.append(Muon(hidden, lr=config.muon_lr, weight_decay=config.weight_decay))
-    optimiser = Together(*parts)
-    for group in optimiser.param_groups:
-        group["peak_lr"] = group["lr"]
-    return optimiser
+    return Together(*parts)
 
 
 def _hidden_matrices(model: nn.Module) -> list[nn.Parameter]:

@@ -19,7 +19,7 @@ def seconds_of(text: str | None) -> float | None:
     if text is None:
         return None
     parts = text.split(":")
-    if not 2 <= len(parts) <= 3 or not all(part.isdigit() for part in parts):
+    if not 2 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
         raise ConfigError(f"max_time {text!r} is not HH:MM:SS", "write e.g. 00:09:30")
     seconds = 0
     for part in parts:

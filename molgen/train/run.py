@@ -15,7 +15,7 @@ from molgen.checkpoint import load_model
 from molgen.config import Config
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.store import MoleculeStore
-from molgen.device import pick_device
+from molgen.device import keep_freed_memory, pick_device
 from molgen.errors import DataError, OutputError, UsageError
 from molgen.models.build import build
 from molgen.models.info import ModelInfo
@@ -58,6 +58,7 @@ def train(
     """
     folder = out or Path("runs") / name
     checkpoint = _prepare_folder(folder, config, resume=resume)
+    keep_freed_memory()
     where = pick_device(device)
     store = MoleculeStore.open(config.data.store)
     info = ModelInfo(name=name, config=config, n_atoms=_size_counts(store)).trained(
@@ -80,7 +81,7 @@ def train(
         precision=config.train.precision,
         max_steps=config.train.max_steps,
         gradient_clip_val=config.optim.clip,
-        callbacks=[Recorder(folder, info), TimeBox(pace)],
+        callbacks=[Recorder(folder, info, stream.step), TimeBox(pace)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=progress,

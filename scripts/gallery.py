@@ -1,0 +1,99 @@
+"""Draw the first molecules of an SDF file as balls and sticks, for people who would rather look.
+
+    python scripts/gallery.py molecules.sdf --out docs/molecules.png --rows 4 --columns 6
+
+Each molecule is turned so that its widest plane faces the reader; nearer atoms are drawn over
+farther ones. A molecule that failed its checks is drawn too, with its reason in red.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from molgen.chem.io import Record, read_records
+from molgen.chem.molecule import Molecule
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+COLOURS = {1: "#f2f2f2", 6: "#4a4a4a", 7: "#3d6ff0", 8: "#e8402c", 9: "#55c83c"}
+RADII = {1: 0.24, 6: 0.40, 7: 0.38, 8: 0.36, 9: 0.34}
+OFFSETS = {1: (0.0,), 2: (-0.09, 0.09), 3: (-0.14, 0.0, 0.14), 4: (-0.09, 0.09)}
+"""Lateral offsets (Å) of the sticks of a bond, by bond class."""
+
+
+def facing(pos: np.ndarray) -> np.ndarray:
+    """Positions turned so that the two widest directions are x and y."""
+    centred = pos - pos.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    return centred @ axes.T
+
+
+def draw(axes: Axes, molecule: Molecule) -> None:
+    """Draw one molecule into a panel."""
+    pos = facing(molecule.pos.astype(np.float64))
+    depth = pos[:, 2]
+    for begin, end, order in molecule.bonds.tolist():
+        along = pos[end, :2] - pos[begin, :2]
+        side = np.array([-along[1], along[0]]) / max(np.linalg.norm(along), 1e-6)
+        middle = (pos[begin, :2] + pos[end, :2]) / 2
+        for offset in OFFSETS[order]:
+            for atom in (begin, end):
+                ends = np.stack([pos[atom, :2], middle]) + side * offset
+                colour = COLOURS.get(int(molecule.atomic_numbers[atom]), "#c060c0")
+                z = min(depth[begin], depth[end])
+                axes.plot(*ends.T, color="#303030", lw=3.4, zorder=z, solid_capstyle="butt")
+                axes.plot(*ends.T, color=colour, lw=2.2, zorder=z + 1e-3, solid_capstyle="butt")
+    for atom in np.argsort(depth):
+        number = int(molecule.atomic_numbers[atom])
+        ball = plt.Circle(
+            pos[atom, :2],
+            RADII.get(number, 0.4),
+            facecolor=COLOURS.get(number, "#c060c0"),
+            edgecolor="#303030",
+            lw=0.7,
+            zorder=depth[atom] + 0.1,
+        )
+        axes.add_patch(ball)
+
+
+def panel(axes: Axes, record: Record | None, reach: float) -> None:
+    """One record, or an empty panel."""
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach * 0.8, reach * 0.8)
+    if record is None or record.molecule is None:
+        return
+    draw(axes, record.molecule)
+    reason = record.tags.get("molgen_reason", "")
+    text = reason or record.tags.get("smiles", record.title)
+    axes.set_title(text, fontsize=6, color="#c02020" if reason else "#202020", y=-0.06)
+
+
+def main() -> None:
+    """Read, draw, save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sdf", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("molecules.png"))
+    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--columns", type=int, default=6)
+    options = parser.parse_args()
+    n = options.rows * options.columns
+    records = [record for _, record in zip(range(n), read_records(options.sdf), strict=False)]
+    size = (1.7 * options.columns, 1.5 * options.rows)
+    figure, grid = plt.subplots(options.rows, options.columns, figsize=size, squeeze=False)
+    for axes, index in zip(grid.flat, range(n), strict=True):
+        panel(axes, records[index] if index < len(records) else None, reach=4.6)
+    figure.subplots_adjust(0.01, 0.03, 0.99, 0.99, wspace=0.02, hspace=0.12)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.out, dpi=130)
+
+
+if __name__ == "__main__":
+    main()
