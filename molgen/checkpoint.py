@@ -45,11 +45,12 @@ class LoadedModel:
 
 def save_model(path: Path, model: DeNovo, info: ModelInfo) -> None:
     """Write weights and header in one move: a kill leaves the old file or the new one."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={KEY: json.dumps(info.to_dict())})
+    # Not safetensors' save_file: it makes files that only their owner may read.
+    partial.write_bytes(save(tensors, metadata={KEY: json.dumps(info.to_dict())}))
     partial.replace(path)
 
 
@@ -62,15 +63,19 @@ def read_info(path: Path) -> ModelInfo:
     header = _header(path)
     try:
         tree = json.loads(header["__metadata__"][KEY])
+        version = tree["format"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{path} holds no molgen model", "train one with molgen train"
         ) from None
-    if tree.get("format") != FORMAT:
+    if version != FORMAT:
+        raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT}")
+    try:
+        return ModelInfo.from_dict(tree, str(path))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} has format {tree.get('format')}, this version reads {FORMAT}"
-        )
-    return ModelInfo.from_dict(tree, str(path))
+            f"{path} has a damaged header ({error!r})", "copy or train the file again"
+        ) from None
 
 
 def load_model(name_or_path: str | Path, device: str = "auto") -> LoadedModel:

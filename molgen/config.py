@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from molgen.errors import ConfigError
 from molgen.names import nearest
@@ -48,6 +55,12 @@ class WidthConfig(Section):
     n_frames: int = Field(8, ge=1)
     mlp: int = Field(384, ge=8)
     noise: int = Field(128, ge=8)
+
+    @model_validator(mode="after")
+    def _heads_share_the_scalars(self) -> WidthConfig:
+        if self.scalar % self.n_heads:
+            raise ValueError(f"scalar {self.scalar} is not a multiple of n_heads {self.n_heads}")
+        return self
 
 
 class ModelConfig(Section):
@@ -86,6 +99,12 @@ class LogUniformConfig(Section):
     weight: float = Field(0.35, gt=0)
     sigma_min: float = Field(0.015, gt=0)
     sigma_max: float = Field(0.4, gt=0)
+
+
+NOISE_LEVELS: dict[str, Any] = {"logistic": LogisticConfig, "log_uniform": LogUniformConfig}
+"""Densities of the noise level by their ``kind``."""
+
+NoiseLevels = Annotated[LogisticConfig | LogUniformConfig, Field(discriminator="kind")]
 
 
 class LossConfig(Section):
@@ -163,7 +182,7 @@ class TrainConfig(Section):
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     self_condition: float = Field(0.5, ge=0, le=1)
     compile: bool = False
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     log_every: int = Field(100, ge=1)
     sample_every: int = Field(2000, ge=1)
     sample_n: int = Field(128, ge=1)
@@ -171,13 +190,21 @@ class TrainConfig(Section):
     checkpoint_every: int = Field(500, ge=1)
     init: str | None = None
 
+    @field_validator("max_time", mode="before")
+    @classmethod
+    def _clock(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare 12:00:00 as a number to the base of 60."""
+        if not isinstance(value, int):
+            return value
+        return f"{value // 3600:02}:{value // 60 % 60:02}:{value % 60:02}"
+
 
 class Config(Section):
     """A whole recipe: data, model, noise levels, loss, optimiser, run."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    times: tuple[LogisticConfig | LogUniformConfig, ...] = (LogisticConfig(), LogUniformConfig())
+    times: tuple[NoiseLevels, ...] = (LogisticConfig(), LogUniformConfig())
     lam_min: float = -4.0
     lam_max: float = 5.0
     loss: LossConfig = LossConfig()
@@ -197,8 +224,10 @@ def _override(tree: dict[str, Any], assignment: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {assignment!r}: {parent!r} holds a value, not a section")
-    value = yaml.safe_load(text)
-    tree[leaf] = _number(value)
+    try:
+        tree[leaf] = _number(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {assignment!r}: {text!r} is not a YAML value") from None
 
 
 def _number(value: Any) -> Any:
@@ -213,17 +242,18 @@ def _keys_at(path: Sequence[str | int]) -> list[str]:
     """Known keys of the section that holds the last element of an error path."""
     model: Any = Config
     for part in path[:-1]:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        model = field.annotation
+        if part in NOISE_LEVELS:
+            model = NOISE_LEVELS[str(part)]
+        elif isinstance(part, str):
+            field = getattr(model, "model_fields", {}).get(part)
+            model = None if field is None else field.annotation
     return list(getattr(model, "model_fields", {}))
 
 
 def _explain(error: ValidationError, origin: str) -> ConfigError:
     first = error.errors()[0]
     path = list(first["loc"])
-    where = ".".join(str(part) for part in path) or "top level"
+    where = ".".join(str(part) for part in path if part not in NOISE_LEVELS) or "top level"
     if first["type"] == "extra_forbidden":
         known = _keys_at(path)
         guess = nearest(str(path[-1]), known)

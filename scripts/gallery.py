@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
+from molgen.chem.constitution import constitution
 from molgen.chem.io import Record, read_records
 from molgen.chem.molecule import Molecule
 
@@ -22,9 +23,12 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 COLOURS = {1: "#f2f2f2", 6: "#4a4a4a", 7: "#3d6ff0", 8: "#e8402c", 9: "#55c83c"}
-RADII = {1: 0.24, 6: 0.40, 7: 0.38, 8: 0.36, 9: 0.34}
-OFFSETS = {1: (0.0,), 2: (-0.09, 0.09), 3: (-0.14, 0.0, 0.14), 4: (-0.09, 0.09)}
+RADII = {1: 0.22, 6: 0.36, 7: 0.35, 8: 0.34, 9: 0.32}
+OFFSETS = {1: (0.0,), 2: (-0.16, 0.16), 3: (-0.22, 0.0, 0.22), 4: (-0.16, 0.16)}
 """Lateral offsets (Å) of the sticks of a bond, by bond class."""
+
+LABEL = 30
+"""Longest text under a molecule."""
 
 
 def facing(pos: np.ndarray) -> np.ndarray:
@@ -47,8 +51,8 @@ def draw(axes: Axes, molecule: Molecule) -> None:
                 ends = np.stack([pos[atom, :2], middle]) + side * offset
                 colour = COLOURS.get(int(molecule.atomic_numbers[atom]), "#c060c0")
                 z = min(depth[begin], depth[end])
-                axes.plot(*ends.T, color="#303030", lw=3.4, zorder=z, solid_capstyle="butt")
-                axes.plot(*ends.T, color=colour, lw=2.2, zorder=z + 1e-3, solid_capstyle="butt")
+                axes.plot(*ends.T, color="#303030", lw=2.6, zorder=z, solid_capstyle="butt")
+                axes.plot(*ends.T, color=colour, lw=1.5, zorder=z + 1e-3, solid_capstyle="butt")
     for atom in np.argsort(depth):
         number = int(molecule.atomic_numbers[atom])
         ball = plt.Circle(
@@ -72,7 +76,8 @@ def panel(axes: Axes, record: Record | None, reach: float) -> None:
         return
     draw(axes, record.molecule)
     reason = record.tags.get("molgen_reason", "")
-    text = reason or record.tags.get("smiles", record.title)
+    text = reason or (constitution(record.mol) if record.mol else record.title)
+    text = text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"
     axes.set_title(text, fontsize=6, color="#c02020" if reason else "#202020", y=-0.06)
 
 
@@ -87,9 +92,12 @@ def main() -> None:
     n = options.rows * options.columns
     records = [record for _, record in zip(range(n), read_records(options.sdf), strict=False)]
     size = (1.7 * options.columns, 1.5 * options.rows)
+    reach = 0.6 + max(
+        (abs(facing(one.molecule.pos)[:, 0]).max() for one in records if one.molecule), default=4.0
+    )
     figure, grid = plt.subplots(options.rows, options.columns, figsize=size, squeeze=False)
     for axes, index in zip(grid.flat, range(n), strict=True):
-        panel(axes, records[index] if index < len(records) else None, reach=4.6)
+        panel(axes, records[index] if index < len(records) else None, reach)
     figure.subplots_adjust(0.01, 0.03, 0.99, 0.99, wspace=0.02, hspace=0.12)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out, dpi=130)

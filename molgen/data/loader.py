@@ -129,16 +129,17 @@ def batch_order(n_atoms: Tensor, batch_size: int, seed: int, epoch: int) -> list
     """Batches of one epoch: a function of seed and epoch alone, so that a run can resume.
 
     Molecules are shuffled, sorted by size within groups of `BUCKET_BATCHES` batches, cut, and
-    the batches shuffled again. The last, incomplete batch is left out.
+    the batches shuffled again. What would not fill a batch is left out, before the sorting:
+    after it, it would always be the largest molecules.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(n_atoms), generator=generator)
-    groups = order.split(batch_size * BUCKET_BATCHES)
+    n_used = max(batch_size, len(order) // batch_size * batch_size)
+    groups = order[:n_used].split(batch_size * BUCKET_BATCHES)
     batches = [
         batch
         for group in groups
         for batch in group[n_atoms[group].argsort(stable=True)].split(batch_size)
-        if len(batch) == batch_size or len(order) < batch_size
     ]
     shuffled = torch.randperm(len(batches), generator=generator).tolist()
     return [batches[index] for index in shuffled]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from datetime import timedelta
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,11 +14,11 @@ import torch
 import yaml
 
 from molgen.checkpoint import load_model
-from molgen.config import Config
+from molgen.config import Config, load_config
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.store import MoleculeStore
 from molgen.device import keep_freed_memory, pick_device
-from molgen.errors import DataError, OutputError, UsageError
+from molgen.errors import CheckpointError, DataError, OutputError, UsageError
 from molgen.models.build import build
 from molgen.models.info import ModelInfo
 from molgen.train.callbacks import DivergedError, Recorder, TimeBox
@@ -54,6 +56,7 @@ def train(
     Raises:
         OutputError: The folder holds a run already and ``resume`` is not set.
         UsageError: There is nothing to resume.
+        CheckpointError: The checkpoint to resume is damaged.
         DataError: The store is missing or does not fit, or the loss diverged.
     """
     folder = out or Path("runs") / name
@@ -65,6 +68,7 @@ def train(
         data=store.manifest.source, hardware=_hardware(where), torch=str(torch.__version__)
     )
     data = load_split(store, "train", info.vocabulary, where)
+    _quieten_lightning()
     pl.seed_everything(config.train.seed, verbose=False)
     model = build(config, info.max_atoms)
     if config.train.init is not None:
@@ -104,6 +108,7 @@ def _prepare_folder(folder: Path, config: Config, *, resume: bool) -> Path | Non
     if resume:
         if not last.is_file():
             raise UsageError(f"nothing to resume in {folder}", "Leave out --resume to start")
+        _check_same_model(folder, config)
         return last
     if last.exists():
         raise OutputError(f"{folder} holds a run", "Add --resume to go on, or choose another --out")
@@ -115,9 +120,35 @@ def _prepare_folder(folder: Path, config: Config, *, resume: bool) -> Path | Non
     return None
 
 
+def _check_same_model(folder: Path, config: Config) -> None:
+    """Refuse to go on with weights of another shape."""
+    started = load_config(folder / "config.yaml")
+    classes = [(one.data.atomic_numbers, one.data.charges) for one in (started, config)]
+    if started.model != config.model or classes[0] != classes[1]:
+        raise UsageError(
+            f"the run in {folder} has another model than this recipe",
+            f"Use {folder / 'config.yaml'}, or another --out",
+        )
+
+
 def _steps_of(checkpoint: Path) -> int:
-    """Steps that a checkpoint of our own has made."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+    """Steps that a checkpoint of our own has made.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+    except (RuntimeError, EOFError, KeyError, UnpicklingError):
+        raise CheckpointError(
+            f"{checkpoint} is damaged", "Start again with another --out, from its model.safetensors"
+        ) from None
+
+
+def _quieten_lightning() -> None:
+    """Progress and errors are ours to tell; Lightning adds devices, tips and adverts."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _size_counts(store: MoleculeStore) -> tuple[int, ...]:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from molgen.chem.elements import Vocabulary
+from molgen.chem.molecule import bond_matrix
+from molgen.data.loader import Batch, BatchStream, DeviceData, batch_order, load_split
+from molgen.data.store import MoleculeStore
+from molgen.errors import DataError
+
+QM9 = Vocabulary((1, 6, 7, 8, 9), (-1, 0, 1))
+# Neither in ascending order nor contiguous: classes are places in these lists.
+SHUFFLED = Vocabulary((9, 1, 8, 6, 7), (1, 0, -1))
+
+many_sizes = st.lists(st.integers(1, 29), min_size=1, max_size=200).map(torch.tensor)
+
+
+@pytest.fixture(scope="module")
+def train_split(sample: MoleculeStore) -> DeviceData:
+    return load_split(sample, "train", QM9)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Batch))
+
+
+@pytest.mark.parametrize("vocabulary", [QM9, SHUFFLED], ids=["sorted", "shuffled"])
+def test_a_batch_holds_the_molecules_of_the_store(
+    sample: MoleculeStore, vocabulary: Vocabulary
+) -> None:
+    chosen = torch.tensor([17, 3, 239, 101])
+    batch = load_split(sample, "train", vocabulary).batch(chosen)
+    numbers = sample.split("train")[chosen.numpy()]
+    molecules = [sample[int(number)] for number in numbers]
+    assert batch.pos.shape == (4, max(m.n_atoms for m in molecules), 3)
+    assert batch.pos.dtype == torch.float32
+    for row, molecule in enumerate(molecules):
+        n = molecule.n_atoms
+        assert batch.mask[row].tolist() == [True] * n + [False] * (batch.mask.shape[1] - n)
+        elements = np.array(vocabulary.atomic_numbers)[batch.element[row, :n]]
+        assert np.array_equal(elements, molecule.atomic_numbers)
+        charges = np.array(vocabulary.charges)[batch.charge[row, :n]]
+        assert np.array_equal(charges, molecule.formal_charge)
+        assert np.array_equal(batch.bond[row, :n, :n], bond_matrix(molecule))
+        centred = molecule.pos - molecule.pos.mean(axis=0, dtype=np.float64)
+        assert batch.pos[row, :n].numpy() == pytest.approx(centred, abs=1e-5)
+
+
+def test_positions_are_centred_bonds_symmetric_and_padding_empty(train_split: DeviceData) -> None:
+    batch = train_split.batch(torch.arange(len(train_split.n_atoms)))
+    assert float(batch.pos.double().sum(dim=1).abs().max()) < 1e-4
+    assert torch.equal(batch.bond, batch.bond.transpose(1, 2))
+    assert not bool(batch.bond.diagonal(dim1=1, dim2=2).any())
+    assert not bool(batch.pos[~batch.mask].any())
+    assert not bool(batch.element[~batch.mask].any())
+    pairs = batch.mask[:, :, None] & batch.mask[:, None, :]
+    assert not bool(batch.bond[~pairs].any())
+
+
+def test_splits_are_apart(sample: MoleculeStore) -> None:
+    n_molecules = [len(load_split(sample, name, QM9).n_atoms) for name in ("train", "val", "test")]
+    assert n_molecules == [240, 30, 30]
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "outside"),
+    [
+        (Vocabulary((1, 6, 7, 9), (-1, 0, 1)), "[8]"),
+        (Vocabulary((6, 7, 8, 9), (-1, 0, 1)), "[1]"),
+        (Vocabulary((1, 6, 7, 8, 9), (0,)), "[-1, 1]"),
+    ],
+)
+def test_what_the_model_does_not_know_is_an_error(
+    sample: MoleculeStore, vocabulary: Vocabulary, outside: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        load_split(sample, "train", vocabulary)
+    assert f"holds {outside}" in str(caught.value)
+
+
+@given(many_sizes, st.integers(1, 20), st.integers(0, 2**31), st.integers(0, 50))
+def test_an_epoch_visits_each_molecule_at_most_once(
+    n_atoms: torch.Tensor, batch_size: int, seed: int, epoch: int
+) -> None:
+    batches = batch_order(n_atoms, batch_size, seed, epoch)
+    visited = torch.cat(batches).tolist()
+    assert len(set(visited)) == len(visited)
+    assert set(visited) <= set(range(len(n_atoms)))
+    # Only an incomplete last batch is left out, and never everything.
+    assert len(batches) == max(1, len(n_atoms) // batch_size)
+    assert {len(batch) for batch in batches} == {min(batch_size, len(n_atoms))}
+
+
+@given(many_sizes, st.integers(1, 20), st.integers(0, 2**31), st.integers(0, 50))
+def test_the_order_follows_from_seed_and_epoch(
+    n_atoms: torch.Tensor, batch_size: int, seed: int, epoch: int
+) -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return [batch.tolist() for batch in batch_order(n_atoms, batch_size, seed, epoch)]
+
+    first = order(seed, epoch)
+    torch.rand(3)  # torch's own generator has no say
+    assert order(seed, epoch) == first
+
+
+def test_seeds_and_epochs_differ() -> None:
+    n_atoms = torch.randint(5, 30, (500,))
+    orders = {
+        tuple(torch.cat(batch_order(n_atoms, 10, seed, epoch)).tolist())
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(orders) == 9
+
+
+def test_every_molecule_comes_up_within_a_few_epochs() -> None:
+    n_atoms = torch.randint(5, 30, (333,))
+    visited = {
+        int(index)
+        for epoch in range(12)
+        for batch in batch_order(n_atoms, 32, 0, epoch)
+        for index in batch
+    }
+    assert visited == set(range(333))
+
+
+def test_buckets_keep_padding_small(train_split: DeviceData) -> None:
+    def padding(batches: list[torch.Tensor]) -> float:
+        masks = [train_split.batch(batch).mask for batch in batches]
+        real = sum(int(mask.sum()) for mask in masks)
+        return 1 - real / sum(mask.numel() for mask in masks)
+
+    in_buckets = padding(batch_order(train_split.n_atoms, 16, 0, 0))
+    at_random = padding(list(torch.randperm(240).split(16)))
+    assert in_buckets < 0.1
+    assert in_buckets < 0.4 * at_random
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 70), st.integers(0, 1000))
+def test_a_stream_goes_on_from_any_step(train_split: DeviceData, step: int, seed: int) -> None:
+    whole = islice(BatchStream(train_split, 16, seed), step, step + 3)
+    resumed = islice(BatchStream(train_split, 16, seed, step), 3)
+    assert all(same(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
+def test_a_small_store_makes_small_batches(train_split: DeviceData) -> None:
+    few = DeviceData(*(getattr(train_split, field.name)[:5] for field in fields(DeviceData)))
+    for batch in islice(BatchStream(few, 16, 0), 3):
+        assert len(batch.mask) == 5

@@ -1,0 +1,97 @@
+"""What the model's numbers mean: parameterisation, hints, the solver's view of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from molgen.config import parse_config
+from molgen.models.build import build
+from molgen.models.denovo import ELEMENT, SelfConditioned
+from molgen.nn.block import Width
+
+from ..networks import SIZES, estimate_of, random_case, random_model  # noqa: TID252
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    model = random_model(torch.float64)
+    case = random_case([5, 7], 0, torch.float64, hinted=True)
+    estimate = model(case.state, case.lam, case.mask, case.hint)
+    parts = (estimate.pos, estimate.element, estimate.charge, estimate.bond)
+    loss = sum((part * torch.linspace(0.5, 2, part.shape[-1])).square().sum() for part in parts)
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(loss, parameters)
+    assert [name for name, g in zip(names, gradients, strict=True) if not g.any()] == []
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def test_at_low_noise_the_estimate_is_the_input() -> None:
+    model = random_model(torch.float64)
+    case = random_case([6], 1, torch.float64, hinted=False)
+    errors = []
+    for lam in (2.0, 4.0, 6.0):
+        estimate = estimate_of(model, replace(case, lam=torch.full((1,), lam).double()))
+        errors.append(float((estimate.pos - case.state["pos"]).abs().max()))
+    # The velocity is multiplied by the noise amplitude, so its error falls as exp(-lam).
+    assert errors[1] < 0.3 * errors[0]
+    assert errors[2] < 0.3 * errors[1]
+
+
+def test_without_a_hint_means_a_hint_of_zeros() -> None:
+    model = random_model()
+    case = random_case([4, 6], 2, torch.float32, hinted=False)
+    one = estimate_of(model, case)
+    other = model(case.state, case.lam, case.mask, model.no_hint(case.mask))
+    assert torch.equal(one.pos, other.pos)
+    assert torch.equal(one.bond, other.bond)
+
+
+def test_clean_elements_are_centred_and_scaled() -> None:
+    clean = random_model().clean_elements(torch.eye(SIZES.n_elements))
+    torch.testing.assert_close(clean.sum(dim=-1), torch.zeros(SIZES.n_elements))
+    spread = clean.diagonal() - clean[0, 1]
+    torch.testing.assert_close(spread, torch.full((SIZES.n_elements,), 2.0))
+
+
+def test_the_solver_sees_expected_clean_data_and_the_estimate_is_fed_back() -> None:
+    model = random_model()
+    case = random_case([3, 5], 4, torch.float32, hinted=False)
+    denoise = SelfConditioned(model, case.mask)
+    with pytest.raises(RuntimeError, match="not been called"):
+        _ = denoise.estimate
+    lam = torch.tensor(0.5, dtype=torch.float64)
+    level = torch.full((2,), 0.5)
+    with torch.no_grad():
+        first = denoise(case.state, lam)
+        expected = model(case.state, level, case.mask)
+        again = denoise(case.state, lam)
+        fed_back = model(case.state, level, case.mask, model.hint(expected))
+    assert isinstance(first, dict)
+    assert isinstance(again, dict)
+    assert torch.equal(first["pos"], expected.pos)
+    probability = expected.element.softmax(dim=-1)
+    clean = ELEMENT.project(model.clean_elements(probability), case.mask)
+    torch.testing.assert_close(first["element"], clean)
+    assert not bool(first["element"][~case.mask].any())
+    assert torch.equal(again["pos"], fed_back.pos)
+    assert not torch.equal(again["pos"], first["pos"])
+    assert torch.equal(denoise.estimate.bond, fed_back.bond)
+    with pytest.raises(TypeError, match="modalities"):
+        denoise(case.state["pos"], lam)
+
+
+def test_a_recipe_decides_the_network() -> None:
+    recipe = {
+        "data": {"atomic_numbers": [1, 6, 8], "charges": [0]},
+        "model": {"n_layers": 3, "width": {"scalar": 16, "n_heads": 2, "mlp": 24}},
+        "lam_max": 4.0,
+    }
+    model = build(parse_config(recipe), max_atoms=17)
+    network = model.network
+    assert (network.sizes.n_elements, network.sizes.n_charges) == (3, 1)
+    assert (network.sizes.max_atoms, network.sizes.lam_max) == (17, 4.0)
+    assert len(network.blocks) == 3
+    assert network.width == Width(scalar=16, n_heads=2, mlp=24)
+    assert network.sizes.cutoff * model.scales.pos == pytest.approx(10.0)

@@ -1,0 +1,109 @@
+"""Small networks whose weights leave no path silent, and random molecules to feed them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cache
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from molgen.models.denovo import POS, DeNovo, Scales
+from molgen.nn.block import Width
+from molgen.nn.network import EquivariantTransformer, Estimate, Hint, Sizes
+
+DTYPES = (torch.float32, torch.float64)
+TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-10}
+"""Largest difference, relative to the largest entry, that rounding may make."""
+
+WIDTH = Width(scalar=24, vector=6, pair=12, pair_hidden=10, n_heads=4, n_frames=3, mlp=20, noise=16)
+SIZES = Sizes(n_layers=2, n_radial=8, max_atoms=12)
+
+sizes = st.lists(st.integers(1, 9), min_size=1, max_size=4)
+seeds = st.integers(0, 2**31)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments of one forward pass of `DeNovo`."""
+
+    state: dict[str, Tensor]
+    lam: Tensor
+    mask: Tensor
+    hint: Hint | None
+
+
+@cache
+def random_model(dtype: torch.dtype = torch.float32) -> DeNovo:
+    """A model in which nothing is zero: blocks start with a silent modulation."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model = DeNovo(EquivariantTransformer(SIZES, WIDTH), Scales(1.4, 2.0, 1.0))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.to(dtype)
+
+
+def random_case(n_atoms: list[int], seed: int, dtype: torch.dtype, *, hinted: bool) -> Case:
+    """Noisy molecules at levels within and beyond those of training, padded to the largest."""
+    generator = torch.Generator().manual_seed(seed)
+    batch, n = len(n_atoms), max(n_atoms)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    mask = torch.arange(n) < torch.tensor(n_atoms)[:, None]
+    bond = normal(batch, n, n, SIZES.n_bonds)
+    hint = Hint(
+        pos=POS.project(1.5 * normal(batch, n, 3), mask),
+        # On padding these are whatever the heads said there.
+        element=normal(batch, n, SIZES.n_elements).softmax(dim=-1),
+        bond=(bond + bond.transpose(1, 2)).softmax(dim=-1),
+    )
+    state = {
+        "pos": POS.project(1.5 * normal(batch, n, 3), mask),
+        "element": normal(batch, n, SIZES.n_elements) * mask[..., None],
+    }
+    lam = 2.5 * normal(batch)
+    case = Case(state, lam, mask, hint if hinted else None)
+    return cast_case(case, dtype)
+
+
+def cast_case(case: Case, dtype: torch.dtype) -> Case:
+    """The same numbers in another precision."""
+    hint = case.hint
+    if hint is not None:
+        hint = Hint(hint.pos.to(dtype), hint.element.to(dtype), hint.bond.to(dtype))
+    state = {name: value.to(dtype) for name, value in case.state.items()}
+    return Case(state, case.lam.to(dtype), case.mask, hint)
+
+
+def mapped_pos(case: Case, change: object) -> Case:
+    """The case with a function applied to every tensor of positions."""
+    assert callable(change)
+    state = {**case.state, "pos": change(case.state["pos"])}
+    hint = None if case.hint is None else replace(case.hint, pos=change(case.hint.pos))
+    return replace(case, state=state, hint=hint)
+
+
+@torch.no_grad()
+def estimate_of(model: DeNovo, case: Case) -> Estimate:
+    """What the model says."""
+    return model(case.state, case.lam, case.mask, case.hint)
+
+
+def assert_same(one: Estimate, other: Estimate) -> None:
+    """Equal up to rounding, in every modality."""
+    for field in fields(Estimate):
+        assert_close(getattr(one, field.name), getattr(other, field.name), field.name)
+
+
+def assert_close(one: Tensor, other: Tensor, name: str = "") -> None:
+    """Equal up to the rounding of their dtype, relative to the largest entry."""
+    assert one.dtype == other.dtype
+    assert one.shape == other.shape
+    scale = max(1.0, float(other.abs().max())) if other.numel() else 1.0
+    worst = float((one - other).abs().max()) if other.numel() else 0.0
+    assert worst <= TOLERANCE[one.dtype] * scale, (name, worst, scale)

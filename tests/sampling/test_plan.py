@@ -1,0 +1,183 @@
+"""Which solver walks which grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from molgen.config import Config
+from molgen.errors import UsageError
+from molgen.flow.grid import TimeGrid
+from molgen.flow.schedules import ISSNR, SCHEDULES
+from molgen.flow.solvers import SOLVERS, DPMpp2M, Euler
+from molgen.models.info import Ladder, ModelInfo
+from molgen.sampling.plan import FIRST_LADDER, Plan, default_plan, make_plan, stretch
+from molgen.sampling.request import PlanOptions
+
+UNTUNED = ModelInfo("untuned", Config(), (0, 0, 1))
+TUNED = replace(
+    UNTUNED,
+    ladders={
+        1: Ladder("ddim", (20.0,)),
+        4: Ladder("unipc2", (15.0, 2.0, 0.6, 0.1)),
+        50: Ladder("dpm++2m", tuple(20 * 0.9**index for index in range(50))),
+    },
+)
+SCALE = Config().model.pos_scale
+
+any_ladder = st.builds(
+    Ladder,
+    st.just("ddim"),
+    st.lists(st.floats(0.01, 50), min_size=2, max_size=12, unique_by=lambda x: round(x, 3)).map(
+        lambda levels: tuple(sorted(levels, reverse=True))
+    ),
+)
+
+
+def sigma_of(plan: Plan) -> list[float]:
+    """Levels of the network calls in Å."""
+    return [math.exp(-lam) * SCALE for lam in plan.grid.lam[:-1]]
+
+
+@pytest.mark.parametrize("steps", [1, 4, 50])
+def test_a_measured_ladder_is_used_as_it_is(steps: int) -> None:
+    plan, ladder = default_plan(TUNED, steps), TUNED.ladders[steps]
+    assert plan.solver_name == ladder.solver
+    assert sigma_of(plan) == pytest.approx(ladder.sigma)
+    assert plan.grid.lam[-1] == math.inf
+    assert (plan.nfe, plan.origin) == (steps, "fitted")
+
+
+def test_other_step_counts_stretch_the_nearest_ladder() -> None:
+    # In ratio: 2 is as near to 1 as to 4, and the first wins; 3 and 14 are nearer to 4.
+    for steps, nearest in [(3, 4), (5, 4), (14, 4), (15, 50), (200, 50)]:
+        ladder = TUNED.ladders[nearest]
+        plan = default_plan(TUNED, steps)
+        levels = sigma_of(plan)
+        assert plan.solver_name == ladder.solver
+        assert (levels[0], levels[-1]) == pytest.approx((ladder.sigma[0], ladder.sigma[-1]))
+        assert plan.nfe == len(levels) == steps
+
+
+def test_an_untuned_model_has_a_plan_too() -> None:
+    assert sigma_of(default_plan(UNTUNED, 8)) == pytest.approx(FIRST_LADDER.sigma)
+    assert sigma_of(default_plan(UNTUNED, 1)) == pytest.approx(FIRST_LADDER.sigma[:1])
+
+
+@given(any_ladder, st.integers(1, 50))
+def test_stretching_keeps_order_and_ends(ladder: Ladder, steps: int) -> None:
+    levels = stretch(ladder, steps).sigma
+    assert len(levels) == steps
+    assert all(high > low for high, low in pairwise(levels))
+    assert levels[0] == pytest.approx(ladder.sigma[0])
+    if steps > 1:
+        assert levels[-1] == pytest.approx(ladder.sigma[-1])
+
+
+@given(any_ladder)
+def test_stretching_to_its_own_length_changes_nothing(ladder: Ladder) -> None:
+    assert stretch(ladder, len(ladder.sigma)).sigma == pytest.approx(ladder.sigma)
+
+
+@given(st.integers(2, 50))
+def test_a_single_level_stretches_down_to_low_noise(steps: int) -> None:
+    levels = stretch(Ladder("ddim", (20.0,)), steps).sigma
+    assert (levels[0], levels[-1]) == pytest.approx((20.0, 0.05))
+    assert all(high > low for high, low in pairwise(levels))
+
+
+@given(st.integers(1, 50), st.sampled_from([UNTUNED, TUNED]))
+def test_any_step_count_has_a_default_plan(steps: int, info: ModelInfo) -> None:
+    assert default_plan(info, steps).nfe == steps
+
+
+def test_no_options_mean_the_default() -> None:
+    assert make_plan(TUNED, 4, PlanOptions()) == default_plan(TUNED, 4)
+
+
+def test_another_solver_walks_the_fitted_grid() -> None:
+    plan = make_plan(TUNED, 4, PlanOptions(solver="dpm++2m"))
+    assert (plan.solver_name, plan.solver, plan.origin) == ("dpm++2m", DPMpp2M(), "fitted")
+    assert plan.grid == default_plan(TUNED, 4).grid
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_spaces_the_calls_in_its_time(name: str) -> None:
+    plan = make_plan(TUNED, 6, PlanOptions(schedule=name))
+    schedule = SCHEDULES[name]()
+    assert plan.grid == TimeGrid.uniform(schedule, 6)
+    assert (plan.origin, plan.solver_name) == (name, "unipc2")
+    assert make_plan(TUNED, 6, PlanOptions(schedule=name, solver="euler")).solver == Euler(schedule)
+
+
+def test_eta_and_kappa_mean_issnr() -> None:
+    plan = make_plan(TUNED, 6, PlanOptions(eta=0.7, kappa=1.5))
+    assert plan.grid == TimeGrid.uniform(ISSNR(eta=0.7, kappa=1.5), 6)
+    assert plan.origin == "issnr"
+    assert make_plan(TUNED, 6, PlanOptions(kappa=1.5)).grid == TimeGrid.uniform(ISSNR(kappa=1.5), 6)
+    both = make_plan(TUNED, 5, PlanOptions(schedule="issnr", eta=2, solver="heun"))
+    assert both.grid == TimeGrid.uniform(ISSNR(eta=2), 3)
+
+
+@pytest.mark.parametrize(("steps", "n_steps"), [(1, 1), (3, 2), (9, 5), (49, 25)])
+def test_heun_counts_network_calls(steps: int, n_steps: int) -> None:
+    for options in (PlanOptions(solver="heun"), PlanOptions(solver="heun", schedule="cosine")):
+        plan = make_plan(TUNED, steps, options)
+        assert plan.grid.n_steps == n_steps
+        assert plan.nfe == steps
+
+
+@pytest.mark.parametrize(("steps", "instead"), [(2, 1), (4, 3), (50, 49)])
+def test_heun_makes_no_even_number_of_calls(steps: int, instead: int) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_plan(TUNED, steps, PlanOptions(solver="heun"))
+    text = f"heun cannot make exactly {steps} network calls. Use --steps {instead}"
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (PlanOptions(solver="unipc"), ['unknown solver "unipc"', 'Did you mean "unipc2"?']),
+        (PlanOptions(schedule="cosin"), ['unknown schedule "cosin"', 'Did you mean "cosine"?']),
+        (PlanOptions(schedule="cosine", eta=1), ["not cosine", "--schedule issnr"]),
+        (PlanOptions(eta=-1), ["eta is -1", "above 0"]),
+    ],
+)
+def test_options_that_make_no_plan(options: PlanOptions, words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_plan(TUNED, 4, options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("schedule", [None, *SCHEDULES])
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("steps", [1, 5, 51])
+def test_every_solver_walks_every_grid(solver: str, schedule: str | None, steps: int) -> None:
+    """With the model's lead of the elements, and in exactly the calls asked for."""
+    plan = make_plan(TUNED, steps, PlanOptions(schedule=schedule, solver=solver))
+    calls = []
+
+    def denoise(x: object, lam: torch.Tensor) -> dict[str, torch.Tensor]:
+        assert isinstance(x, dict)
+        calls.append(float(lam))
+        return {name: 0.5 * value for name, value in x.items()}
+
+    start = {"pos": torch.randn(1, 4, 3), "element": torch.randn(1, 4, 5)}
+    end = plan.solver.solve(
+        denoise,
+        start,
+        plan.grid,
+        offsets={"pos": 0.0, "element": 1.0},
+        noise=lambda _: {name: torch.zeros_like(value) for name, value in start.items()},
+    )
+    assert isinstance(end, dict)
+    assert all(bool(value.isfinite().all()) for value in end.values())
+    assert len(calls) == plan.nfe == steps
