@@ -274,21 +274,30 @@ def parse_config(tree: dict[str, Any], origin: str = "config") -> Config:
         raise _explain(error, origin) from None
 
 
+def recipes() -> dict[str, Path]:
+    """The shipped recipes by name; in a checkout they lie beside the package."""
+    package = Path(__file__).parent
+    folders = (package / "configs", package.parent / "configs")
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+
+
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML recipe.
 
     Args:
-        path: YAML file.
+        path: YAML file, or the name of a shipped recipe.
         overrides: Assignments such as ``optim.lr=1e-4``, applied in order.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or does not fit the schema.
     """
-    file = Path(path)
+    shipped = recipes()
+    file = shipped.get(str(path), Path(path))
     try:
         tree = yaml.safe_load(file.read_text()) or {}
     except FileNotFoundError:
-        raise ConfigError(f"no config file {str(path)!r}", "see configs/ for recipes") from None
+        known = ", ".join(shipped)
+        raise ConfigError(f"no config file {str(path)!r}", f"Shipped recipes: {known}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {str(path)!r}: {error}") from None
     except yaml.YAMLError as error:

@@ -205,3 +205,12 @@ def test_values_that_no_run_can_use(tree: dict, words: list[str]) -> None:
     text = complaint(tree)
     for word in words:
         assert word in text
+
+
+def test_a_shipped_recipe_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config("tiny") == load_config(Path(__file__).parents[1] / "configs" / "tiny.yaml")
+    with pytest.raises(ConfigError, match="Shipped recipes: qm9, tiny"):
+        load_config("tinny")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -10,31 +9,12 @@ from typing import Annotated
 import typer
 
 from molgen.cli.console import note
-from molgen.errors import UsageError
-
-_CLOCK = re.compile(r"(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d{2})")
-
-
-def parse_clock(text: str) -> timedelta:
-    """Read ``HH:MM:SS`` or ``MM:SS``.
-
-    Raises:
-        UsageError: If the text is neither, or no time at all.
-
-    Example:
-        >>> parse_clock("00:09:30").total_seconds()
-        570.0
-    """
-    match = _CLOCK.fullmatch(text)
-    parts = {unit: int(value or 0) for unit, value in match.groupdict().items()} if match else {}
-    clock = timedelta(**parts)
-    if not clock:
-        raise UsageError(f'max-time is "{text}"', "Type HH:MM:SS, such as 00:09:30")
-    return clock
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A recipe, such as configs/qm9.yaml.")],
+    config: Annotated[
+        Path, typer.Argument(help="A recipe: a YAML file, or the name of a shipped one.")
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated."),
@@ -49,14 +29,17 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train a model; a killed run goes on with --resume."""
-    clock = parse_clock(max_time) if max_time is not None else None
     from molgen.config import load_config
+    from molgen.train.pace import seconds_of
+
+    recipe = load_config(config, overrides or [])
+    seconds = seconds_of(max_time)
     from molgen.train.run import train as run_training
 
     weights = run_training(
-        load_config(config, overrides or []),
+        recipe,
         name=config.stem,
-        max_time=clock,
+        max_time=timedelta(seconds=seconds) if seconds else None,
         resume=resume,
         out=out,
         device=device,

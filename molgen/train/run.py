@@ -139,7 +139,7 @@ def _steps_of(checkpoint: Path) -> int:
     """
     try:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
-    except (RuntimeError, EOFError, KeyError, UnpicklingError):
+    except (RuntimeError, OSError, EOFError, KeyError, UnpicklingError):
         raise CheckpointError(
             f"{checkpoint} is damaged", "Start again with another --out, from its model.safetensors"
         ) from None
