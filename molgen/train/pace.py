@@ -25,7 +25,7 @@ def seconds_of(text: str | None) -> float | None:
     for part in parts:
         seconds = 60 * seconds + int(part)
     if seconds == 0:
-        raise ConfigError(f"max_time {text!r} is no time at all", "write e.g. 00:09:30")
+        raise ConfigError(f"max_time {text!r} is no time at all", "write HH:MM:SS, e.g. 00:09:30")
     return float(seconds)
 
 
