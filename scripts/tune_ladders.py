@@ -33,13 +33,17 @@ FIRST = 20.0
 """Å: the molecule is gone here (signal-to-noise ratio 0.07)."""
 
 
+ELEMENT_PRICE = 5.0
+"""What a ladder pays in score for shifting the composition away from the data's."""
+
+
 def candidate(rng: np.random.Generator, steps: int) -> Ladder:
     """A random ladder."""
     solver = str(rng.choice(["ddim", "dpm++2m", "unipc2"] if steps > 2 else ["ddim"]))
-    second = math.exp(rng.uniform(math.log(0.8), math.log(5.0)))
-    low = 0.25 if steps <= 3 else 0.1
-    last = math.exp(rng.uniform(math.log(0.03 if steps > 6 else 0.06), math.log(low * 2.5)))
-    bend = math.exp(rng.uniform(-0.5, 0.5))
+    second = math.exp(rng.uniform(math.log(1.2), math.log(6.0)))
+    lowest, highest = (0.15, 2.0) if steps <= 3 else (0.04, 0.4)
+    last = math.exp(rng.uniform(math.log(lowest), math.log(highest)))
+    bend = math.exp(rng.uniform(-0.3, 0.9))
     return ladder(solver, second, last, bend, steps)
 
 
@@ -69,7 +73,7 @@ def score(model: LoadedModel, steps: int, chosen: Ladder, n: int, seed: int) -> 
         "perceived_valid": perceived,
         "bond_graph_stable_raw": stable,
         "element_tv": elements,
-        "total": perceived + 0.5 * stable - elements,
+        "total": perceived + 0.5 * stable - ELEMENT_PRICE * elements,
     }
 
 

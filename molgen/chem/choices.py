@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class State:
     valence: int
 
 
+@cache
 def states_of(vocabulary: Vocabulary) -> tuple[State, ...]:
     """Every (element, charge, valence) state that a vocabulary can express.
 
@@ -77,12 +79,6 @@ class Choices:
     def formal_charge(self) -> IntArray:
         """Formal charge of each state, shape (n_states,)."""
         return np.array([state.formal_charge for state in self.states])
-
-    @property
-    def largest(self) -> float:
-        """Largest finite deficit of a single choice."""
-        both = np.concatenate([self.state.ravel(), self.order.ravel()])
-        return float(both[np.isfinite(both)].max(initial=0.0))
 
 
 def choices_of(beliefs: Beliefs) -> Choices:

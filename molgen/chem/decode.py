@@ -39,12 +39,15 @@ def decode_argmax(beliefs: Beliefs) -> Molecule:
 def decode_map(beliefs: Beliefs) -> Molecule:
     """The heads' own maximum where it is a consistent molecule, else the joint maximum.
 
+    The joint maximum is the best molecule that a bounded search finds; see `molgen.chem.joint`
+    for when it is known to be the optimum.
+
     Args:
         beliefs: The model's log-probabilities.
 
     Returns:
-        A connected, neutral molecule without a broken valence; the argmax when the beliefs
-        allow none.
+        A connected, neutral molecule without a broken valence; the argmax when none was
+        found.
     """
     molecule = decode_argmax(beliefs)
     if is_consistent(molecule):
