@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ settings.register_profile("molgen", deadline=None, max_examples=50)
 settings.load_profile("molgen")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A shell that starts us in the background has SIGINT ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
