@@ -84,7 +84,10 @@ def test_a_killed_run_leaves_a_readable_file(
             break
         time.sleep(0.1)
     process.send_signal(sign)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == status
     assert "Traceback" not in err
     assert not (tmp_path / "m.sdf").exists()
