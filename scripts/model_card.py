@@ -68,8 +68,6 @@ def table(results: list[dict[str, Any]]) -> str:
         real = [_value(ceiling.whole.get(row.name)), _value(ceiling.kept.get(row.name))]
         cells = [row.label.strip() if row.label[0] != " " else "… " + row.label.strip(), *cells]
         lines.append("| " + " | ".join([*cells, *real, row.convention]) + " |")
-    rates = [f"{result['molecules_per_second']:.0f}" for result in results]
-    lines.append("| molecules per second | " + " | ".join(rates) + " | | | sampling and decoding |")
     return "\n".join(lines)
 
 
