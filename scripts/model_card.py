@@ -111,7 +111,7 @@ kept" the test molecules whose bonds could be settled.
 
 ## Sampling grids
 
-Noise levels of the calls (Å), chosen by `scripts/tune_ladders.py` on other seeds.
+Noise levels of the calls (Å), searched by `scripts/tune_ladders.py` on other seeds.
 
 | calls | solver | sigma / Å |
 |---|---|---|
