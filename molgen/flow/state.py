@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 State: TypeAlias = Tensor | dict[str, Tensor]
 """Dense padded tensors: ``[B, N, F]`` for molecules, ``[B, C, H, W]`` for images."""
 
-Offsets: TypeAlias = Mapping[str, float]
-"""Lead of each modality in half-log-SNR, ``lam_modality = lam + lead``; 0 where absent."""
+Clock: TypeAlias = Callable[[float], Tensor]
+"""Level(s) of a modality when the main half-log-SNR is the argument: float64, leading shape."""
+
+Lead: TypeAlias = float | Tensor | Clock
+"""How far a modality is ahead of the main half-log-SNR.
+
+A number or a tensor (``[B]`` or ``[B, N]``) is added to the main level; infinity marks clean rows
+that no solver moves. A clock maps the main level to any levels.
+"""
+
+Offsets: TypeAlias = Mapping[str, Lead]
+"""Lead of each modality, 0 where absent; a bare tensor's is under the empty name."""
+
+
+def level(lead: Lead, lam: float) -> Tensor:
+    """Half-log-SNR of a modality when the main one is ``lam``; float64."""
+    if isinstance(lead, Tensor):
+        return lam + lead.to(torch.float64)
+    if callable(lead):
+        return lead(lam)
+    return torch.tensor(lam + lead, dtype=torch.float64)
 
 
 def append_dims(value: Tensor, x: Tensor) -> Tensor:
@@ -40,8 +60,9 @@ def tree_map(fn: Callable[..., Tensor], *states: State) -> State:
 def map_modalities(
     fn: Callable[..., Tensor], *states: State, offsets: Offsets | None = None
 ) -> State:
-    """Apply ``fn(lead, *leaves)`` per modality; a bare tensor has lead 0."""
+    """Apply ``fn(lead, *leaves)`` per modality."""
+    leads = offsets or {}
     if isinstance(states[0], Tensor):
-        return fn(0.0, *states)
-    leads, trees = offsets or {}, [state for state in states if isinstance(state, dict)]
+        return fn(leads.get("", 0.0), *states)
+    trees = [state for state in states if isinstance(state, dict)]
     return {name: fn(leads.get(name, 0.0), *(tree[name] for tree in trees)) for name in trees[0]}

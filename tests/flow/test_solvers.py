@@ -297,7 +297,8 @@ def test_every_solver_by_name(name: str, n_steps: int) -> None:
     )
     assert len(calls) == solver.nfe(n_steps)
     assert seen == list(range(n_steps))
-    assert end is calls[-1]
+    assert isinstance(end, Tensor)
+    assert torch.equal(end, calls[-1])
     assert torch.equal(x, before)
     assert x.dtype == torch.float32
 

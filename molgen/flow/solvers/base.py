@@ -17,7 +17,7 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow.process import exact_step
-from molgen.flow.state import Offsets, State, map_modalities
+from molgen.flow.state import Lead, Offsets, State, level, map_modalities
 
 if TYPE_CHECKING:
     from molgen.flow.grid import TimeGrid
@@ -122,7 +122,9 @@ class Solver(ABC):
             history = (Evaluation(lam_t, self.correct(leads, history), x0), *history[1:])
             is_last = index == grid.n_steps - 1
             step = Step(index, lam_s, is_last, leads, denoise, noise)
-            x = x0 if math.isinf(lam_s) else self.advance(step, history)
+            # At clean data every exact step is the prediction itself, but for rows held clean.
+            to_data = math.isinf(lam_s)
+            x = transfer(history[0], x0, lam_s, leads) if to_data else self.advance(step, history)
             if on_step is not None:
                 on_step(index, x)
         return x
@@ -138,9 +140,8 @@ def transfer(
 ) -> State:
     """Exact step per modality from ``start`` to level ``lam`` with ``x0`` as frozen prediction."""
 
-    def move(lead: float, x_t: Tensor, clean: Tensor, *fresh: Tensor) -> Tensor:
-        levels = torch.tensor([start.lam + lead, lam + lead], dtype=torch.float64)
-        return exact_step(x_t, clean, levels[0], levels[1], rho, *fresh)
+    def move(lead: Lead, x_t: Tensor, clean: Tensor, *fresh: Tensor) -> Tensor:
+        return exact_step(x_t, clean, level(lead, start.lam), level(lead, lam), rho, *fresh)
 
     states = (start.x, x0) if z is None else (start.x, x0, z)
     return map_modalities(move, *states, offsets=offsets)
@@ -148,7 +149,7 @@ def transfer(
 
 def _check_offsets(offsets: Offsets, x: State) -> None:
     """Reject leads of modalities that the state does not have."""
-    names = () if isinstance(x, Tensor) else tuple(x)
+    names = ("",) if isinstance(x, Tensor) else tuple(x)
     unknown = [name for name in offsets if name not in names]
     if unknown:
         raise UsageError(
