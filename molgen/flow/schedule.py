@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from molgen.errors import UsageError
-from molgen.flow.variance import VARIANCES, TotalVariance
+from molgen.flow.variance import VARIANCES
 from molgen.names import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 _BISECTIONS = 80
 
@@ -105,21 +106,31 @@ class Coefficients:
 
 
 class Schedule(ABC):
-    """Base of all schedules; a new one needs only ``lam`` as a frozen dataclass.
+    """Base of all schedules; a new one needs only ``lam``, as a frozen dataclass.
+
+    A file in ``molgen/flow/schedules`` whose dataclass has a ``name`` puts it into ``SCHEDULES``.
 
     Attributes:
+        name: Name by which the schedule is chosen and stored.
         t_min: Smallest time at which the schedule is used.
         t_max: Largest time at which the schedule is used.
     """
 
+    name: ClassVar[str]
     t_min: float
     t_max: float
 
     def __post_init__(self) -> None:
-        """Reject an empty time range."""
+        """Reject a time range that is empty or on which the level does not fall."""
         if not self.t_min < self.t_max:
             span = f"[{self.t_min:g}, {self.t_max:g}]"
             raise UsageError(f"empty time range {span}", "Make t_min smaller than t_max")
+        first, last = self.lam(torch.tensor([self.t_min, self.t_max], dtype=torch.float64)).tolist()
+        if not first > last:
+            raise UsageError(
+                f"the half-log-SNR of {self} goes from {first:g} at t_min to {last:g} at t_max",
+                "Give finite numbers and a time range on which it falls",
+            )
 
     @abstractmethod
     def lam(self, t: Tensor) -> Tensor:
@@ -165,54 +176,42 @@ class Schedule(ABC):
             return self
         if name not in VARIANCES:
             raise UsageError(*unknown("total variance", name, [*VARIANCES, "native"]))
-        return WithVariance(self, VARIANCES[name])
+        return _reshape().WithVariance(self, VARIANCES[name])
+
+    def shift(self, log_m: float) -> Schedule:
+        """The same path with every noise level multiplied by ``m``: ``lam`` less ``log_m``.
+
+        Args:
+            log_m: Logarithm of the factor; above 0 is noisier.
+        """
+        return _reshape().Shifted(self, log_m) if log_m else self
+
+    def clip(self, sigma_min: float, sigma_max: float) -> Schedule:
+        """The part of the schedule between two noise-to-signal ratios ``b / a``.
+
+        Args:
+            sigma_min: Least level, at least 0.
+            sigma_max: Largest level.
+
+        Raises:
+            UsageError: Nothing of the schedule lies between them.
+        """
+        return _reshape().Clipped(self, sigma_min, sigma_max)
+
+    def zero_terminal(self) -> Schedule:
+        """The schedule rescaled to end in pure noise, a = 0 at ``t_max``, at the same tau.
+
+        Raises:
+            UsageError: The signal does not fall, as where a = 1; replace the total variance first.
+        """
+        return _reshape().ZeroTerminal(self)
 
 
-@dataclass(frozen=True)
-class WithVariance(Schedule):
-    """A schedule with its total variance replaced; the signal-to-noise ratio stays.
+def _reshape() -> ModuleType:
+    """What is built from schedules, and so cannot be loaded before they are defined."""
+    from molgen.flow import reshape  # noqa: PLC0415
 
-    Attributes:
-        base: Schedule that gives the signal-to-noise ratio and the time range.
-        variance: Total variance as a function of that ratio.
-    """
-
-    base: Schedule
-    variance: TotalVariance
-
-    @property
-    def t_min(self) -> float:  # type: ignore[override]
-        """Smallest time of the base schedule."""
-        return self.base.t_min
-
-    @property
-    def t_max(self) -> float:  # type: ignore[override]
-        """Largest time of the base schedule."""
-        return self.base.t_max
-
-    def lam(self, t: Tensor) -> Tensor:
-        """Half-log-SNR of the base schedule."""
-        return self.base.lam(t)
-
-    def dlam(self, t: Tensor) -> Tensor:
-        """Slope of the base schedule."""
-        return self.base.dlam(t)
-
-    def t_of_lam(self, lam: Tensor) -> Tensor:
-        """Inverse of the base schedule."""
-        return self.base.t_of_lam(lam)
-
-    def log_tau(self, t: Tensor) -> Tensor:
-        """Total standard deviation as a function of the base's signal-to-noise ratio."""
-        return self.variance.log_tau(self.lam(t))
-
-    def dlog_tau(self, t: Tensor) -> Tensor:
-        """Chain rule through the signal-to-noise ratio."""
-        return self.variance.slope(self.lam(t)) * self.dlam(t)
-
-    def with_tv(self, name: str) -> Schedule:
-        """Replace the total variance once more, starting from the base."""
-        return self.base.with_tv(name)
+    return reshape
 
 
 def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:

@@ -77,6 +77,10 @@ class Exploding:
         return -torch.exp(logsigmoid(-2 * lam))
 
 
+EXPLODING = Exploding()
+"""Also the native total variance of the schedules that are defined by their noise level."""
+
 VARIANCES: Mapping[str, TotalVariance] = MappingProxyType(
-    {variance.name: variance for variance in (Constant(), Linear(), Exploding())}
+    {variance.name: variance for variance in (Constant(), Linear(), EXPLODING)}
 )
+"""Total variances by the name that users type."""

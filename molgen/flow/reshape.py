@@ -1,0 +1,292 @@
+"""Schedules made from others: another total variance, shifted, clipped, ending in pure noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from molgen.errors import UsageError
+from molgen.flow.schedule import Schedule, unit_tv
+from molgen.flow.variance import TotalVariance
+
+
+@dataclass(frozen=True)
+class Reshaped(Schedule):
+    """A schedule that changes part of another one; as it stands it changes nothing.
+
+    Attributes:
+        base: The schedule that is changed.
+    """
+
+    base: Schedule
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        """Smallest time of the base schedule."""
+        return self.base.t_min
+
+    @property
+    def t_max(self) -> float:  # type: ignore[override]
+        """Largest time of the base schedule."""
+        return self.base.t_max
+
+    def lam(self, t: Tensor) -> Tensor:
+        """Half-log-SNR of the base schedule."""
+        return self.base.lam(t)
+
+    def dlam(self, t: Tensor) -> Tensor:
+        """Slope of the base schedule."""
+        return self.base.dlam(t)
+
+    def t_of_lam(self, lam: Tensor) -> Tensor:
+        """Inverse of the base schedule."""
+        return self.base.t_of_lam(lam)
+
+    def log_tau(self, t: Tensor) -> Tensor:
+        """Total standard deviation of the base schedule."""
+        return self.base.log_tau(t)
+
+    def dlog_tau(self, t: Tensor) -> Tensor:
+        """Its slope in the base schedule."""
+        return self.base.dlog_tau(t)
+
+
+@dataclass(frozen=True)
+class WithVariance(Reshaped):
+    """A schedule with its total variance replaced; the signal-to-noise ratio stays.
+
+    Attributes:
+        variance: Total variance as a function of the signal-to-noise ratio.
+    """
+
+    variance: TotalVariance
+
+    def log_tau(self, t: Tensor) -> Tensor:
+        """Total standard deviation as a function of the base's signal-to-noise ratio."""
+        return self.variance.log_tau(self.lam(t))
+
+    def dlog_tau(self, t: Tensor) -> Tensor:
+        """Chain rule through the signal-to-noise ratio."""
+        return self.variance.slope(self.lam(t)) * self.dlam(t)
+
+    def with_tv(self, name: str) -> Schedule:
+        """Replace the total variance once more, starting from the base."""
+        return self.base.with_tv(name)
+
+    def shift(self, log_m: float) -> Schedule:
+        """Shift the base; the total variance stays the same function of the level."""
+        return WithVariance(self.base.shift(log_m), self.variance)
+
+    def clip(self, sigma_min: float, sigma_max: float) -> Schedule:
+        """Clip the base; the total variance stays the same function of the level."""
+        return WithVariance(self.base.clip(sigma_min, sigma_max), self.variance)
+
+
+@dataclass(frozen=True)
+class Shifted(Reshaped):
+    """All noise levels multiplied by one factor, ``lam = lam_base - log m``.
+
+    The schedule walks the base's path ``(a, b)`` at other times: straight lines stay straight
+    and an exploding schedule keeps a = 1. For straight lines the time becomes
+    ``m t / (1 + (m - 1) t)`` (Esser et al. 2024, arXiv 2403.03206, eq. 23; ``m = sqrt(d / d_ref)``
+    compares data of ``d`` and ``d_ref`` dimensions).
+
+    Without a closed inverse of the base its native path is known within its own range of levels
+    only; choose the total variance with ``with_tv`` there.
+
+    Attributes:
+        log_m: Logarithm of the factor; above 0 is noisier.
+    """
+
+    name: ClassVar[str] = "shift"
+    log_m: float
+
+    def lam(self, t: Tensor) -> Tensor:
+        """Half-log-SNR."""
+        return self.base.lam(t) - self.log_m
+
+    def t_of_lam(self, lam: Tensor) -> Tensor:
+        """Inverse."""
+        return self.base.t_of_lam(lam.to(torch.float64) + self.log_m)
+
+    def log_tau(self, t: Tensor) -> Tensor:
+        """Total standard deviation of the base at the same level."""
+        return self.base.log_tau(self._base_time(t))
+
+    def dlog_tau(self, t: Tensor) -> Tensor:
+        """Chain rule through the base's time of the same level."""
+        there = self._base_time(t)
+        return self.base.dlog_tau(there) * self.base.dlam(t) / self.base.dlam(there)
+
+    def shift(self, log_m: float) -> Schedule:
+        """One shift by the sum."""
+        return self.base.shift(self.log_m + log_m)
+
+    def _base_time(self, t: Tensor) -> Tensor:
+        """Time at which the base has the level that this schedule has at ``t``."""
+        return self.base.t_of_lam(self.lam(t))
+
+
+@dataclass(frozen=True)
+class Clipped(Reshaped):
+    """The part of a schedule between two noise levels; only the time range changes.
+
+    Attributes:
+        sigma_min: Least noise-to-signal ratio ``b / a``, at least 0.
+        sigma_max: Largest noise-to-signal ratio.
+    """
+
+    name: ClassVar[str] = "clip"
+    sigma_min: float
+    sigma_max: float
+
+    def __post_init__(self) -> None:
+        """Reject a range that leaves nothing of the schedule."""
+        asked = f"[{self.sigma_min:g}, {self.sigma_max:g}]"
+        if not 0 <= self.sigma_min < self.sigma_max < math.inf:
+            raise UsageError(f"noise levels {asked}", "Give 0 <= sigma_min < sigma_max")
+        if not self.t_min < self.t_max:
+            ends = torch.tensor([self.base.t_min, self.base.t_max], dtype=torch.float64)
+            low, high = torch.exp(-self.base.lam(ends)).tolist()
+            raise UsageError(
+                f"the schedule has no noise level within {asked}",
+                f"Ask for levels between {low:.3g} and {high:.3g}",
+            )
+        super().__post_init__()
+
+    @cached_property
+    def t_min(self) -> float:  # type: ignore[override]
+        """Time of ``sigma_min``, or of the base's least level."""
+        return max(self.base.t_min, self._time(self.sigma_min))
+
+    @cached_property
+    def t_max(self) -> float:  # type: ignore[override]
+        """Time of ``sigma_max``, or of the base's largest level."""
+        return min(self.base.t_max, self._time(self.sigma_max))
+
+    def _time(self, sigma: float) -> float:
+        """Time at which the base has a noise level."""
+        return float(self.base.t_of_lam(-torch.log(torch.tensor(sigma, dtype=torch.float64))))
+
+
+@dataclass(frozen=True)
+class ZeroTerminal(Reshaped):
+    """A schedule that ends in pure noise: a = 0 at ``t_max``, and the same tau at every time.
+
+    ``a = (a_base - a_base(T)) a_base(0) / (a_base(0) - a_base(T))`` of Lin et al. 2023 (arXiv
+    2305.08891, algorithm 1) with T = ``t_max`` and 0 = ``t_min``. At T itself lam is ``-inf``,
+    and so are its slope and the drift; ``da`` and ``db`` are not defined there.
+    """
+
+    name: ClassVar[str] = "zero-terminal"
+
+    def __post_init__(self) -> None:
+        """Reject a signal that does not fall and so cannot be rescaled."""
+        first, last = self._ends
+        if not last < first * (1 - 1e-9):
+            raise UsageError(
+                f"the signal does not fall (a = {first:g} at t_min, {last:g} at t_max)",
+                "Replace the total variance first: schedule.with_tv('const').zero_terminal()",
+            )
+        super().__post_init__()
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """The base's signal at ``t_min`` and ``t_max``."""
+        first, last = self._signal(torch.tensor([self.t_min, self.t_max], dtype=torch.float64))
+        return float(first), float(last)
+
+    def _signal(self, t: Tensor) -> Tensor:
+        """The base's signal."""
+        return torch.exp(self.base.log_tau(t)) * unit_tv(self.base.lam(t))[0]
+
+    def _rescaled(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """``(a, b^2)``, the noise from what the rescaling takes off the signal."""
+        first, last = self._ends
+        signal = self._signal(t)
+        a = (signal - last).clamp_min(0) * (first / (first - last))
+        taken = last * (first - signal) / (first - last)
+        noise = torch.exp(self.base.log_tau(t)) * unit_tv(self.base.lam(t))[1]
+        return a, noise**2 + taken * (signal + a)
+
+    def lam(self, t: Tensor) -> Tensor:
+        """Half-log-SNR."""
+        a, b2 = self._rescaled(t)
+        return torch.log(a) - 0.5 * torch.log(b2)
+
+    def dlam(self, t: Tensor) -> Tensor:
+        """Slope ``(a' / a - tau' / tau) tau^2 / b^2``."""
+        last, signal = self._ends[1], self._signal(t)
+        share = unit_tv(self.base.lam(t))[1] ** 2
+        fall = signal * self.base.dlam(t) * share + last * self.base.dlog_tau(t)
+        tau2, b2 = torch.exp(2 * self.base.log_tau(t)), self._rescaled(t)[1]
+        return fall / (signal - last).clamp_min(0) * tau2 / b2
+
+    def t_of_lam(self, lam: Tensor) -> Tensor:
+        """Inverse, by bisection: the rescaled signal has no closed inverse in general."""
+        return Schedule.t_of_lam(self, lam)
+
+
+@dataclass(frozen=True)
+class FromAmplitudes(Schedule):
+    """A schedule given by its two amplitudes; slopes and inverse are numerical.
+
+    It holds functions, so it has no JSON form.
+
+    Attributes:
+        signal: ``a`` as a function of float64 times, at least 0.
+        noise: ``b`` as a function of float64 times, above 0.
+        t_min: Smallest time at which the schedule is used.
+        t_max: Largest time at which the schedule is used.
+    """
+
+    signal: Callable[[Tensor], Tensor]
+    noise: Callable[[Tensor], Tensor]
+    t_min: float = 1e-4
+    t_max: float = 0.999
+
+    def lam(self, t: Tensor) -> Tensor:
+        """Half-log-SNR."""
+        return torch.log(self.signal(t)) - torch.log(self.noise(t))
+
+    def log_tau(self, t: Tensor) -> Tensor:
+        """Logarithm of ``sqrt(a^2 + b^2)``."""
+        return torch.log(torch.hypot(self.signal(t), self.noise(t)))
+
+
+def from_ab(
+    a: Callable[[Tensor], Tensor],
+    b: Callable[[Tensor], Tensor],
+    t_min: float = 1e-4,
+    t_max: float = 0.999,
+) -> Schedule:
+    """The schedule ``x_t = a(t) x0 + b(t) eps`` as papers define it.
+
+    Args:
+        a: Signal amplitude of float64 times, differentiable by torch.
+        b: Noise amplitude, likewise; ``a / b`` has to fall.
+        t_min: Smallest time at which the schedule is used.
+        t_max: Largest time at which the schedule is used.
+
+    Raises:
+        UsageError: ``a / b`` is not larger at ``t_min`` than at ``t_max``.
+
+    Example:
+        >>> straight = from_ab(lambda t: 1 - t, lambda t: t)
+        >>> float(straight.lam(torch.tensor(0.5, dtype=torch.float64)))
+        0.0
+    """
+    return FromAmplitudes(a, b, t_min, t_max)
+
+
+RESHAPES: Mapping[str, type[Reshaped]] = MappingProxyType(
+    {kind.name: kind for kind in (Shifted, Clipped, ZeroTerminal)}
+)
+"""What can be stored around a schedule, by name; a total variance is stored as ``tv``."""
