@@ -1,9 +1,8 @@
 """Couplings: which noise goes with which data during training.
 
-Straighter paths from noise to data need fewer sampling steps. Positions live modulo
-permutation, rotation and reflection, so noise may be relabelled and turned per molecule
-before it is mixed with the data (Song et al. 2023, arXiv 2312.07168; Klein et al. 2023,
-arXiv 2306.15030).
+Straighter paths from noise to data need fewer sampling steps. A coupling may exchange the noise
+of whole samples (``BatchOT``) or, since molecules live modulo permutation, rotation and
+reflection, relabel and turn it within each one (``AtomOT``); ``Chain`` does one after the other.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from molgen.errors import UsageError
 from molgen.flow.state import expand_like
 
 
@@ -23,26 +23,34 @@ class Pairing:
     """Noise as it is paired with the data.
 
     Attributes:
-        pos: Noise positions, shape ``[B, N, 3]``.
-        permutation: Row of the given noise that stands at each row of ``pos``, int64, shape
-            ``[B, N]``; padding rows keep their place. Other modalities' noise follows with
-            ``noise.take_along_dim(permutation[..., None], dim=1)``.
+        noise: The noise to use, shaped like the noise given.
+        samples: Sample of the given noise that goes with each sample of the data, int64, ``[B]``.
+        rows: Row of that sample that stands at each row, int64, ``[B, N]`` for noise
+            ``[B, N, ...]``; padding rows keep their place.
     """
 
-    pos: Tensor
-    permutation: Tensor
+    noise: Tensor
+    samples: Tensor
+    rows: Tensor
+
+    def follow(self, other: Tensor) -> Tensor:
+        """Another modality's noise ``[B, N, ...]``, exchanged and relabelled the same way."""
+        index = self.rows.reshape(self.rows.shape + (1,) * (other.dim() - 2))
+        return other[self.samples].take_along_dim(index, dim=1)
 
 
 class Coupling(Protocol):
     """Chooses the noise for given data."""
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor) -> Pairing:
+    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
         """Pair noise with data.
 
         Args:
-            x0: Clean positions, centred, shape ``[B, N, 3]``.
-            eps: Noise positions, centred, shape ``[B, N, 3]``.
-            mask: Real atoms, bool, shape ``[B, N]``; they come first in each molecule.
+            x0: Clean data: centred positions ``[B, N, 3]``, images ``[B, C, H, W]``, points
+                ``[B, D]``.
+            eps: Noise on the same subspace, shaped like ``x0``.
+            mask: Real rows, bool, shape ``[B, N]``; they come first in each sample. ``None``
+                where all rows are real.
 
         Returns:
             The noise to use, on the device of ``eps``.
@@ -53,18 +61,71 @@ class Coupling(Protocol):
 class Independent:
     """Noise is used as it is drawn."""
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor) -> Pairing:  # noqa: ARG002
+    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:  # noqa: ARG002
         """The given noise and the identity."""
-        return Pairing(eps, _identity(mask))
+        return Pairing(eps, torch.arange(len(eps), device=eps.device), _identity(eps))
+
+
+@dataclass(frozen=True)
+class BatchOT:
+    """Minibatch optimal transport: whole samples of noise are assigned to samples of data.
+
+    Tong et al. 2023 (arXiv 2302.00482, algorithm 3) and Immiscible diffusion (Li et al. 2024,
+    arXiv 2406.12303). The assignment minimises the summed squared distance. It reorders the
+    noise and changes none of it, so the batch keeps its law. Only samples with the same mask are
+    exchanged, so that zero centre of mass and padding survive.
+
+    Attributes:
+        size: Samples that are assigned among each other; ``None`` is the whole batch. The cost
+            of the assignment grows with the cube of it.
+        half: Compute the cost from float16 data and noise: less memory and time on accelerators.
+            The assignment is then the best one up to rounding.
+    """
+
+    size: int | None = None
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject groups that exchange nothing."""
+        if self.size is not None and self.size < 2:
+            raise UsageError(f"batch coupling in groups of {self.size}", "Use 2 samples or more")
+
+    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+        """Pair noise with data; the assignment runs on the CPU."""
+        step = self.size or max(len(x0), 1)
+        groups = [slice(start, start + step) for start in range(0, len(x0), step)]
+        found = [
+            group.start + self._assign(x0[group], eps[group], None if mask is None else mask[group])
+            for group in groups
+        ]
+        samples = torch.cat(found) if found else torch.arange(0, device=eps.device)
+        return Pairing(eps[samples], samples, _identity(eps))
+
+    def _assign(self, x0: Tensor, eps: Tensor, mask: Tensor | None) -> Tensor:
+        """Sample of ``eps`` for each sample of ``x0``, int64, ``[B]``."""
+        dtype = torch.float16 if self.half else x0.dtype
+        # Squared norms add a constant to every assignment, so the inner products decide.
+        data, noise = x0.detach().flatten(1), eps.detach().flatten(1)
+        gain = (data.to(dtype) @ noise.to(dtype).T).double()
+        if mask is not None:
+            same = (mask[:, None] == mask[None]).all(dim=-1)
+            gain = gain.masked_fill(~same, -torch.inf)
+        columns = linear_sum_assignment(gain.cpu().numpy(), maximize=True)[1]
+        samples = torch.as_tensor(columns, dtype=torch.int64, device=eps.device)
+        # Rounding can pick an assignment that is worse than none.
+        better = (data * (noise[samples] - noise)).double().sum() > 0
+        return torch.where(better, samples, torch.arange(len(samples), device=eps.device))
 
 
 @dataclass(frozen=True)
 class AtomOT:
-    """Per-molecule optimal transport of the noise onto the data.
+    """Optimal transport of the noise onto the data within each molecule.
 
     Alternates the optimal assignment of noise to atoms with the optimal orthogonal map,
-    reflections included. Each stage lowers the squared distance or leaves it; all keep the
-    norm and the centre of mass of the noise.
+    reflections included (Song et al. 2023, arXiv 2312.07168; Klein et al. 2023, arXiv
+    2306.15030). Each stage lowers the squared distance or leaves it; all keep the norm and the
+    centre of mass of the noise. With both stages the optimum is a local one, which depends on how
+    the data are turned, so each molecule should be turned at random before.
 
     Attributes:
         permute: Whether noise may be relabelled among the atoms of a molecule.
@@ -74,40 +135,60 @@ class AtomOT:
     permute: bool = True
     rotate: bool = True
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor) -> Pairing:
-        """Pair noise with data; runs on the CPU, about 0.03 ms per molecule of 18 atoms."""
+    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+        """Pair noise ``[B, N, 3]``; runs on the CPU, about 0.03 ms per molecule of 18 atoms."""
         data, noise = x0.detach().cpu(), eps.detach().cpu()
-        sizes = mask.sum(dim=1).tolist()
-        permutation = _identity(mask.cpu())
+        real = torch.ones(eps.shape[:2], dtype=torch.bool) if mask is None else mask.cpu()
+        sizes = real.sum(dim=1).tolist()
+        rows = _identity(noise)
         if self.permute:
-            permutation = _assign(data, noise, sizes)
+            rows = _assign_rows(data, noise, sizes)
         if self.rotate:
-            real = expand_like(mask.cpu(), noise)
-            noise = noise @ _procrustes(data, _rows(noise, permutation) * real)
+            noise = noise @ _procrustes(data, _take(noise, rows) * expand_like(real, noise))
             if self.permute:
-                permutation = _assign(data, noise, sizes)
-        return Pairing(_rows(noise, permutation).to(eps.device), permutation.to(eps.device))
+                rows = _assign_rows(data, noise, sizes)
+        samples = torch.arange(len(eps), device=eps.device)
+        return Pairing(_take(noise, rows).to(eps.device), samples, rows.to(eps.device))
 
 
-def _identity(mask: Tensor) -> Tensor:
-    """The permutation that leaves each row in place, shape ``[B, N]``."""
-    return torch.arange(mask.shape[1], device=mask.device).expand(mask.shape).clone()
+@dataclass(frozen=True)
+class Chain:
+    """Couplings one after the other, each on the noise that the one before it chose.
+
+    Attributes:
+        parts: The couplings, the first one first.
+    """
+
+    parts: tuple[Coupling, ...]
+
+    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+        """Pair noise with data by every part in turn."""
+        done = Independent().pair(x0, eps, mask)
+        for part in self.parts:
+            new = part.pair(x0, done.noise, mask)
+            rows = done.rows[new.samples].take_along_dim(new.rows, dim=1)
+            done = Pairing(new.noise, done.samples[new.samples], rows)
+        return done
 
 
-def _rows(x: Tensor, permutation: Tensor) -> Tensor:
-    """Rows of each molecule in the order of ``permutation``."""
-    return x.take_along_dim(permutation[..., None], dim=1)
+def _identity(eps: Tensor) -> Tensor:
+    """The rows as they are, ``[B, N]``, without memory of their own."""
+    return torch.arange(eps.shape[1], device=eps.device).expand(eps.shape[:2])
 
 
-def _assign(x0: Tensor, eps: Tensor, sizes: list[int]) -> Tensor:
+def _take(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows of each molecule in the order of ``rows``."""
+    return x.take_along_dim(rows[..., None], dim=1)
+
+
+def _assign_rows(x0: Tensor, eps: Tensor, sizes: list[int]) -> Tensor:
     """Optimal assignment of noise rows to data rows of each molecule (Hungarian method)."""
-    # Squared norms add a constant to every assignment, so the inner products decide.
     gain = torch.bmm(x0, eps.transpose(1, 2)).double().numpy()
-    permutation = torch.arange(x0.shape[1]).repeat(len(sizes), 1)
-    rows = permutation.numpy()
+    assigned = torch.arange(x0.shape[1]).repeat(len(sizes), 1)
+    rows = assigned.numpy()
     for index, size in enumerate(sizes):
         rows[index, :size] = linear_sum_assignment(gain[index, :size, :size], maximize=True)[1]
-    return permutation
+    return assigned
 
 
 def _procrustes(x0: Tensor, eps: Tensor) -> Tensor:

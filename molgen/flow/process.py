@@ -1,4 +1,4 @@
-"""The Gaussian process of one modality: noise, corruption and the exact step back.
+"""What a process of one modality is, and the Gaussian one: noise, corruption, exact step back.
 
 Everything here lives in the unit-total-variance frame, ``x = a x0 + b eps`` with
 ``a^2 + b^2 = 1``, and is labelled by the half-log-SNR ``lam = log(a / b)``.
@@ -7,6 +7,7 @@ Everything here lives in the unit-total-variance frame, ``x = a x0 + b eps`` wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -38,12 +39,18 @@ def exact_step(
     lam_s: Tensor,
     rho: float = 0.0,
     z: Tensor | None = None,
+    *,
+    noise_decay: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
     """Carry a state from level ``lam_t`` to ``lam_s`` as if ``x0`` were the clean data.
 
     The solution of the reverse SDE with noise strength ``rho`` for a frozen prediction:
     0 is DDIM (Song et al. 2021), 1 ancestral sampling (Ho et al. 2020), infinity a full
-    renoising. At ``lam_s = inf`` it returns ``x0``; rows with ``lam_s == lam_t`` stay as they are.
+    renoising. With ``sigma = b / a`` and ``r = sigma_s / sigma_t`` it is
+    ``x_s = a_s (x0 + sigma_t r^(1 + rho^2) eps + sigma_s sqrt(1 - r^(2 rho^2)) z)``.
+    At ``lam_s = inf`` it returns ``x0``; at ``lam_t = -inf`` (pure noise) ``eps`` is ``x_t``;
+    rows with ``lam_s == lam_t`` stay as they are.
 
     Args:
         x_t: State in the unit-total-variance frame, shape ``[B, ...]``.
@@ -52,6 +59,9 @@ def exact_step(
         lam_s: Next half-log-SNR, not below ``lam_t``; same choice of shapes.
         rho: Strength of the noise, at least 0.
         z: Standard normal noise shaped like ``x_t``; ``None`` leaves the noise out.
+        noise_decay: Exponent of ``r`` in the term with ``eps``, above 0; 1 is exact, more
+            removes too much noise. Steps from pure noise or to clean data ignore it.
+        s_noise: Scale of the fresh noise; 1 is exact.
 
     Returns:
         State at ``lam_s``, shaped like ``x_t``.
@@ -61,13 +71,49 @@ def exact_step(
     (_, b_t), (a_s, b_s) = unit_tv(lam_t), unit_tv(lam_s)
     power = rho**2
     forgotten = power * gap if power else torch.zeros_like(gap)
-    keep = b_s / b_t * torch.exp(-forgotten)
-    pull = -a_s * torch.expm1(-gap - forgotten)
+    # Infinite gaps start at pure noise or end at clean data, where no power of r is defined.
+    excess = (noise_decay - 1.0) * gap.masked_fill(gap.isinf(), 0.0)
+    faded = noise_decay * forgotten + excess
+    keep = b_s / b_t * torch.exp(-faded)
+    pull = -a_s * torch.expm1(-gap - faded)
     x_s = expand_like(keep, x_t) * x_t + expand_like(pull, x_t) * x0
     if power and z is not None:
-        fresh = b_s * torch.sqrt(-torch.expm1(-2 * forgotten))
+        fresh = s_noise * b_s * torch.sqrt(-torch.expm1(-2 * forgotten))
         x_s = x_s + expand_like(fresh, x_t) * z
     return torch.where(append_dims(lam_s == lam_t, x_t), x_t, x_s)
+
+
+class Prior(Protocol):
+    """Turns raw noise into the first state of one modality."""
+
+    def start(self, noise: Tensor, lam: Tensor, mask: Tensor | None = None) -> Tensor:
+        """State at half-log-SNR ``lam`` from raw ``noise``; real rows are in ``mask``."""
+
+
+class Process(Prior, Protocol):
+    """Corruption of one modality and the way back, labelled by half-log-SNR.
+
+    Levels are float64 of shape ``()``, ``[B]`` or ``[B, N]``; infinity is clean data. All
+    randomness comes in as ``noise``, of the kind that the process uses: standard normal for
+    Gaussian ones, uniform in [0, 1) per row for categorical ones. Every process is a prior, too.
+    """
+
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Clear the padding and, where the process asks for it, centre each molecule."""
+
+    def corrupt(self, x0: Tensor, noise: Tensor, lam: Tensor, /) -> Tensor:
+        """State at ``lam`` of clean data ``x0``."""
+
+    def step(
+        self,
+        x_t: Tensor,
+        x0: Tensor,
+        lam_t: Tensor,
+        lam_s: Tensor,
+        rho: float = 0.0,
+        z: Tensor | None = None,
+    ) -> Tensor:
+        """State at ``lam_s >= lam_t`` if ``x0`` were clean; rows of equal levels stay."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +148,10 @@ class Gaussian:
         noise is the right start wherever the grid begins.
         """
         return self.project(noise, mask)
+
+    def start(self, noise: Tensor, lam: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """The prior, whatever the level; see ``molgen.flow.prior`` for data of other variance."""
+        return self.prior(noise, mask)
 
     def corrupt(self, x0: Tensor, eps: Tensor, lam: Tensor) -> Tensor:
         """Noisy state ``a x0 + b eps``.

@@ -28,7 +28,8 @@ Offsets: TypeAlias = Mapping[str, Lead]
 def level(lead: Lead, lam: float) -> Tensor:
     """Half-log-SNR of a modality when the main one is ``lam``; float64."""
     if isinstance(lead, Tensor):
-        return lam + lead.to(torch.float64)
+        # Rows held clean stay clean even where the main level is pure noise, -inf.
+        return torch.where(lead.isposinf(), lead, lam + lead).to(torch.float64)
     if callable(lead):
         return lead(lam)
     return torch.tensor(lam + lead, dtype=torch.float64)

@@ -5,11 +5,34 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from molgen.errors import UsageError
+from molgen.flow.schedule import Schedule
+
+_HALVINGS = 60
+_TINY = torch.finfo(torch.float64).eps
+
+
+class LevelSampler(Protocol):
+    """Draws the noise levels of a batch: one per sample, or one per row."""
+
+    def levels(
+        self, x0: Tensor, generator: torch.Generator | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Draw levels for data ``x0``.
+
+        Args:
+            x0: Clean data, shape ``[B, ...]`` or ``[B, N, ...]``.
+            generator: Source of randomness; torch's global one if ``None``.
+            mask: Real rows, bool, shape ``[B, N]``; ``None`` if all are.
+
+        Returns:
+            Half-log-SNR, float32, shape ``[B]`` or ``[B, N]``, on the device of ``x0``.
+        """
 
 
 class TimeSampler(ABC):
@@ -18,6 +41,24 @@ class TimeSampler(ABC):
     @abstractmethod
     def quantile(self, u: Tensor) -> Tensor:
         """Map uniform ``u`` in (0, 1), float64, to half-log-SNR of the same shape."""
+
+    def cdf(self, lam: float) -> float:
+        """Probability of levels up to ``lam``; needs a quantile function that increases."""
+        low, high = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            inside = torch.tensor(middle, dtype=torch.float64).clamp(_TINY, 1 - _TINY)
+            is_below = float(self.quantile(inside)) <= lam
+            low, high = (middle, high) if is_below else (low, middle)
+        return low
+
+    def below(self, lam: float) -> TimeSampler:
+        """The same density restricted to levels up to ``lam``: the noisy part.
+
+        Raises:
+            UsageError: No levels are left.
+        """
+        return Slice(self, 0.0, self.cdf(lam))
 
     def sample(
         self,
@@ -39,13 +80,17 @@ class TimeSampler(ABC):
         Returns:
             Half-log-SNR, float32, shape ``[n]``.
         """
-        home = generator.device if generator is not None else torch.device("cpu")
-        u = torch.rand(n, generator=generator, device=home, dtype=torch.float64)
-        if stratified:
-            order = torch.randperm(n, generator=generator, device=home)
-            u = (order + u) / n
-        tiny = torch.finfo(torch.float64).eps
-        return self.quantile(u.clamp(tiny, 1 - tiny)).to(device, torch.float32)
+        u = stratified_uniform(n, generator) if stratified else uniform(n, generator)
+        return self.quantile(u.clamp(_TINY, 1 - _TINY)).to(device, torch.float32)
+
+    def levels(
+        self,
+        x0: Tensor,
+        generator: torch.Generator | None = None,
+        mask: Tensor | None = None,  # noqa: ARG002
+    ) -> Tensor:
+        """One level per sample, ``[B]``; see ``LevelSampler``."""
+        return self.sample(len(x0), generator, x0.device)
 
 
 @dataclass(frozen=True)
@@ -79,6 +124,40 @@ class Logistic(TimeSampler):
 
 
 @dataclass(frozen=True)
+class LogNormal(TimeSampler):
+    """Normal density in half-log-SNR, so that ``sigma = b / a`` is log-normal.
+
+    The training density of EDM (Karras et al. 2022, arXiv 2206.00364, table 1): its
+    ``log sigma ~ N(-1.2, 1.2^2)`` is the default here. Logit-normal time under ``OTFlow`` (Esser
+    et al. 2024, arXiv 2403.03206) is a normal density in half-log-SNR, too.
+
+    Attributes:
+        mean: Centre in half-log-SNR.
+        std: Standard deviation before truncation.
+        lam_min: Lower truncation, half-log-SNR.
+        lam_max: Upper truncation, half-log-SNR.
+    """
+
+    mean: float = 1.2
+    std: float = 1.2
+    lam_min: float = -math.inf
+    lam_max: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Reject an empty density."""
+        if self.std <= 0:
+            raise UsageError(f"standard deviation is {self.std}", "Give one above 0")
+        _check_range(self.lam_min, self.lam_max)
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Truncated normal quantiles."""
+        ends = torch.tensor([self.lam_min, self.lam_max], dtype=torch.float64)
+        low, high = torch.special.ndtr((ends - self.mean) / self.std).tolist()
+        levels = self.mean + self.std * torch.special.ndtri(low + u * (high - low))
+        return levels.clamp(self.lam_min, self.lam_max)
+
+
+@dataclass(frozen=True)
 class LogUniform(TimeSampler):
     """Uniform density in half-log-SNR between two noise levels.
 
@@ -100,6 +179,48 @@ class LogUniform(TimeSampler):
         """Straight line between the two levels."""
         low, high = -math.log(self.sigma_max), -math.log(self.sigma_min)
         return low + u * (high - low)
+
+
+@dataclass(frozen=True)
+class UniformTime(TimeSampler):
+    """Uniform time under a schedule, as most papers train.
+
+    Attributes:
+        schedule: Gives the levels and the range of times.
+    """
+
+    schedule: Schedule
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Levels of equally spread times, from the noisiest."""
+        t_min, t_max = self.schedule.t_min, self.schedule.t_max
+        return self.schedule.lam(t_max + u * (t_min - t_max))
+
+
+@dataclass(frozen=True)
+class Slice(TimeSampler):
+    """A part of another density: its probability from ``start`` to ``stop``.
+
+    Attributes:
+        base: The whole density.
+        start: Share of it that is left out at the noisy end.
+        stop: Share at which the slice ends.
+    """
+
+    base: TimeSampler
+    start: float
+    stop: float
+
+    def __post_init__(self) -> None:
+        """Reject an empty slice."""
+        if not 0 <= self.start < self.stop <= 1:
+            raise UsageError(
+                f"slice [{self.start:g}, {self.stop:g}] of noise levels is empty", "Widen it"
+            )
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Quantiles of the base, with ``u`` squeezed into the slice."""
+        return self.base.quantile(self.start + u * (self.stop - self.start))
 
 
 @dataclass(frozen=True)
@@ -127,6 +248,28 @@ class Mixture(TimeSampler):
             levels = torch.where(u >= start, part.quantile(inside), levels)
             start += share
         return levels
+
+    def cdf(self, lam: float) -> float:
+        """Weighted mean of the parts' probabilities."""
+        total = math.fsum(weight for weight, _ in self.parts)
+        return math.fsum(weight * part.cdf(lam) for weight, part in self.parts) / total
+
+    def below(self, lam: float) -> TimeSampler:
+        """Mixture of what is left of each part."""
+        left = [(weight * part.cdf(lam), part) for weight, part in self.parts]
+        return Mixture(tuple((weight, part.below(lam)) for weight, part in left if weight > 0))
+
+
+def uniform(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Uniform numbers in [0, 1), float64, shape ``[n]``, on the device of the generator."""
+    home = generator.device if generator is not None else torch.device("cpu")
+    return torch.rand(n, generator=generator, device=home, dtype=torch.float64)
+
+
+def stratified_uniform(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Like ``uniform``, with one number in each of ``n`` equal parts, in random order."""
+    u = uniform(n, generator)
+    return (torch.randperm(n, generator=generator, device=u.device) + u) / n
 
 
 def _check_range(low: float, high: float) -> None:

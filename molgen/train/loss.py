@@ -11,6 +11,7 @@ from torch.nn import functional
 from molgen.config import LossConfig
 from molgen.data.loader import Batch
 from molgen.flow.coupling import Coupling
+from molgen.flow.objective import clean_error
 from molgen.flow.weighting import MinSNR
 from molgen.models.denovo import ELEMENT, POS, DeNovo
 from molgen.nn.network import Estimate
@@ -55,7 +56,7 @@ def corrupt(
     clean_element = ELEMENT.project(model.clean_elements(one_hot), batch.mask)
     noise = torch.randn(n_batch, n, 3 + n_elements, generator=generator).to(device)
     noise_pos = POS.prior(noise[..., :3], batch.mask)
-    noise_pos = coupling.pair(clean_pos, noise_pos, batch.mask).pos
+    noise_pos = coupling.pair(clean_pos, noise_pos, batch.mask).noise
     noise_element = ELEMENT.prior(noise[..., 3:], batch.mask)
     ahead = lam + model.scales.element_lead
     state = {
@@ -74,8 +75,8 @@ def per_molecule(
     pairs = batch.mask[:, :, None] & batch.mask[:, None, :]
     pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
 
-    squared = (estimate.pos - noised.clean_pos).square().sum(dim=-1)
-    pos = (squared * real).sum(dim=1) / (3 * n_atoms) * MinSNR(config.snr_cap)(noised.lam)
+    weighting = MinSNR(config.snr_cap)
+    pos = clean_error(estimate.pos, noised.clean_pos, noised.lam, weighting, batch.mask)
 
     element = (_cross_entropy(estimate.element, batch.element) * real).sum(dim=1) / n_atoms
     charge = (_cross_entropy(estimate.charge, batch.charge) * real).sum(dim=1) / n_atoms

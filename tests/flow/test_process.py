@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from molgen.flow import EPS, PARAMETERISATIONS, X0, Gaussian, Parameterisation, V, center, unit_tv
+from molgen.flow.process import exact_step
 
 levels = st.floats(-6, 7)
 strengths = st.one_of(st.floats(0, 3), st.just(math.inf))
@@ -140,6 +141,46 @@ def test_steps_stay_centred(lam: float, gap: float, rho: float) -> None:
     x0, eps, z = (process.project(x, MASK) for x in draw(7))
     x_s = process.step(process.corrupt(x0, eps, t), x0, t, t + gap, rho, z)
     torch.testing.assert_close(process.project(x_s, MASK), x_s)
+
+
+@given(levels, st.sampled_from([0.0, 0.5, 1.0, math.inf]), dtypes)
+def test_pure_noise_is_a_finite_start(lam: float, rho: float, dtype: torch.dtype) -> None:
+    x0, eps, z = draw(11, dtype)
+    level = torch.tensor(lam, dtype=torch.float64)
+    (a_s, b_s), noise = unit_tv(level), z if rho else eps
+    step = Gaussian().step(eps, x0, torch.tensor(-math.inf), level, rho, z)
+    torch.testing.assert_close(step, a_s.to(dtype) * x0 + b_s.to(dtype) * noise)
+    rows = torch.tensor([-math.inf, lam, -math.inf], dtype=torch.float64)
+    mixed = Gaussian().step(
+        eps, x0, rows, torch.tensor([lam, lam, -math.inf], dtype=torch.float64), rho, z
+    )
+    assert torch.equal(mixed[0], step[0])
+    assert torch.equal(mixed[1:], eps[1:])
+
+
+@given(levels, st.floats(0.01, 5), st.floats(0, 2), st.floats(0.5, 2), st.floats(0, 2))
+def test_noise_decay_and_scale_change_their_terms_only(
+    lam: float, gap: float, rho: float, decay: float, scale: float
+) -> None:
+    lam_t = torch.tensor(lam, dtype=torch.float64)
+    lam_s = lam_t + gap
+    x0, eps, z = draw(12)
+    x_t = Gaussian().corrupt(x0, eps, lam_t)
+    (a_s, b_s), sigma_t, r = unit_tv(lam_s), torch.exp(-lam_t), math.exp(-gap)
+    old = a_s * sigma_t * r ** (decay * (1 + rho**2)) * eps
+    new = scale * b_s * math.sqrt(1 - r ** (2 * rho**2)) * z
+    step = exact_step(x_t, x0, lam_t, lam_s, rho, z, noise_decay=decay, s_noise=scale)
+    torch.testing.assert_close(step, a_s * x0 + old + new, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.5])
+@given(rho=strengths)
+def test_inexact_decay_is_finite_at_both_ends(decay: float, rho: float) -> None:
+    x0, eps, z = draw(13)
+    noisy, level, clean = torch.tensor([-math.inf, 0.5, math.inf], dtype=torch.float64)
+    for lam_t, lam_s in ((noisy, level), (level, clean), (noisy, clean)):
+        end = exact_step(eps, x0, lam_t, lam_s, rho, z, noise_decay=decay)
+        assert torch.equal(end, exact_step(eps, x0, lam_t, lam_s, rho, z))
 
 
 def test_other_modalities_are_not_centred() -> None:
