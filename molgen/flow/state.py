@@ -28,8 +28,9 @@ Offsets: TypeAlias = Mapping[str, Lead]
 def level(lead: Lead, lam: float) -> Tensor:
     """Half-log-SNR of a modality when the main one is ``lam``; float64."""
     if isinstance(lead, Tensor):
+        lead = lead.to(torch.float64)
         # Rows held clean stay clean even where the main level is pure noise, -inf.
-        return torch.where(lead.isposinf(), lead, lam + lead).to(torch.float64)
+        return torch.where(lead.isposinf(), lead, lam + lead)
     if callable(lead):
         return lead(lam)
     return torch.tensor(lam + lead, dtype=torch.float64)
