@@ -32,6 +32,7 @@ class Case:
     lam: Tensor
     mask: Tensor
     hint: Hint | None
+    lam_element: Tensor | None = None
 
 
 @cache
@@ -46,7 +47,9 @@ def random_model(dtype: torch.dtype = torch.float32) -> DeNovo:
     return model.to(dtype)
 
 
-def random_case(n_atoms: list[int], seed: int, dtype: torch.dtype, *, hinted: bool) -> Case:
+def random_case(
+    n_atoms: list[int], seed: int, dtype: torch.dtype, *, hinted: bool, per_atom: bool = False
+) -> Case:
     """Noisy molecules at levels within and beyond those of training, padded to the largest."""
     generator = torch.Generator().manual_seed(seed)
     batch, n = len(n_atoms), max(n_atoms)
@@ -66,8 +69,9 @@ def random_case(n_atoms: list[int], seed: int, dtype: torch.dtype, *, hinted: bo
         "pos": POS.project(1.5 * normal(batch, n, 3), mask),
         "element": normal(batch, n, SIZES.n_elements) * mask[..., None],
     }
-    lam = 2.5 * normal(batch)
-    case = Case(state, lam, mask, hint if hinted else None)
+    levels = (batch, n) if per_atom else (batch,)
+    lam, lam_element = 2.5 * normal(*levels), 2.5 * normal(*levels)
+    case = Case(state, lam, mask, hint if hinted else None, lam_element if per_atom else None)
     return cast_case(case, dtype)
 
 
@@ -77,7 +81,10 @@ def cast_case(case: Case, dtype: torch.dtype) -> Case:
     if hint is not None:
         hint = Hint(hint.pos.to(dtype), hint.element.to(dtype), hint.bond.to(dtype))
     state = {name: value.to(dtype) for name, value in case.state.items()}
-    return Case(state, case.lam.to(dtype), case.mask, hint)
+    lam_element = case.lam_element
+    if lam_element is not None:
+        lam_element = lam_element.to(dtype)
+    return Case(state, case.lam.to(dtype), case.mask, hint, lam_element)
 
 
 def mapped_pos(case: Case, change: object) -> Case:
@@ -91,7 +98,7 @@ def mapped_pos(case: Case, change: object) -> Case:
 @torch.no_grad()
 def estimate_of(model: DeNovo, case: Case) -> Estimate:
     """What the model says."""
-    return model(case.state, case.lam, case.mask, case.hint)
+    return model(case.state, case.lam, case.mask, case.hint, case.lam_element)
 
 
 def assert_same(one: Estimate, other: Estimate) -> None:

@@ -79,22 +79,34 @@ class DeNovo(nn.Module):
         )
 
     def forward(
-        self, state: dict[str, Tensor], lam: Tensor, mask: Tensor, hint: Hint | None = None
+        self,
+        state: dict[str, Tensor],
+        lam: Tensor,
+        mask: Tensor,
+        hint: Hint | None = None,
+        lam_element: Tensor | None = None,
     ) -> Estimate:
         """Estimate the clean molecule.
 
+        Levels may differ between the atoms of a molecule (Liu et al., arXiv 2410.03160, do so
+        for frames of a video); equal ones give the bits of one level per molecule if that holds
+        for every molecule of the batch.
+
         Args:
             state: ``pos`` ``[B, N, 3]`` and ``element`` ``[B, N, K]`` at unit total variance.
-            lam: Half log-SNR of the positions, ``[B]``.
+            lam: Half log-SNR of the positions, ``[B]``, or per atom, ``[B, N]``.
             mask: Real atoms, ``[B, N]``.
             hint: An earlier estimate, if there is one.
+            lam_element: Half log-SNR of the elements, shaped like ``lam`` or not; None puts
+                them ahead of the positions by the lead of `Scales`.
 
         Returns:
             The estimate; ``pos`` is clean, scaled and centred.
         """
         hint = self.no_hint(mask, state["pos"].dtype) if hint is None else hint
-        ahead = lam + self.scales.element_lead
-        raw = self.network(state["pos"], state["element"], lam, ahead, hint, mask)
+        if lam_element is None:
+            lam_element = lam + self.scales.element_lead
+        raw = self.network(state["pos"], state["element"], lam, lam_element, hint, mask)
         pos = center(V.x0(center(raw.pos, mask), state["pos"], lam), mask)
         return replace(raw, pos=pos)
 

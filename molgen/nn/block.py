@@ -146,11 +146,11 @@ class Block(nn.Module):
             scalars: Invariant features of atoms.
             vectors: Vector features of atoms, relative to the molecule's centre.
             pairs: Invariant features of pairs.
-            noise: Embedding of the noise level, ``[B, E]``.
+            noise: Embedding of the noise levels, ``[B, N, E]``, or ``[B, 1, E]`` for all atoms.
             mask: Real pairs, ``[B, N, N]``, one where both atoms exist.
         """
         dim, channels = self.width.scalar, self.width.vector
-        scale1, shift1, scale2, shift2, vector_scale = self.modulation(noise)[:, None].split(
+        scale1, shift1, scale2, shift2, vector_scale = self.modulation(noise).split(
             [dim] * 4 + [channels], dim=-1
         )
         normed_pairs = self.norm_pair(pairs)

@@ -30,7 +30,7 @@ class NoiseEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(2 * n_frequencies + 1, dim), nn.SiLU())
 
     def forward(self, lam: Tensor) -> Tensor:
-        """Embed half log-SNR values ``[B]`` into ``[B, dim]``."""
+        """Embed half log-SNR values ``[...]`` into ``[..., dim]``."""
         unit = (lam.clamp(self.lam_min, self.lam_max) - self.lam_min) / (
             self.lam_max - self.lam_min
         )

@@ -70,6 +70,18 @@ class Hint:
     bond: Tensor
 
 
+def columns(lam: Tensor) -> Tensor:
+    """Levels ``[B]`` or ``[B, N]`` as ``[B, 1]`` where the atoms of each molecule agree.
+
+    A matrix product may round differently for another number of rows. Merging what is equal
+    makes equal levels per atom bit-equal to one level per molecule, and spares their cost. The
+    comparison waits for the device; one level per molecule never gets there.
+    """
+    if lam.dim() == 1:
+        return lam[:, None]
+    return lam[:, :1] if torch.equal(lam, lam[:, :1].expand_as(lam)) else lam
+
+
 class EquivariantTransformer(nn.Module):
     """Scalars, vectors and pairs through a stack of blocks; heads for every modality.
 
@@ -115,10 +127,22 @@ class EquivariantTransformer(nn.Module):
         )
 
     def embed_noise(self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor) -> Tensor:
-        """Embedding of both noise levels and of the number of atoms, ``[B, E]``."""
+        """Embedding of both noise levels and of the number of atoms.
+
+        With the modulations that blocks make of it, this is 0.7 % of a call on a CPU (32
+        molecules of 18 atoms): a cache for the levels of a fixed grid would not pay.
+
+        Args:
+            lam_pos: Half log-SNR of the coordinates, ``[B]`` or ``[B, N]``.
+            lam_element: Half log-SNR of the elements, ``[B]`` or ``[B, N]``.
+            mask: Real atoms, ``[B, N]`` bool.
+
+        Returns:
+            ``[B, 1, E]`` where all atoms of every molecule share their levels, else ``[B, N, E]``.
+        """
         n_atoms = mask.sum(dim=1, keepdim=True).to(lam_pos.dtype) / self.sizes.max_atoms
-        levels = self.noise_pos(lam_pos) + self.noise_element(lam_element)
-        return self.noise(levels + self.size(n_atoms))
+        levels = self.noise_pos(columns(lam_pos)) + self.noise_element(columns(lam_element))
+        return self.noise(levels + self.size(n_atoms)[:, None])
 
     def forward(
         self,
@@ -134,8 +158,8 @@ class EquivariantTransformer(nn.Module):
         Args:
             pos: Noised coordinates at unit total variance, ``[B, N, 3]``, centred.
             element: Noised one-hot elements at unit total variance, ``[B, N, K]``.
-            lam_pos: Half log-SNR of the coordinates, ``[B]``.
-            lam_element: Half log-SNR of the elements, ``[B]``.
+            lam_pos: Half log-SNR of the coordinates, ``[B]``, or per atom, ``[B, N]``.
+            lam_element: Half log-SNR of the elements, ``[B]``, or per atom, ``[B, N]``.
             hint: Earlier estimate, or zeros.
             mask: Real atoms, ``[B, N]`` bool.
 
@@ -145,7 +169,7 @@ class EquivariantTransformer(nn.Module):
         noise = self.embed_noise(lam_pos, lam_element, mask)
         both = torch.stack([pos, hint.pos], dim=-1)  # B N 3 2
         vectors = self.vectors(both)
-        noise_per_atom = noise[:, None].expand(-1, pos.shape[1], -1)
+        noise_per_atom = noise.expand(-1, pos.shape[1], -1)
         scalars = self.scalars(torch.cat([element, hint.element, noise_per_atom], dim=-1))
         radial = self.radial(pair_distances(both)).flatten(-2)
         pairs = self.pairs(torch.cat([radial, hint.bond], dim=-1))

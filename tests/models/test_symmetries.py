@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from ..networks import (  # noqa: TID252
 )
 
 angles = st.tuples(*[st.floats(0, 2 * math.pi)] * 3)
+kinds = st.fixed_dictionaries({"hinted": st.booleans(), "per_atom": st.booleans()})
 shifts = st.tuples(*[st.floats(-50, 50)] * 3)
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 some_examples = settings(max_examples=25)
@@ -42,6 +44,13 @@ def vector_map(turn: tuple[float, float, float], reflect: bool, dtype: torch.dty
     return matrix.to(dtype)
 
 
+def mapped_levels(case: Case, change: Callable[[Tensor], Tensor]) -> Case:
+    """The case with a function applied to its levels per atom, if it has such."""
+    if case.lam_element is None:
+        return case
+    return replace(case, lam=change(case.lam), lam_element=change(case.lam_element))
+
+
 def rows(case: Case, chosen: Tensor) -> Case:
     """Some molecules of a batch, without the padding that they do not need."""
     n = int(case.mask[chosen].sum(dim=1).max())
@@ -49,7 +58,9 @@ def rows(case: Case, chosen: Tensor) -> Case:
         case.hint.pos[chosen, :n], case.hint.element[chosen, :n], case.hint.bond[chosen, :n, :n]
     )
     state = {name: value[chosen, :n] for name, value in case.state.items()}
-    return Case(state, case.lam[chosen], case.mask[chosen, :n], hint)
+    shorter = mapped_levels(case, lambda levels: levels[:, :n])
+    lam_element = None if shorter.lam_element is None else shorter.lam_element[chosen]
+    return Case(state, shorter.lam[chosen], case.mask[chosen, :n], hint, lam_element)
 
 
 def real_part(estimate: Estimate, row: int, n: int) -> Estimate:
@@ -73,17 +84,23 @@ def padded(case: Case, extra: int) -> Case:
     )
     state = {name: grow(value, 1, 0.0) for name, value in case.state.items()}
     mask = torch.nn.functional.pad(case.mask, (0, extra))
-    return Case(state, case.lam, mask, hint)
+    longer = mapped_levels(case, lambda levels: grow(levels[..., None], 1, 0.0)[..., 0])
+    return replace(longer, state=state, mask=mask, hint=hint)
 
 
 @each_precision
 @some_examples
-@given(sizes, seeds, st.booleans(), angles, st.booleans())
+@given(sizes, seeds, kinds, angles, st.booleans())
 def test_positions_turn_and_reflect_with_the_input(
-    dtype: torch.dtype, n_atoms: list[int], seed: int, hinted: bool, turn: tuple, reflect: bool
+    dtype: torch.dtype,
+    n_atoms: list[int],
+    seed: int,
+    kind: dict[str, bool],
+    turn: tuple,
+    reflect: bool,
 ) -> None:
     model, matrix = random_model(dtype), vector_map(turn, reflect, dtype)
-    case = random_case(n_atoms, seed, dtype, hinted=hinted)
+    case = random_case(n_atoms, seed, dtype, **kind)
     here = estimate_of(model, case)
     there = estimate_of(model, mapped_pos(case, lambda pos: pos @ matrix.T))
     assert_same(there, replace(here, pos=here.pos @ matrix.T))
@@ -103,11 +120,11 @@ def test_e3nn_agrees_on_a_random_rotation() -> None:
 
 @each_precision
 @some_examples
-@given(sizes, seeds, st.booleans(), shifts)
+@given(sizes, seeds, kinds, shifts)
 def test_a_translation_is_gone_after_centring(
-    dtype: torch.dtype, n_atoms: list[int], seed: int, hinted: bool, shift: tuple
+    dtype: torch.dtype, n_atoms: list[int], seed: int, kind: dict[str, bool], shift: tuple
 ) -> None:
-    case = random_case(n_atoms, seed, dtype, hinted=hinted)
+    case = random_case(n_atoms, seed, dtype, **kind)
     away = torch.tensor(shift, dtype=dtype)
     if dtype == torch.float32:
         away = away / 10  # positions of 50 carry rounding errors of 4e-6 themselves
@@ -117,18 +134,23 @@ def test_a_translation_is_gone_after_centring(
 
 @each_precision
 @some_examples
-@given(sizes, seeds, st.booleans(), st.randoms(use_true_random=False))
+@given(sizes, seeds, kinds, st.randoms(use_true_random=False))
 def test_atoms_may_be_renumbered(
-    dtype: torch.dtype, n_atoms: list[int], seed: int, hinted: bool, random: object
+    dtype: torch.dtype, n_atoms: list[int], seed: int, kind: dict[str, bool], random: object
 ) -> None:
-    case = random_case(n_atoms, seed, dtype, hinted=hinted)
+    case = random_case(n_atoms, seed, dtype, **kind)
     n = case.mask.shape[1]
     order = torch.tensor(random.sample(range(n), n))  # type: ignore[attr-defined]
     hint = case.hint and Hint(
         case.hint.pos[:, order], case.hint.element[:, order], case.hint.bond[:, order][:, :, order]
     )
     state = {name: value[:, order] for name, value in case.state.items()}
-    renumbered = Case(state, case.lam, case.mask[:, order], hint)
+    renumbered = replace(
+        mapped_levels(case, lambda levels: levels[:, order]),
+        state=state,
+        mask=case.mask[:, order],
+        hint=hint,
+    )
     here = estimate_of(random_model(dtype), case)
     expected = Estimate(
         here.pos[:, order],
@@ -141,11 +163,11 @@ def test_atoms_may_be_renumbered(
 
 @each_precision
 @some_examples
-@given(sizes, seeds, st.booleans())
+@given(sizes, seeds, kinds)
 def test_a_molecule_does_not_see_its_batch(
-    dtype: torch.dtype, n_atoms: list[int], seed: int, hinted: bool
+    dtype: torch.dtype, n_atoms: list[int], seed: int, kind: dict[str, bool]
 ) -> None:
-    case = random_case(n_atoms, seed, dtype, hinted=hinted)
+    case = random_case(n_atoms, seed, dtype, **kind)
     together = estimate_of(random_model(dtype), case)
     for row, n in enumerate(n_atoms):
         alone = estimate_of(random_model(dtype), rows(case, torch.tensor([row])))
@@ -154,11 +176,11 @@ def test_a_molecule_does_not_see_its_batch(
 
 @each_precision
 @some_examples
-@given(sizes, seeds, st.booleans(), st.integers(1, 6))
+@given(sizes, seeds, kinds, st.integers(1, 6))
 def test_padding_changes_nothing(
-    dtype: torch.dtype, n_atoms: list[int], seed: int, hinted: bool, extra: int
+    dtype: torch.dtype, n_atoms: list[int], seed: int, kind: dict[str, bool], extra: int
 ) -> None:
-    case = random_case(n_atoms, seed, dtype, hinted=hinted)
+    case = random_case(n_atoms, seed, dtype, **kind)
     here = estimate_of(random_model(dtype), case)
     there = estimate_of(random_model(dtype), padded(case, extra))
     for row, n in enumerate(n_atoms):
@@ -168,14 +190,46 @@ def test_padding_changes_nothing(
 
 @each_precision
 @some_examples
-@given(sizes, seeds, st.booleans())
+@given(sizes, seeds, kinds)
 def test_estimates_are_centred_and_bonds_symmetric(
-    dtype: torch.dtype, n_atoms: list[int], seed: int, hinted: bool
+    dtype: torch.dtype, n_atoms: list[int], seed: int, kind: dict[str, bool]
 ) -> None:
-    case = random_case(n_atoms, seed, dtype, hinted=hinted)
+    case = random_case(n_atoms, seed, dtype, **kind)
     estimate = estimate_of(random_model(dtype), case)
     assert_same(estimate, replace(estimate, pos=POS.project(estimate.pos, case.mask)))
     assert_same(estimate, replace(estimate, bond=estimate.bond.transpose(1, 2)))
+
+
+@some_examples
+@given(sizes, seeds, st.booleans())
+def test_levels_per_atom_that_are_equal_are_a_level_per_molecule(
+    n_atoms: list[int], seed: int, hinted: bool
+) -> None:
+    model = random_model()
+    case = random_case(n_atoms, seed, torch.float32, hinted=hinted)
+    ahead = case.lam + model.scales.element_lead
+    of_atoms = case.lam[:, None].expand(-1, case.mask.shape[1])
+    here = estimate_of(model, case)
+    for lam, lam_element in [
+        (case.lam, ahead),
+        (of_atoms, None),
+        (of_atoms, ahead),
+        (case.lam, of_atoms + model.scales.element_lead),
+    ]:
+        there = estimate_of(model, replace(case, lam=lam, lam_element=lam_element))
+        for field in fields(Estimate):
+            assert torch.equal(getattr(there, field.name), getattr(here, field.name))
+
+
+def test_a_clean_atom_in_one_molecule_leaves_the_others_as_they_were() -> None:
+    model = random_model(torch.float64)
+    case = random_case([6, 9], 3, torch.float64, hinted=True)
+    mixed = case.lam[:, None].expand(-1, 9).clone()
+    mixed[1, 4] = math.inf
+    here, there = estimate_of(model, case), estimate_of(model, replace(case, lam=mixed))
+    assert_same(real_part(there, 0, 6), real_part(here, 0, 6))
+    assert float((there.pos - here.pos)[1].abs().max()) > 1e-3
+    assert bool(there.pos.isfinite().all())
 
 
 @pytest.mark.parametrize("hinted", [False, True])
@@ -186,6 +240,7 @@ def test_every_input_matters(hinted: bool) -> None:
     here = estimate_of(model, case)
     changed = [
         replace(case, lam=case.lam.clamp(-3, 4) + 0.5),
+        replace(case, lam_element=case.lam.clamp(-3, 4) - 0.5),
         replace(case, state={**case.state, "element": case.state["element"] + 0.5}),
         mapped_pos(case, lambda pos: 1.3 * pos),
     ]

@@ -64,7 +64,7 @@ def test_a_new_block_ignores_the_noise_level() -> None:
     vectors = torch.randn(batch, n, 3, WIDTH.vector)
     pairs = torch.randn(batch, n, n, WIDTH.pair)
     mask = torch.ones(batch, n, n, dtype=torch.bool)
-    quiet, loud = torch.zeros(batch, WIDTH.noise), torch.randn(batch, WIDTH.noise)
+    quiet, loud = torch.zeros(batch, 1, WIDTH.noise), torch.randn(batch, n, WIDTH.noise)
     for one, other in zip(
         block(scalars, vectors, pairs, quiet, mask),
         block(scalars, vectors, pairs, loud, mask),
