@@ -73,3 +73,9 @@ def sliced_w2(x: Tensor, y: Tensor) -> float:
     directions = directions / directions.norm(dim=0)
     gap = (x @ directions).sort(0).values - (y @ directions).sort(0).values
     return float((gap**2).mean().sqrt())
+
+
+def normal(n: int, dim: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers [N, D]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, dim, generator=generator, dtype=torch.float64)

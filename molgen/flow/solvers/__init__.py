@@ -2,74 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-from molgen.errors import UsageError
-from molgen.flow.schedules import OTFlow
-from molgen.flow.solvers.base import Denoiser, Noise, OnStep, Solver
-from molgen.flow.solvers.exponential import DDIM, Ancestral, DPMpp2M, UniPC2
+from molgen.flow.solvers.base import Denoiser, Evaluation, History, Noise, OnStep, Solver, Step
+from molgen.flow.solvers.churn import EDMChurn
+from molgen.flow.solvers.exponential import DDIM, DPMpp2M
+from molgen.flow.solvers.fitted import LinearMultistep
 from molgen.flow.solvers.frame import Euler, Heun
-from molgen.names import unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from molgen.flow.schedule import Schedule
+from molgen.flow.solvers.multistep import PLMS, ExpMultistep
+from molgen.flow.solvers.runge_kutta import RK45
+from molgen.flow.solvers.stepwise import Rule, Stepwise
+from molgen.flow.solvers.stochastic import Ancestral, DPMpp2MSDE
+from molgen.flow.solvers.stored import solver_from_dict, solver_to_dict
+from molgen.flow.solvers.table import SOLVERS, SolverOptions, solver_named
+from molgen.flow.solvers.unipc import UniPC2, UniPC3
 
 __all__ = [
     "DDIM",
+    "PLMS",
+    "RK45",
     "SOLVERS",
     "Ancestral",
     "DPMpp2M",
+    "DPMpp2MSDE",
     "Denoiser",
+    "EDMChurn",
     "Euler",
+    "Evaluation",
+    "ExpMultistep",
     "Heun",
+    "History",
+    "LinearMultistep",
     "Noise",
     "OnStep",
+    "Rule",
     "Solver",
     "SolverOptions",
+    "Step",
+    "Stepwise",
     "UniPC2",
+    "UniPC3",
+    "solver_from_dict",
     "solver_named",
+    "solver_to_dict",
 ]
-
-
-@dataclass(frozen=True)
-class SolverOptions:
-    """What solvers may be built from; each takes what it knows.
-
-    Attributes:
-        schedule: Frame and time of the raw ODE solvers.
-        rho: Noise strength of the stochastic solver.
-    """
-
-    schedule: Schedule = field(default_factory=OTFlow)
-    rho: float = 1.0
-
-
-SOLVERS: Mapping[str, Callable[[SolverOptions], Solver]] = MappingProxyType(
-    {
-        "euler": lambda options: Euler(options.schedule),
-        "heun": lambda options: Heun(options.schedule),
-        "ddim": lambda _: DDIM(),
-        "dpm++2m": lambda _: DPMpp2M(),
-        "unipc2": lambda _: UniPC2(),
-        "ancestral": lambda options: Ancestral(options.rho),
-    }
-)
-
-
-def solver_named(name: str, options: SolverOptions | None = None) -> Solver:
-    """Build a solver.
-
-    Args:
-        name: One of ``SOLVERS``.
-        options: What it may be built from.
-
-    Raises:
-        UsageError: No such solver.
-    """
-    if name not in SOLVERS:
-        raise UsageError(*unknown("solver", name, SOLVERS))
-    return SOLVERS[name](options or SolverOptions())

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow.process import exact_step
-from molgen.flow.state import Lead, Offsets, State, level, map_modalities
+from molgen.flow.state import Lead, Offsets, State, append_dims, level, map_modalities
 
 if TYPE_CHECKING:
     from molgen.flow.grid import TimeGrid
@@ -41,43 +42,79 @@ class Evaluation:
     x0: State
 
 
+History: TypeAlias = tuple[Evaluation, ...]
+"""Network calls, the latest first."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of the grid, with what a solver may need to take it.
 
     Attributes:
         index: Number of the step, from 0.
-        lam: Half-log-SNR to reach; finite.
-        is_last: Whether the grid ends there.
+        n_steps: Number of steps of the grid.
+        start: Half-log-SNR at which the grid starts the step.
+        lam: Half-log-SNR to reach; finite in ``advance``.
         offsets: Lead of each modality.
         denoise: The network, for solvers that call it within a step.
         noise: Fresh noise per step, for stochastic solvers.
     """
 
     index: int
+    n_steps: int
+    start: float
     lam: float
-    is_last: bool
     offsets: Offsets
     denoise: Denoiser
     noise: Noise | None
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the grid ends here."""
+        return self.index == self.n_steps - 1
 
-History: TypeAlias = tuple[Evaluation, ...]
-"""Network calls, the latest first."""
+    def fresh_noise(self) -> State:
+        """Noise of this step.
+
+        Raises:
+            UsageError: The caller of the solver gave none.
+        """
+        if self.noise is None:
+            raise UsageError("a stochastic solver got no noise", "Pass noise= to solve")
+        return self.noise(self.index)
 
 
 class Solver(ABC):
-    """Base of all solvers; a new one needs only ``advance``.
+    """Base of all solvers; a new one needs only ``advance``, a name and an order.
 
     Attributes:
-        order: Order of convergence in the step size of half-log-SNR.
+        name: Name of its stored form.
     """
 
-    order: ClassVar[int]
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def order(self) -> int:
+        """Order of convergence in the step size of half-log-SNR."""
+
+    @property
+    def memory(self) -> int:
+        """Network calls that ``advance`` and ``correct`` look back on."""
+        return self.order + 1
+
+    @property
+    def min_steps(self) -> int:
+        """Fewest steps of a grid that the solver can follow."""
+        return 1
 
     @abstractmethod
     def advance(self, step: Step, history: History) -> State:
         """State at ``step.lam`` from the latest evaluation, ``history[0]``, and earlier ones."""
+
+    def enter(self, step: Step, x: State) -> tuple[float, State]:
+        """Level and state at which the network is called for ``step``."""
+        return step.start, x
 
     def correct(self, offsets: Offsets, history: History) -> State:  # noqa: ARG002
         """Improved state at ``history[0]``, once the network has been called there."""
@@ -86,6 +123,16 @@ class Solver(ABC):
     def nfe(self, n_steps: int) -> int:
         """Network calls that ``n_steps`` steps cost."""
         return n_steps
+
+    def check(self, grid: TimeGrid) -> None:
+        """Reject a grid that the solver cannot follow.
+
+        Raises:
+            UsageError: Too few steps.
+        """
+        if grid.n_steps < self.min_steps:
+            steps = f"{self.name} needs {self.min_steps} steps, the grid has {grid.n_steps}"
+            raise UsageError(steps, f"Give a grid of {self.min_steps} steps or more")
 
     def solve(
         self,
@@ -115,16 +162,20 @@ class Solver(ABC):
         """
         leads = offsets or {}
         _check_offsets(leads, x)
+        self.check(grid)
         history: History = ()
-        for index, (lam_t, lam_s) in enumerate(zip(grid.lam, grid.lam[1:], strict=False)):
-            x0 = denoise(x, torch.tensor(lam_t, dtype=torch.float64))
-            history = (Evaluation(lam_t, x, x0), *history[:2])
-            history = (Evaluation(lam_t, self.correct(leads, history), x0), *history[1:])
-            is_last = index == grid.n_steps - 1
-            step = Step(index, lam_s, is_last, leads, denoise, noise)
+        for index, (lam_t, lam_s) in enumerate(pairwise(grid.lam)):
+            step = Step(index, grid.n_steps, lam_t, lam_s, leads, denoise, noise)
+            called, start = self.enter(step, x)
+            x0 = denoise(start, torch.tensor(called, dtype=torch.float64))
+            history = (Evaluation(called, start, x0), *history[: self.memory - 1])
+            history = (Evaluation(called, self.correct(leads, history), x0), *history[1:])
             # At clean data every exact step is the prediction itself, but for rows held clean.
             to_data = math.isinf(lam_s)
-            x = transfer(history[0], x0, lam_s, leads) if to_data else self.advance(step, history)
+            moved = (
+                transfer(history[0], x0, lam_s, leads) if to_data else self.advance(step, history)
+            )
+            x = _hold(step, x, moved)
             if on_step is not None:
                 on_step(index, x)
         return x
@@ -145,6 +196,16 @@ def transfer(
 
     states = (start.x, x0) if z is None else (start.x, x0, z)
     return map_modalities(move, *states, offsets=offsets)
+
+
+def _hold(step: Step, before: State, after: State) -> State:
+    """The new state, but the old one in rows whose level does not change."""
+
+    def keep(lead: Lead, old: Tensor, new: Tensor) -> Tensor:
+        rest = level(lead, step.start) == level(lead, step.lam)
+        return torch.where(append_dims(rest, new), old, new) if rest.any() else new
+
+    return map_modalities(keep, before, after, offsets=step.offsets)
 
 
 def _check_offsets(offsets: Offsets, x: State) -> None:
