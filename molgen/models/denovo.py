@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
+from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
 
@@ -57,7 +58,7 @@ class DeNovo(nn.Module):
 
     def clean_elements(self, probability: Tensor) -> Tensor:
         """Diffused form of element probabilities or one-hot vectors, ``[B, N, K]``."""
-        return (probability - 1 / probability.shape[-1]) * self.scales.element
+        return ScaledOneHot(scale=self.scales.element).encode(probability)
 
     def no_hint(self, mask: Tensor, dtype: torch.dtype = torch.float32) -> Hint:
         """The hint of a first call: nothing is known yet."""
