@@ -18,10 +18,31 @@ class Ladder:
     Attributes:
         solver: Name of the solver.
         sigma: Noise levels of the calls in Å, from large to small.
+        plan: Solver and grid in full, as `molgen.flow.plan.Plan` stores them, where name and
+            levels do not say all; other numbers of calls are derived from the two alone.
+        scores: What the ladder was chosen by, and on how many molecules.
     """
 
     solver: str
     sigma: tuple[float, ...]
+    plan: dict[str, Any] | None = None
+    scores: dict[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; what is not set is left out."""
+        extra = {"plan": self.plan, "scores": self.scores}
+        given = {name: value for name, value in extra.items() if value is not None}
+        return {"solver": self.solver, "sigma": list(self.sigma), **given}
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> Ladder:
+        """From the JSON form.
+
+        Raises:
+            KeyError: A part is missing.
+        """
+        extra = (tree.get("plan"), tree.get("scores"))
+        return cls(tree["solver"], tuple(tree["sigma"]), *extra)
 
 
 @dataclass(frozen=True)
@@ -64,8 +85,7 @@ class ModelInfo:
             "config": self.config.model_dump(mode="json"),
             "n_atoms": list(self.n_atoms),
             "ladders": {
-                str(steps): {"solver": ladder.solver, "sigma": list(ladder.sigma)}
-                for steps, ladder in sorted(self.ladders.items())
+                str(steps): ladder.to_dict() for steps, ladder in sorted(self.ladders.items())
             },
             "training": self.training,
         }
@@ -83,8 +103,7 @@ class ModelInfo:
             config=parse_config(tree["config"], origin),
             n_atoms=tuple(tree["n_atoms"]),
             ladders={
-                int(steps): Ladder(ladder["solver"], tuple(ladder["sigma"]))
-                for steps, ladder in tree["ladders"].items()
+                int(steps): Ladder.from_dict(ladder) for steps, ladder in tree["ladders"].items()
             },
             training=tree["training"],
         )
