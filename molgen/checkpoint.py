@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
 KEY = "molgen"
+MOLECULES = "molecules"
 MAX_HEADER = 100_000_000
 """Longest header that the safetensors format allows, bytes."""
 
@@ -55,14 +56,35 @@ def save_model(path: Path, model: DeNovo, info: ModelInfo) -> None:
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Read a weights file's header alone; needs no torch.
+    """Read the header of a model of molecules; needs no torch.
+
+    Raises:
+        UsageError: It is a model of images.
+        CheckpointError: The file is missing, truncated, or not a molgen model.
+    """
+    tree = read_tree(path)
+    if tree.get("domain", MOLECULES) != MOLECULES:
+        raise UsageError(
+            f"{path.stem} makes {tree['domain']}, not molecules",
+            f"Type: molgen {tree['domain']} sample --model {spoken(path)}",
+        )
+    try:
+        return ModelInfo.from_dict(tree, str(path))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} has a damaged header ({error!r})", "copy or train the file again"
+        ) from None
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """What a weights file of any domain says of itself, not yet checked; needs no torch.
 
     Raises:
         CheckpointError: The file is missing, truncated, or not a molgen model.
     """
     header = _header(path)
     try:
-        tree = json.loads(header["__metadata__"][KEY])
+        tree: dict[str, Any] = json.loads(header["__metadata__"][KEY])
         version = tree["format"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
@@ -70,12 +92,7 @@ def read_info(path: Path) -> ModelInfo:
         ) from None
     if version != FORMAT:
         raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT}")
-    try:
-        return ModelInfo.from_dict(tree, str(path))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} has a damaged header ({error!r})", "copy or train the file again"
-        ) from None
+    return tree
 
 
 def load_model(name_or_path: str | Path, device: str = "auto") -> LoadedModel:
@@ -126,9 +143,21 @@ def find_model(name_or_path: str | Path) -> Path:
     return shipped[text]
 
 
+def spoken(path: Path) -> str:
+    """What to type for a weights file: a shipped model's name, or the path."""
+    return path.stem if path.parent == WEIGHTS else str(path)
+
+
 def available_models() -> list[ModelInfo]:
-    """Headers of the shipped models, by name; needs no torch."""
-    return [read_info(path) for path in _shipped().values()]
+    """Headers of the shipped models of molecules, by name; needs no torch."""
+    return [read_info(path) for path in shipped(MOLECULES)]
+
+
+def shipped(domain: str) -> list[Path]:
+    """Files of the shipped models of a domain, by name."""
+    return [
+        path for path in _shipped().values() if read_tree(path).get("domain", MOLECULES) == domain
+    ]
 
 
 def _shipped() -> dict[str, Path]:

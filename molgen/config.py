@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -93,7 +93,7 @@ class LogisticConfig(Section):
 
 
 class LogUniformConfig(Section):
-    """Half log-SNR uniform between two noise levels, in Å."""
+    """Half log-SNR uniform between two noise levels: in Å, or in the unit of an image's values."""
 
     kind: Literal["log_uniform"] = "log_uniform"
     weight: float = Field(0.35, gt=0)
@@ -157,21 +157,20 @@ class OptimConfig(Section):
     ema: float = Field(0.999, ge=0, lt=1)
 
 
-class TrainConfig(Section):
-    """The run.
+class RunConfig(Section):
+    """The run, whatever it trains.
 
     Attributes:
-        batch_size: Molecules per step.
+        batch_size: Molecules or images per step.
         max_steps: Steps of the run.
         max_time: Time box ``HH:MM:SS``; the schedule anneals within whichever ends first.
         precision: ``bf16-mixed`` or ``32-true``.
-        self_condition: Probability of training on the network's own earlier estimate.
         compile: Compile the network (pays on a GPU).
         seed: Seed of data order, noise and initial weights.
         log_every: Steps between rows of the metrics CSV.
         sample_every: Steps between validations by sampling.
-        sample_n: Molecules per validation.
-        sample_steps: Network calls per validation molecule.
+        sample_n: Molecules or images per validation.
+        sample_steps: Network calls for each of them.
         checkpoint_every: Steps between checkpoints.
         init: Weights (safetensors) to start from, or none.
     """
@@ -180,7 +179,6 @@ class TrainConfig(Section):
     max_steps: int = Field(30_000, ge=1)
     max_time: str | None = None
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
-    self_condition: float = Field(0.5, ge=0, le=1)
     compile: bool = False
     seed: int = Field(0, ge=0, lt=2**32)
     log_every: int = Field(100, ge=1)
@@ -199,8 +197,18 @@ class TrainConfig(Section):
         return f"{value // 3600:02}:{value // 60 % 60:02}:{value % 60:02}"
 
 
+class TrainConfig(RunConfig):
+    """The run of a recipe of molecules.
+
+    Attributes:
+        self_condition: Probability of training on the network's own earlier estimate.
+    """
+
+    self_condition: float = Field(0.5, ge=0, le=1)
+
+
 class Config(Section):
-    """A whole recipe: data, model, noise levels, loss, optimiser, run."""
+    """A whole recipe of molecules: data, model, noise levels, loss, optimiser, run."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -210,6 +218,10 @@ class Config(Section):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+    domain: Literal["molecules"] = "molecules"
+
+
+SchemaT = TypeVar("SchemaT", bound=Section)
 
 
 def _override(tree: dict[str, Any], assignment: str) -> None:
@@ -238,9 +250,9 @@ def _number(value: Any) -> Any:
         return value
 
 
-def _keys_at(path: Sequence[str | int]) -> list[str]:
+def _keys_at(schema: type[Section], path: Sequence[str | int]) -> list[str]:
     """Known keys of the section that holds the last element of an error path."""
-    model: Any = Config
+    model: Any = schema
     for part in path[:-1]:
         if part in NOISE_LEVELS:
             model = NOISE_LEVELS[str(part)]
@@ -250,28 +262,37 @@ def _keys_at(path: Sequence[str | int]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def _explain(error: ValidationError, origin: str) -> ConfigError:
+def _explain(error: ValidationError, schema: type[Section], origin: str) -> ConfigError:
     first = error.errors()[0]
     path = list(first["loc"])
     where = ".".join(str(part) for part in path if part not in NOISE_LEVELS) or "top level"
     if first["type"] == "extra_forbidden":
-        known = _keys_at(path)
+        known = _keys_at(schema, path)
         guess = nearest(str(path[-1]), known)
         hint = f"Did you mean {guess!r}?" if guess else f"Known keys: {', '.join(known)}"
         return ConfigError(f"{origin}: unknown key {where!r}", hint)
     return ConfigError(f"{origin}: {where}: {first['msg'].lower()}", f"got {first.get('input')!r}")
 
 
-def parse_config(tree: dict[str, Any], origin: str = "config") -> Config:
-    """Validate a nested dict.
+def validated(schema: type[SchemaT], tree: dict[str, Any], origin: str) -> SchemaT:
+    """Read a nested dict by the schema of its domain.
 
     Raises:
         ConfigError: An unknown key or a value out of range; names its path.
     """
     try:
-        return Config.model_validate(tree)
+        return schema.model_validate(tree)
     except ValidationError as error:
-        raise _explain(error, origin) from None
+        raise _explain(error, schema, origin) from None
+
+
+def parse_config(tree: dict[str, Any], origin: str = "config") -> Config:
+    """Validate a nested dict as a recipe of molecules.
+
+    Raises:
+        ConfigError: An unknown key or a value out of range; names its path.
+    """
+    return validated(Config, tree, origin)
 
 
 def recipes() -> dict[str, Path]:
@@ -282,14 +303,23 @@ def recipes() -> dict[str, Path]:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML recipe.
+    """Read a YAML recipe of molecules; see `load_tree`.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or does not fit the schema.
+    """
+    return parse_config(load_tree(path, overrides), str(path))
+
+
+def load_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML recipe of any domain, not yet checked against a schema.
 
     Args:
         path: YAML file, or the name of a shipped recipe.
         overrides: Assignments such as ``optim.lr=1e-4``, applied in order.
 
     Raises:
-        ConfigError: The file is missing, is not YAML, or does not fit the schema.
+        ConfigError: The file is missing or is not YAML, or an override says nothing.
     """
     shipped = recipes()
     file = shipped.get(str(path), Path(path))
@@ -307,4 +337,4 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: expected sections such as 'model:' and 'train:'")
     for assignment in overrides:
         _override(tree, assignment)
-    return parse_config(tree, str(path))
+    return tree

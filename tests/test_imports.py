@@ -10,9 +10,9 @@ import pytest
 HEAVY = {"torch", "rdkit", "numpy", "scipy", "safetensors"}
 NEVER_WHILE_SAMPLING = {
     "pytorch_lightning", "torch_geometric", "pandas", "matplotlib", "torchmetrics", "e3nn", "ase",
-    "openbabel",
+    "openbabel", "diffusers",
 }  # fmt: skip
-NEVER_WHILE_TRAINING = {"rdkit", "openbabel", "ase", "torch_geometric"}
+NEVER_WHILE_TRAINING = {"rdkit", "openbabel", "ase", "torch_geometric", "diffusers"}
 
 
 def modules_after(code: str) -> set[str]:
@@ -31,6 +31,7 @@ def modules_after(code: str) -> set[str]:
         "import molgen",
         "from molgen.cli import run\nassert run(['--help']) == 0",
         "from molgen.cli import run\nassert run(['sample', '--help']) == 0",
+        "from molgen.cli import run\nassert run(['images', 'sample', '--help']) == 0",
         "from molgen.cli import run\nassert run(['models']) == 0",
         "from molgen.cli import run\nassert run(['--version']) == 0",
     ],

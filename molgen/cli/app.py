@@ -10,6 +10,8 @@ import typer
 import molgen
 from molgen.cli.data import prepare
 from molgen.cli.evaluate import evaluate
+from molgen.cli.images import evaluate as evaluate_images
+from molgen.cli.images import sample as sample_images
 from molgen.cli.models import models
 from molgen.cli.sample import sample
 from molgen.cli.train import train
@@ -23,6 +25,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data = typer.Typer(name="data", help="Prepare training data.", no_args_is_help=True)
+images = typer.Typer(
+    name="images", help="Images through the same flow; needs molgen[images].", no_args_is_help=True
+)
 
 app.command("sample")(sample)
 app.command("evaluate")(evaluate)
@@ -30,6 +35,9 @@ app.command("models")(models)
 app.command("train")(train)
 data.command("prepare")(prepare)
 app.add_typer(data)
+images.command("sample")(sample_images)
+images.command("evaluate")(evaluate_images)
+app.add_typer(images)
 
 
 def _print_version(wanted: bool) -> None:

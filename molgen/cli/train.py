@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import typer
 
 from molgen.cli.console import note
+from molgen.errors import ConfigError
+from molgen.names import unknown
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line says of a run."""
+
+    recipe: Path
+    out: Path
+    max_time: timedelta | None
+    resume: bool
+    device: str
 
 
 def train(
@@ -29,19 +45,51 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train a model; a killed run goes on with --resume."""
-    from molgen.config import load_config
+    from molgen.config import load_tree
     from molgen.train.pace import seconds_of
 
-    recipe = load_config(config, overrides or [])
+    tree = load_tree(config, overrides or [])
+    domain = str(tree.get("domain", "molecules"))
+    if domain not in _DOMAINS:
+        raise ConfigError(*unknown("domain", domain, _DOMAINS))
     seconds = seconds_of(max_time)
+    limit = timedelta(seconds=seconds) if seconds else None
+    folder = out or Path("runs") / config.stem
+    _DOMAINS[domain](tree, _Asked(config, folder, limit, resume, device))
+
+
+def _molecules(tree: dict[str, Any], asked: _Asked) -> None:
+    from molgen.config import parse_config
+
+    recipe = parse_config(tree, str(asked.recipe))
     from molgen.train.run import train as run_training
 
     weights = run_training(
         recipe,
-        name=config.stem,
-        max_time=timedelta(seconds=seconds) if seconds else None,
-        resume=resume,
-        out=out,
-        device=device,
+        name=asked.recipe.stem,
+        max_time=asked.max_time,
+        resume=asked.resume,
+        out=asked.out,
+        device=asked.device,
     )
     note(f"{weights} holds the averaged weights; use it: molgen sample --model {weights}")
+
+
+def _images(tree: dict[str, Any], asked: _Asked) -> None:
+    from molgen.images.config import parse_image_config
+
+    recipe = parse_image_config(tree, str(asked.recipe))
+    from molgen.cli.images import needs_extra
+
+    with needs_extra():
+        from molgen.images.run import train as run_training
+    from molgen.train.fit import RunOptions
+
+    options = RunOptions(asked.out, asked.max_time, asked.resume, asked.device)
+    weights = run_training(recipe, asked.recipe.stem, options)
+    note(f"{weights} holds the averaged weights; use it: molgen images sample --model {weights}")
+
+
+_DOMAINS: Mapping[str, Callable[[dict[str, Any], _Asked], None]] = MappingProxyType(
+    {"molecules": _molecules, "images": _images}
+)

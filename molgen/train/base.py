@@ -1,0 +1,105 @@
+"""The Lightning module that every domain shares: the weight average, the pace, the meter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from molgen.config import OptimConfig, RunConfig
+from molgen.train.meter import LossMeter
+from molgen.train.optimiser import Together, build_optimiser
+from molgen.train.pace import Pace, learning_rate_factor
+
+
+class Recipe(Protocol):
+    """What every recipe has."""
+
+    @property
+    def optim(self) -> OptimConfig:
+        """Optimiser and its schedule."""
+
+    @property
+    def train(self) -> RunConfig:
+        """The run."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Plain form."""
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a model; a subclass adds ``training_step``, which draws from `generator` alone.
+
+    Args:
+        model: The model.
+        config: The recipe.
+        pace: Progress of the run.
+
+    Attributes:
+        terms: Names of the loss terms that the meter is fed.
+    """
+
+    terms: ClassVar[tuple[str, ...]]
+
+    def __init__(self, model: nn.Module, config: Recipe, pace: Pace) -> None:
+        super().__init__()
+        self.model, self.config, self.pace = model, config, pace
+        self.average = AveragedModel(model, multi_avg_fn=self._move_average)
+        self.average.requires_grad_(False)
+        self.meter: LossMeter | None = None
+        self.compiled = torch.compile(model) if config.train.compile else model
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The model with averaged weights."""
+        return self.average.module
+
+    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
+        """Randomness of the present step: a function of the recipe's seed and the step alone."""
+        seed = self.config.train.seed * 1_000_000_007 + self.global_step
+        return torch.Generator(device).manual_seed(seed)
+
+    def configure_optimizers(self) -> Together:
+        """Muon and AdamW, or AdamW alone."""
+        return build_optimiser(self.model, self.config.optim)
+
+    def on_fit_start(self) -> None:
+        """Put the meter on the device that training uses."""
+        self.meter = LossMeter(self.terms, self.device)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """The data live on the device already."""
+        return batch
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate from the run's progress."""
+        step = self.global_step
+        factor = learning_rate_factor(step, self.pace.progress(step), self.config.optim)
+        cast("Together", self.trainer.optimizers[0]).scale_rates(factor)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step and move the average at once, so that every checkpoint holds both or neither."""
+        super().optimizer_step(*args, **kwargs)
+        self.average.update_parameters(self.model)
+
+    def _move_average(
+        self, averaged: Iterable[Tensor], current: Iterable[Tensor], _: Tensor | int
+    ) -> None:
+        """Exponential average whose memory grows with the run, so that it forgets the start."""
+        decay = min(self.config.optim.ema, (1 + self.global_step) / (10 + self.global_step))
+        for old, new in zip(averaged, current, strict=True):
+            old.lerp_(new, 1 - decay)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time spent, so that a resumed run anneals where this one would have."""
+        checkpoint["molgen_seconds"] = self.pace.seconds
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count the time of the run that is resumed."""
+        self.pace.before = float(checkpoint["molgen_seconds"])

@@ -1,0 +1,137 @@
+"""What happens around the steps of a run, whatever it trains: checkpoints, logs, the time box."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytorch_lightning as pl
+import torch
+
+from molgen.train.base import TrainingModule
+from molgen.train.meter import CsvLog, columns_of
+from molgen.train.pace import Pace
+
+
+class DivergedError(Exception):
+    """The loss or a weight is not a number any more."""
+
+
+class TimeBox(pl.Callback):
+    """Ends the run when its steps or its seconds are used up."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stop once the run's progress is complete."""
+        if self.pace.progress(trainer.global_step) >= 1.0:
+            trainer.should_stop = True
+
+
+class Recorder(pl.Callback, ABC):
+    """Writes the loss log, checkpoints that are never half there, and validation samples.
+
+    Losses and weights are read before every checkpoint: a run that has diverged stops with the
+    last good checkpoint in place. A subclass says how weights are written and samples judged.
+
+    Args:
+        out: Folder of the run.
+        terms: Names of the loss terms.
+        first_step: Step from which the run goes on; 0 for a new one.
+
+    Attributes:
+        items: What a batch is made of; names a column of the logs.
+    """
+
+    items: ClassVar[str]
+
+    def __init__(self, out: Path, terms: tuple[str, ...], first_step: int) -> None:
+        self.out, self.terms, self.first_step = out, terms, first_step
+        columns = ["step", self.items, "seconds", "lr", *columns_of(terms)]
+        self.losses = CsvLog(out / "losses.csv", columns, first_step)
+
+    @abstractmethod
+    def write_weights(self, module: TrainingModule, counts: dict[str, float | int]) -> None:
+        """Write the averaged weights, in one move, with the run's counts."""
+
+    @abstractmethod
+    def judge(self, module: TrainingModule, counts: dict[str, float | int], /) -> None:
+        """Sample with the averaged weights and write down what came of it."""
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Log, check, save and sample, each at its own interval."""
+        module = cast("TrainingModule", pl_module)
+        train, step = module.config.train, trainer.global_step
+        if step % train.log_every == 0 or step % train.checkpoint_every == 0:
+            self.record(trainer, module)
+        if step % train.checkpoint_every == 0:
+            self.save(trainer, module)
+        if step % train.sample_every == 0:
+            self.sample(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep and judge the final weights, unless their step has been kept and judged."""
+        module = cast("TrainingModule", pl_module)
+        train, step = module.config.train, trainer.global_step
+        self.record(trainer, module)
+        if step % train.checkpoint_every:
+            self.save(trainer, module)
+        if step % train.sample_every:
+            self.sample(trainer, module)
+
+    def counts(self, trainer: pl.Trainer, module: TrainingModule) -> dict[str, float | int]:
+        """Where the run stands."""
+        step = trainer.global_step
+        seen = step * module.config.train.batch_size
+        return {"step": step, self.items: seen, "seconds": module.pace.seconds}
+
+    def record(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Write the mean losses since the last row.
+
+        Raises:
+            DivergedError: A term is not finite.
+        """
+        if module.meter is None or not module.meter.sums.any():
+            return
+        row = module.meter.read()
+        broken = [name for name in self.terms if not math.isfinite(row[name])]
+        if broken:
+            raise DivergedError(f"loss of {', '.join(broken)} at step {trainer.global_step}")
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.losses.write({**self.counts(trainer, module), "lr": rate, **row})
+
+    def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Write the resumable checkpoint and the averaged weights, each in one move.
+
+        Raises:
+            DivergedError: A weight is not finite, which a finite loss can leave behind.
+        """
+        if not all(bool(weight.isfinite().all()) for weight in module.model.parameters()):
+            raise DivergedError(f"weights at step {trainer.global_step}")
+        partial = self.out / "last.ckpt.partial"
+        trainer.save_checkpoint(partial)
+        partial.replace(self.out / "last.ckpt")
+        self.write_weights(module, self.counts(trainer, module))
+
+    @torch.no_grad()
+    def sample(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Judge the averaged weights by what they make."""
+        module.averaged.eval()
+        self.judge(module, self.counts(trainer, module))
