@@ -10,6 +10,7 @@ from rdkit import Chem
 
 from molgen.checkpoint import load_model
 from molgen.chem.mol import molecule_of
+from molgen.sampling.given import find_known
 from molgen.sampling.plan import make_plan
 from molgen.sampling.progress import progress_bar
 from molgen.sampling.request import PlanOptions, Request
@@ -31,6 +32,9 @@ class Options(TypedDict, total=False):
         decode: ``"map"`` (the most probable state that obeys the valences) or ``"argmax"``.
         valid_only: Keep drawing until all molecules pass the checks.
         plan: Another solver or grid than the model's best.
+        formula: Composition of every molecule, such as ``"C6H6O"``.
+        like: File of molecules; molecule i gets the composition of record i, round and round.
+        scaffold: 3D file whose first molecule is part of every molecule, atoms kept in place.
     """
 
     steps: int
@@ -40,6 +44,9 @@ class Options(TypedDict, total=False):
     decode: str
     valid_only: bool
     plan: PlanOptions
+    formula: str | None
+    like: str | None
+    scaffold: str | None
 
 
 class Generator:
@@ -95,9 +102,13 @@ class Generator:
         """Bind a request to this model.
 
         Raises:
-            UsageError: If the request names an unknown solver or schedule.
+            UsageError: If the request names an unknown solver or schedule, or atoms that the
+                model does not know.
+            DataError: If a file that the request names cannot be read.
         """
-        return Run(self.model, request, make_plan(self.model.info, request.steps, request.plan))
+        info = self.model.info
+        plan = make_plan(info, request.steps, request.plan)
+        return Run(self.model, request, plan, find_known(info, request))
 
 
 def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:

@@ -41,7 +41,7 @@ def measure(generator: Generator, steps: int, n: int, seed: int) -> dict[str, An
     return {
         "steps": steps,
         "seed": seed,
-        "solver": run.plan.solver_name,
+        "solver": run.plan.solver.name,
         "sigma": [round(level, 4) for level in levels],
         "seconds": seconds,
         "molecules_per_second": n / seconds,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 _OUTPUT = "Output"
+_KNOWN = "What is known beforehand (at most one)"
 _PLAN = "Solver and grid (the defaults are those measured best for the model)"
 
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .safetensors file.")]
@@ -25,6 +26,26 @@ Decode = Annotated[
 ]
 ValidOnly = Annotated[
     bool, typer.Option("--valid-only", help="Keep drawing until N molecules pass the checks.")
+]
+
+Formula = Annotated[
+    str | None, typer.Option(rich_help_panel=_KNOWN, help="Composition, such as C6H6O.")
+]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=_KNOWN,
+        help="Composition of record i for molecule i: .sdf, .smi or .xyz.",
+    ),
+]
+Scaffold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=_KNOWN,
+        help="3D file: keep the atoms of its first molecule in place, add the others.",
+    ),
 ]
 
 Out = Annotated[
@@ -57,8 +78,29 @@ Quiet = Annotated[
 ]
 
 Schedule = Annotated[
-    str | None, typer.Option(rich_help_panel=_PLAN, help="Noise schedule whose time is divided.")
+    str | None,
+    typer.Option(rich_help_panel=_PLAN, help="Noise schedule, such as issnr, smld or otflow."),
 ]
-Solver = Annotated[str | None, typer.Option(rich_help_panel=_PLAN, help="How to take a step.")]
+Grid = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=_PLAN,
+        help="How calls are spaced, such as karras or log-snr; unset, in the schedule's time.",
+    ),
+]
+Solver = Annotated[
+    str | None, typer.Option(rich_help_panel=_PLAN, help="How to take a step, such as ddim.")
+]
+TotalVariance = Annotated[
+    str | None,
+    typer.Option(
+        "--tv",
+        rich_help_panel=_PLAN,
+        help="Frame of euler, heun and rk45: const, ve, ot or native.",
+    ),
+]
+Rho = Annotated[
+    float | None, typer.Option(rich_help_panel=_PLAN, help="Noise of a stochastic solver.")
+]
 Eta = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Slope of ISSNR.")]
 Kappa = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Offset of ISSNR.")]

@@ -39,8 +39,14 @@ def sample(
     n_atoms: options.Sizes = None,
     decode: options.Decode = "map",
     valid_only: options.ValidOnly = False,
+    formula: options.Formula = None,
+    like: options.Like = None,
+    scaffold: options.Scaffold = None,
     schedule: options.Schedule = None,
+    grid: options.Grid = None,
     solver: options.Solver = None,
+    tv: options.TotalVariance = None,
+    rho: options.Rho = None,
     eta: options.Eta = None,
     kappa: options.Kappa = None,
 ) -> None:
@@ -53,18 +59,24 @@ def sample(
         n=n,
         steps=steps,
         seed=seed,
-        plan=PlanOptions(schedule, solver, eta, kappa),
+        plan=PlanOptions(schedule, solver, eta, kappa, tv, grid, rho),
         n_atoms=parse_sizes(n_atoms) if n_atoms is not None else None,
         batch_size=batch_size,
         decode=decode,
         valid_only=valid_only,
+        formula=formula,
+        like=like,
+        scaffold=scaffold,
     )
     target = _target(out, json_out, resume=resume, force=force)
     from molgen.api import load
     from molgen.cli.report import report
+    from molgen.sampling.given import remark
     from molgen.sampling.recording import Start, find_start
 
     run = load(model, device).run(request)
+    if not quiet and (text := remark(run.model.info, run.known)):
+        note(f"Note: {text}")
     start = find_start(run, target) if resume and target is not None else Start()
     if start is None:
         note(f"{out} is complete: {n} records of this run are there")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
 
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
+from molgen.flow.grids import GRIDS, GridOptions, grid_named
+from molgen.flow.plan import Plan
+from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import SCHEDULES
-from molgen.flow.solvers import SOLVERS, Solver, SolverOptions, solver_named
+from molgen.flow.solvers import Solver, SolverOptions, solver_named
 from molgen.models.info import Ladder, ModelInfo
 from molgen.names import unknown
 from molgen.sampling.request import PlanOptions
@@ -16,27 +22,10 @@ from molgen.sampling.request import PlanOptions
 FIRST_LADDER = Ladder("dpm++2m", (20.0, 4.2, 1.9, 1.0, 0.55, 0.3, 0.16, 0.07))
 """Levels (Å) for weights that were never tuned: wide enough for any molecule, low at the end."""
 
-
-@dataclass(frozen=True)
-class Plan:
-    """A solver and the levels at which it calls the network.
-
-    Attributes:
-        solver_name: Name of the solver, for reports.
-        solver: The solver.
-        grid: The levels, half log-SNR.
-        origin: Where the grid comes from, for reports: ``fitted`` or a schedule's name.
-    """
-
-    solver_name: str
-    solver: Solver
-    grid: TimeGrid
-    origin: str
-
-    @property
-    def nfe(self) -> int:
-        """Network calls per molecule."""
-        return self.solver.nfe(self.grid.n_steps)
+NAMED_GRIDS: Mapping[str, Callable[[GridOptions], TimeGrid]] = MappingProxyType(
+    {name: build for name, build in GRIDS.items() if "entropy" not in name}
+)
+"""Grids that need no measurement of a model."""
 
 
 def default_plan(info: ModelInfo, steps: int) -> Plan:
@@ -46,48 +35,110 @@ def default_plan(info: ModelInfo, steps: int) -> Plan:
         info: The model.
         steps: Network calls, at least 1.
     """
-    ladder = info.ladders.get(steps) or stretch(_nearest(info.ladders, steps), steps)
+    ladder = _ladder(info, steps)
+    if ladder.plan is not None:
+        return Plan.from_dict(ladder.plan)
     grid = TimeGrid.from_sigma([sigma / info.config.model.pos_scale for sigma in ladder.sigma])
-    return Plan(ladder.solver, solver_named(ladder.solver), grid, "fitted")
+    return Plan(solver_named(ladder.solver), grid, "fitted")
 
 
 def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
     """The default plan with the caller's departures.
 
     ``--schedule`` (or ``--eta`` and ``--kappa``, which mean ISSNR) spaces the calls uniformly in
-    that schedule's time; ``--solver`` replaces the solver. Steps are network calls: a solver
-    that makes two calls per step takes half as many steps.
+    that schedule's time, ``--grid`` in another way between the schedule's ends, or without a
+    schedule between those of the default plan. ``--solver`` replaces the solver, ``--tv`` the
+    total variance of the frame in which raw solvers step. Steps are network calls: a solver that
+    makes two calls per step takes half as many steps.
 
     Raises:
-        UsageError: A name is unknown, eta or kappa come with another schedule than ISSNR, or
-            no number of the solver's steps makes this many calls.
+        UsageError: A name is unknown, an option has no effect beside the others, or no number of
+            the solver's steps makes this many calls.
     """
-    plan = default_plan(info, steps)
     if options.is_default:
-        return plan
+        return default_plan(info, steps)
+    schedule = _schedule(options)
+    frame = schedule or SCHEDULES["issnr"]()
+    given = {} if options.rho is None else {"rho": options.rho}
+    frame = frame if options.tv is None else frame.with_tv(options.tv)
+    # A solver that was fitted to its grid is no choice for another grid; its ladder names one.
+    name = options.solver or _ladder(info, steps).solver
+    solver = solver_named(name, SolverOptions(schedule=frame, **given))
+    _check_effect("tv", options.tv, solver, name, field="schedule", known="euler, heun, rk45")
+    _check_effect("rho", options.rho, solver, name, field="rho", known="ancestral, dpm++2m-sde")
+    n_steps = _steps_for(solver, name, steps)
+    if options.grid is not None:
+        origin = options.grid if schedule is None else f"{options.grid} of {schedule.name}"
+        return Plan(solver, _grid(info, options, schedule, n_steps), origin)
+    if schedule is not None:
+        return Plan(solver, TimeGrid.uniform(schedule, n_steps), schedule.name)
+    # The grid is the ladder's own even where a stored plan departs from it.
+    default = default_plan(info, n_steps)
+    return Plan(solver, default.grid, default.origin)
+
+
+def _schedule(options: PlanOptions) -> Schedule | None:
+    """The schedule that is asked for; None leaves the levels to the default plan."""
     name = options.schedule or ("issnr" if options.shapes_issnr else None)
-    if name is not None and name not in SCHEDULES:
+    if name is None:
+        return None
+    if name not in SCHEDULES:
         raise UsageError(*unknown("schedule", name, SCHEDULES))
     if options.shapes_issnr and name != "issnr":
         raise UsageError(f"--eta and --kappa shape ISSNR, not {name}", "Use --schedule issnr")
-    solver_name = options.solver or plan.solver_name
-    if solver_name not in SOLVERS:
-        raise UsageError(*unknown("solver", solver_name, SOLVERS))
     given = {"eta": options.eta, "kappa": options.kappa}
-    schedule = SCHEDULES[name or "issnr"](**{k: v for k, v in given.items() if v is not None})
-    solver = solver_named(solver_name, SolverOptions(schedule=schedule))
-    n_steps = _steps_for(solver, solver_name, steps)
-    if name is not None:
-        return Plan(solver_name, solver, TimeGrid.uniform(schedule, n_steps), name)
-    return Plan(solver_name, solver, default_plan(info, n_steps).grid, plan.origin)
+    return SCHEDULES[name](**{key: value for key, value in given.items() if value is not None})
+
+
+def _grid(
+    info: ModelInfo, options: PlanOptions, schedule: Schedule | None, n_steps: int
+) -> TimeGrid:
+    """A named grid between the ends of a schedule or of the default plan."""
+    name = str(options.grid)
+    if name not in NAMED_GRIDS:
+        raise UsageError(*unknown("grid", name, NAMED_GRIDS))
+    shape: dict[str, Any] = {"eta": options.eta, "kappa": options.kappa}
+    shape = {key: value for key, value in shape.items() if value is not None}
+    if schedule is not None:
+        levels = TimeGrid.uniform(schedule, 1, to_data=False).lam
+        low, high = (math.exp(-level) for level in reversed(levels))
+        return grid_named(name, GridOptions(n_steps, low, high, schedule=schedule, **shape))
+    if name == "uniform":
+        raise UsageError("--grid uniform divides the time of a schedule", "Add --schedule")
+    levels = default_plan(info, max(n_steps, 2)).grid.lam
+    low, high = math.exp(-levels[-2]), math.exp(-levels[0])
+    if n_steps == 1:
+        return TimeGrid.from_sigma([high])
+    # The default plan's last call stands at its lowest level, so the grid's last one does too.
+    inner = grid_named(name, GridOptions(n_steps - 1, low, high, to_data=False, **shape))
+    return TimeGrid((*inner.lam, math.inf))
+
+
+def _check_effect(
+    option: str, value: object, solver: Solver, name: str, *, field: str, known: str
+) -> None:
+    """Reject an option that the solver does not have.
+
+    Raises:
+        UsageError: The option is given and the solver ignores it.
+    """
+    if value is not None and field not in {one.name for one in fields(solver)}:  # type: ignore[arg-type]
+        raise UsageError(f"--{option} has no effect on {name}", f"Use it with {known}")
 
 
 def _steps_for(solver: Solver, name: str, nfe: int) -> int:
-    for n_steps in range(1, nfe + 1):
+    """The number of steps that makes ``nfe`` calls."""
+    possible = range(solver.min_steps, max(nfe, solver.min_steps) + 1)
+    for n_steps in possible:
         if solver.nfe(n_steps) == nfe:
             return n_steps
-    nearest = max(nfe - 1, solver.nfe(1))
+    below = [solver.nfe(n_steps) for n_steps in possible if solver.nfe(n_steps) < nfe]
+    nearest = max(below, default=solver.nfe(solver.min_steps))
     raise UsageError(f"{name} cannot make exactly {nfe} network calls", f"Use --steps {nearest}")
+
+
+def _ladder(info: ModelInfo, steps: int) -> Ladder:
+    return info.ladders.get(steps) or stretch(_nearest(info.ladders, steps), steps)
 
 
 def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from molgen.chem.formula import parse_formula
 from molgen.errors import UsageError
 from molgen.names import unknown
 
@@ -26,12 +27,18 @@ class PlanOptions:
         solver: Name of a solver; None keeps the default.
         eta: Slope of the ISSNR schedule; None keeps the default.
         kappa: Offset of the ISSNR schedule; None keeps the default.
+        tv: Total variance of the frame of raw solvers: ``const``, ``ve``, ``ot`` or ``native``.
+        grid: Name of a grid; None spaces the calls uniformly in the schedule's time.
+        rho: Noise strength of a stochastic solver; None keeps its default.
     """
 
     schedule: str | None = None
     solver: str | None = None
     eta: float | None = None
     kappa: float | None = None
+    tv: str | None = None
+    grid: str | None = None
+    rho: float | None = None
 
     @property
     def shapes_issnr(self) -> bool:
@@ -59,6 +66,9 @@ class Request:
         decode: ``"argmax"`` of each head, or ``"map"``: the most probable state that obeys the
             valences.
         valid_only: Keep drawing until ``n`` molecules pass the checks.
+        formula: Composition of every molecule, such as ``"C6H6O"``.
+        like: File of molecules; molecule i gets the composition of record i, round and round.
+        scaffold: File whose first molecule is part of every molecule, atoms kept in place.
 
     Raises:
         UsageError: If a value is out of range.
@@ -72,6 +82,9 @@ class Request:
     batch_size: int | None = None
     decode: str = "map"
     valid_only: bool = False
+    formula: str | None = None
+    like: str | None = None
+    scaffold: str | None = None
 
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)
@@ -85,6 +98,20 @@ class Request:
             raise UsageError(*unknown("decoder", self.decode, DECODERS))
         if self.n_atoms is not None:
             _check_sizes(*self.n_atoms)
+        self._check_known()
+
+    def _check_known(self) -> None:
+        """Reject what contradicts itself; what a model does not know is found out later."""
+        names = ("formula", "like", "scaffold")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UsageError(
+                f"--{given[0]} and --{given[1]} exclude each other", "Leave one of them out"
+            )
+        if self.n_atoms is not None and given and given[0] != "scaffold":
+            raise UsageError(f"--{given[0]} decides the number of atoms", "Leave out --n-atoms")
+        if self.formula is not None:
+            parse_formula(self.formula)
 
 
 def parse_sizes(text: str) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from molgen.chem.decode import DECODERS, decode_argmax
 from molgen.chem.mol import BuiltMol, build_mol, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.errors import ChemistryError
-from molgen.sampling.plan import Plan
+from molgen.flow.plan import Plan
+from molgen.sampling.known import Known
 from molgen.sampling.request import Request
 from molgen.sampling.sampler import draw
 
@@ -92,19 +93,23 @@ class Run:
         model: The model, loaded.
         request: What was asked for.
         plan: Solver and grid.
+        known: What the request says of its molecules beforehand; None for nothing.
     """
 
     model: LoadedModel
     request: Request
     plan: Plan
+    known: Known | None = None
 
     @property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
         content = asdict(self.request)
-        for name in ("n", "batch_size"):
+        for name in ("n", "batch_size", "formula", "like", "scaffold"):
             del content[name]
-        content["plan"] = [self.plan.solver_name, self.plan.grid.to_dict()]
+        if self.known is not None:
+            content["known"] = self.known.digest
+        content["plan"] = self.plan.to_dict()
         content["model"] = self.model.name
         text = json.dumps(content, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
@@ -169,6 +174,7 @@ class Run:
             plan=self.plan,
             n_atoms=request.n_atoms,
             batch_size=request.batch_size,
+            known=self.known,
         )
         for one in drawn:
             raw = decode_argmax(one.beliefs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, cast
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from molgen.chem.beliefs import Beliefs
 from molgen.errors import UsageError
+from molgen.flow.plan import Plan
+from molgen.flow.state import Offsets
 from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
 from molgen.rng import generator
-from molgen.sampling.plan import Plan
+from molgen.sampling.known import Known, Part, WithKnown, known_rows
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -49,6 +51,7 @@ def draw(
     seed: int = 0,
     n_atoms: tuple[int, int] | None = None,
     batch_size: int | None = None,
+    known: Known | None = None,
 ) -> Iterator[Draw]:
     """Draw molecules by number.
 
@@ -62,6 +65,7 @@ def draw(
         seed: Seed of the run.
         n_atoms: Smallest and largest size; None follows the training data.
         batch_size: Molecules per network call; None suits the device.
+        known: What is known of the molecules beforehand; None for nothing.
 
     Yields:
         Molecules in the order of ``indices``.
@@ -69,19 +73,20 @@ def draw(
     Raises:
         UsageError: No training molecule has a size within ``n_atoms``.
     """
-    probability = size_probability(loaded.info, n_atoms)
+    size_of = _sizes(loaded.info, n_atoms, known, seed)
     size = batch_size or _default_batch(loaded.model)
     remaining = iter(indices)
     width = size  # a short first window lets the first molecules appear at once
     while window := list(islice(remaining, width)):
         width = max(size, WINDOW)
-        sizes = np.array([draw_size(probability, seed, index) for index in window])
+        sizes = np.array([size_of(index) for index in window])
         order = np.argsort(sizes, kind="stable")
         done: dict[int, Draw] = {}
         for start in range(0, len(window), size):
             rows = order[start : start + size]
             batch = [window[row] for row in rows]
-            beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], plan, seed)
+            parts = None if known is None else [known.of(index) for index in batch]
+            beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], plan, seed, parts)
             done.update((i, Draw(i, b)) for i, b in zip(batch, beliefs, strict=True))
         for index in window:
             yield done.pop(index)
@@ -90,6 +95,25 @@ def draw(
 def _default_batch(model: DeNovo) -> int:
     on_cpu = next(model.parameters()).device.type == "cpu"
     return CPU_BATCH if on_cpu else GPU_BATCH
+
+
+def _sizes(
+    info: ModelInfo, n_atoms: tuple[int, int] | None, known: Known | None, seed: int
+) -> Callable[[int], int]:
+    """The function from a molecule's number to its size."""
+    if known is not None and known.is_whole:
+        return lambda index: known.of(index).n_atoms
+    low, high = n_atoms or (0, info.max_atoms)
+    if known is not None and low <= known.most_atoms:
+        low = known.most_atoms + 1
+        if high < low:
+            raise UsageError(
+                f"scaffold {known.label} has {known.most_atoms} atoms, which leaves nothing to "
+                f"add to molecules of up to {high}",
+                f"Use --n-atoms {low}-{info.max_atoms}, or keep fewer atoms of it",
+            )
+    probability = size_probability(info, n_atoms if known is None else (low, high))
+    return lambda index: draw_size(probability, seed, index)
 
 
 def size_probability(info: ModelInfo, n_atoms: tuple[int, int] | None) -> np.ndarray:
@@ -132,6 +156,7 @@ def sample_batch(
     sizes: np.ndarray,
     plan: Plan,
     seed: int,
+    parts: Sequence[Part] | None = None,
 ) -> list[Beliefs]:
     """Sample one padded batch.
 
@@ -142,6 +167,7 @@ def sample_batch(
         sizes: Their numbers of atoms, ``[B]``.
         plan: Solver and grid.
         seed: Seed of the run.
+        parts: What is known of each molecule; None for nothing.
 
     Returns:
         Beliefs of every molecule, in the order of ``batch``.
@@ -155,16 +181,20 @@ def sample_batch(
         pos, element = drawn[..., :3], drawn[..., 3:]
         return {"pos": POS.prior(pos, mask), "element": ELEMENT.prior(element, mask)}
 
-    denoise = SelfConditioned(model, mask)
+    memory, start = SelfConditioned(model, mask), noise("noise")
+    known = None
+    offsets: Offsets = model.offsets
+    if parts is not None:
+        known = WithKnown(memory, known_rows(parts, model, mask, start))
+        start, offsets = known.rows.start, known.rows.offsets
     final = plan.solver.solve(
-        denoise,
-        noise("noise"),
-        plan.grid,
-        offsets=model.offsets,
-        noise=lambda step: noise(f"step {step}"),
+        known or memory, start, plan.grid, offsets=offsets, noise=lambda step: noise(f"step {step}")
     )
-    pos = (cast("dict[str, Tensor]", final)["pos"] * model.scales.pos).cpu().numpy()
-    estimate = denoise.estimate
+    centred, estimate = cast("dict[str, Tensor]", final)["pos"], memory.estimate
+    if known is not None:
+        centred, estimate = known.outcome(centred)
+    pos = (centred * model.scales.pos).cpu().numpy()
+    _put_back(pos, parts or ())
     element, charge, bond = (
         logits.float().log_softmax(dim=-1).cpu().numpy()
         for logits in (estimate.element, estimate.charge, estimate.bond)
@@ -179,3 +209,11 @@ def sample_batch(
         )
         for row, n in enumerate(sizes)
     ]
+
+
+def _put_back(pos: np.ndarray, parts: Sequence[Part]) -> None:
+    """Move molecules with known positions (Å) to where these are, in place."""
+    for row, part in zip(pos, parts, strict=False):
+        if part.pos is not None:
+            np.add(row, part.origin, out=row, casting="same_kind")
+            row[: part.n_atoms] = part.pos

@@ -211,3 +211,56 @@ def test_json_has_the_numbers_of_the_table(molgen: Callable, tiny_weights: Path)
 def test_quiet_is_quiet(sample: Callable) -> None:
     answer = sample("--n", 2, "--out", "m.sdf", "--quiet")
     assert (answer.status, answer.out, answer.err) == (0, "", "")
+
+
+def test_a_formula_is_in_every_record(sample: Callable) -> None:
+    answer = sample("--n", 5, "--formula", "C2H6O", "--out", "m.sdf", "--json", "m.json")
+    assert answer.status == 0, answer
+    for record in read_records("m.sdf"):
+        assert record.molecule is not None
+        assert record.molecule.atomic_numbers.tolist() == [1] * 6 + [6, 6, 8]
+    assert json.loads(Path("m.json").read_text())["formula"] == "C2H6O"
+
+
+def test_records_follow_the_file_they_are_like(sample: Callable) -> None:
+    Path("like.smi").write_text("C\nCO\nN#CC\n")
+    assert sample("--n", 7, "--like", "like.smi", "--out", "m.sdf").status == 0
+    made = [one.molecule.formula for one in read_records("m.sdf") if one.molecule]
+    assert made == ["CH4", "CH4O", "C2H3N", "CH4", "CH4O", "C2H3N", "CH4"]
+
+
+def test_a_scaffold_stays_in_place(sample: Callable, sample_sdf: Path) -> None:
+    text = sample_sdf.read_text().split("$$$$\n")
+    small = next(one for one in text if int(one.splitlines()[3][:3]) <= 9)
+    Path("part.sdf").write_text(small + "$$$$\n")
+    [part] = [one.molecule for one in read_records("part.sdf")]
+    assert part is not None
+    answer = sample("--n", 4, "--scaffold", "part.sdf", "--out", "m.sdf")
+    assert answer.status == 0, answer
+    for record in read_records("m.sdf"):
+        assert record.molecule is not None
+        k = part.n_atoms
+        assert record.molecule.n_atoms > k
+        assert np.abs(record.molecule.pos[:k] - part.pos).max() < 1e-4
+        assert np.array_equal(record.molecule.atomic_numbers[:k], part.atomic_numbers)
+        assert np.array_equal(record.molecule.formal_charge[:k], part.formal_charge)
+
+
+def test_resume_knows_what_was_known(sample: Callable) -> None:
+    Path("like.smi").write_text("C\nCO\n")
+    sample("--n", 4, "--like", "like.smi", "--out", "m.sdf")
+    Path("m.sdf").rename("m.partial.sdf")
+    Path("like.smi").write_text("C\nCN\n")
+    answer = sample("--n", 6, "--like", "like.smi", "--out", "m.sdf", "--resume")
+    answer.assert_one_line(2, "another run")
+
+
+def test_departures_from_the_plan(sample: Callable) -> None:
+    ways = [
+        ("--schedule", "smld", "--solver", "euler", "--tv", "const"),
+        ("--schedule", "smld", "--grid", "karras"),
+        ("--solver", "ancestral", "--rho", 0.5),
+        ("--grid", "log-snr"),
+    ]
+    for way in ways:
+        assert sample("--n", 2, "--out", "m.sdf", "--force", *way).status == 0

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from molgen.config import Config
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
-from molgen.flow.schedules import ISSNR, SCHEDULES
-from molgen.flow.solvers import SOLVERS, DPMpp2M, Euler
+from molgen.flow.plan import Plan
+from molgen.flow.schedules import ISSNR, SCHEDULES, SMLD
+from molgen.flow.solvers import SOLVERS, Ancestral, DPMpp2M, Euler, UniPC2, solver_named
 from molgen.models.info import Ladder, ModelInfo
-from molgen.sampling.plan import FIRST_LADDER, Plan, default_plan, make_plan, stretch
+from molgen.sampling.plan import FIRST_LADDER, NAMED_GRIDS, default_plan, make_plan, stretch
 from molgen.sampling.request import PlanOptions
 
 UNTUNED = ModelInfo("untuned", Config(), (0, 0, 1))
@@ -48,7 +49,7 @@ def sigma_of(plan: Plan) -> list[float]:
 @pytest.mark.parametrize("steps", [1, 4, 50])
 def test_a_measured_ladder_is_used_as_it_is(steps: int) -> None:
     plan, ladder = default_plan(TUNED, steps), TUNED.ladders[steps]
-    assert plan.solver_name == ladder.solver
+    assert plan.solver == solver_named(ladder.solver)
     assert sigma_of(plan) == pytest.approx(ladder.sigma)
     assert plan.grid.lam[-1] == math.inf
     assert (plan.nfe, plan.origin) == (steps, "fitted")
@@ -60,7 +61,7 @@ def test_other_step_counts_stretch_the_nearest_ladder() -> None:
         ladder = TUNED.ladders[nearest]
         plan = default_plan(TUNED, steps)
         levels = sigma_of(plan)
-        assert plan.solver_name == ladder.solver
+        assert plan.solver == solver_named(ladder.solver)
         assert (levels[0], levels[-1]) == pytest.approx((ladder.sigma[0], ladder.sigma[-1]))
         assert plan.nfe == len(levels) == steps
 
@@ -103,7 +104,7 @@ def test_no_options_mean_the_default() -> None:
 
 def test_another_solver_walks_the_fitted_grid() -> None:
     plan = make_plan(TUNED, 4, PlanOptions(solver="dpm++2m"))
-    assert (plan.solver_name, plan.solver, plan.origin) == ("dpm++2m", DPMpp2M(), "fitted")
+    assert (plan.solver, plan.origin) == (DPMpp2M(), "fitted")
     assert plan.grid == default_plan(TUNED, 4).grid
 
 
@@ -112,7 +113,7 @@ def test_a_schedule_spaces_the_calls_in_its_time(name: str) -> None:
     plan = make_plan(TUNED, 6, PlanOptions(schedule=name))
     schedule = SCHEDULES[name]()
     assert plan.grid == TimeGrid.uniform(schedule, 6)
-    assert (plan.origin, plan.solver_name) == (name, "unipc2")
+    assert (plan.origin, plan.solver) == (name, UniPC2())
     assert make_plan(TUNED, 6, PlanOptions(schedule=name, solver="euler")).solver == Euler(schedule)
 
 
@@ -133,18 +134,62 @@ def test_heun_counts_network_calls(steps: int, n_steps: int) -> None:
         assert plan.nfe == steps
 
 
-@pytest.mark.parametrize(("steps", "instead"), [(2, 1), (4, 3), (50, 49)])
-def test_heun_makes_no_even_number_of_calls(steps: int, instead: int) -> None:
+@pytest.mark.parametrize(
+    ("solver", "steps", "instead"),
+    [("heun", 2, 1), ("heun", 4, 3), ("heun", 50, 49), ("rk45", 6, 1), ("rk45", 20, 19)],
+)
+def test_some_numbers_of_calls_cannot_be_made(solver: str, steps: int, instead: int) -> None:
     with pytest.raises(UsageError) as caught:
-        make_plan(TUNED, steps, PlanOptions(solver="heun"))
-    text = f"heun cannot make exactly {steps} network calls. Use --steps {instead}"
+        make_plan(TUNED, steps, PlanOptions(solver=solver))
+    text = f"{solver} cannot make exactly {steps} network calls. Use --steps {instead}"
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "rk45"])
+@pytest.mark.parametrize("tv", ["const", "ve", "ot", "native"])
+def test_raw_solvers_step_in_the_frame_asked_for(solver: str, tv: str) -> None:
+    plan = make_plan(TUNED, 7, PlanOptions(schedule="smld", solver=solver, tv=tv))
+    assert plan.solver.schedule == SMLD().with_tv(tv)  # type: ignore[attr-defined]
+    native = make_plan(TUNED, 7, PlanOptions(schedule="smld", solver=solver))
+    assert plan.grid == native.grid
+
+
+def test_noise_strength_reaches_the_stochastic_solver() -> None:
+    assert make_plan(TUNED, 4, PlanOptions(solver="ancestral", rho=0.5)).solver == Ancestral(0.5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6])
+@pytest.mark.parametrize("name", sorted(set(NAMED_GRIDS) - {"uniform"}))
+def test_a_named_grid_spans_the_default_levels(name: str, steps: int) -> None:
+    plan, default = make_plan(TUNED, steps, PlanOptions(grid=name)), default_plan(TUNED, steps)
+    assert plan.nfe == steps
+    assert plan.grid.lam[0] == pytest.approx(default.grid.lam[0])
+    assert plan.grid.lam[-1] == math.inf
+    if steps > 1:
+        assert plan.grid.lam[-2] == pytest.approx(default.grid.lam[-2])
+
+
+@pytest.mark.parametrize("name", NAMED_GRIDS)
+def test_a_named_grid_spans_a_schedule(name: str) -> None:
+    plan = make_plan(TUNED, 6, PlanOptions(schedule="smld", grid=name))
+    assert plan.origin == f"{name} of smld"
+    assert plan.grid.lam[0] == pytest.approx(-math.log(30.0))
+    assert plan.nfe == 6
+    # The geometric schedule is linear in half log-SNR.
+    same = plan.grid.lam[:-1] == pytest.approx(TimeGrid.uniform(SMLD(), 6).lam[:-1])
+    assert same == (name in {"uniform", "log-snr"})
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (PlanOptions(solver="unipc"), ['unknown solver "unipc"', 'Did you mean "unipc2"?']),
+        (PlanOptions(solver="ddim", tv="ve"), ["--tv has no effect on ddim", "euler"]),
+        (PlanOptions(tv="ve"), ["--tv has no effect on unipc2"]),
+        (PlanOptions(solver="euler", tv="vee"), ['unknown total variance "vee"', "const"]),
+        (PlanOptions(solver="ddim", rho=0.5), ["--rho has no effect on ddim", "ancestral"]),
+        (PlanOptions(grid="karas"), ['unknown grid "karas"', 'Did you mean "karras"?']),
+        (PlanOptions(grid="uniform"), ["--schedule"]),
+        (PlanOptions(solver="ddm"), ['unknown solver "ddm"', 'Did you mean "ddim"?']),
         (PlanOptions(schedule="cosin"), ['unknown schedule "cosin"', 'Did you mean "cosine"?']),
         (PlanOptions(schedule="cosine", eta=1), ["not cosine", "--schedule issnr"]),
         (PlanOptions(eta=-1), ["eta is -1", "above 0"]),
@@ -159,7 +204,7 @@ def test_options_that_make_no_plan(options: PlanOptions, words: list[str]) -> No
 
 @pytest.mark.parametrize("schedule", [None, *SCHEDULES])
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("steps", [1, 5, 51])
+@pytest.mark.parametrize("steps", [1, 7, 49])
 def test_every_solver_walks_every_grid(solver: str, schedule: str | None, steps: int) -> None:
     """With the model's lead of the elements, and in exactly the calls asked for."""
     plan = make_plan(TUNED, steps, PlanOptions(schedule=schedule, solver=solver))
