@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,20 @@ def test_sizes_and_valid_only(generator: molgen.Generator) -> None:
     mols = generator.sample(5, steps=2, n_atoms=(7, 8), valid_only=True)
     assert {mol.GetNumAtoms() for mol in mols} <= {7, 8}
     assert {mol.GetProp("molgen_reason") for mol in mols} == {""}
+
+
+def test_integers_make_nearly_the_same_molecules(generator: molgen.Generator) -> None:
+    def positions(**options: Any) -> list[np.ndarray]:
+        mols = generator.sample(6, steps=2, **options)
+        return [mol.GetConformer().GetPositions() for mol in mols]
+
+    usual, integers = positions(), positions(int8=True)
+    for one, other in zip(usual, integers, strict=True):
+        assert one.shape == other.shape
+        assert not np.array_equal(one, other)
+        assert np.abs(one - other).max() < 0.3
+    for one, other in zip(integers, positions(int8=True, batch_size=2), strict=True):
+        assert np.allclose(one, other, atol=1e-3)
 
 
 def test_wrong_options_fail_at_once(generator: molgen.Generator) -> None:

@@ -77,6 +77,9 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="No bar, no table.")
 ]
 
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="Eight-bit integers: faster on a CPU, slightly less exact.")
+]
 Schedule = Annotated[
     str | None,
     typer.Option(rich_help_panel=_PLAN, help="Noise schedule, such as issnr, smld or otflow."),

@@ -42,6 +42,7 @@ def sample(
     formula: options.Formula = None,
     like: options.Like = None,
     scaffold: options.Scaffold = None,
+    int8: options.Int8 = False,
     schedule: options.Schedule = None,
     grid: options.Grid = None,
     solver: options.Solver = None,
@@ -67,6 +68,7 @@ def sample(
         formula=formula,
         like=like,
         scaffold=scaffold,
+        int8=int8,
     )
     target = _target(out, json_out, resume=resume, force=force)
     from molgen.api import load

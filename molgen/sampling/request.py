@@ -69,6 +69,7 @@ class Request:
         formula: Composition of every molecule, such as ``"C6H6O"``.
         like: File of molecules; molecule i gets the composition of record i, round and round.
         scaffold: File whose first molecule is part of every molecule, atoms kept in place.
+        int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
 
     Raises:
         UsageError: If a value is out of range.
@@ -85,6 +86,7 @@ class Request:
     formula: str | None = None
     like: str | None = None
     scaffold: str | None = None
+    int8: bool = False
 
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)
