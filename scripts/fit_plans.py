@@ -2,8 +2,8 @@
 
     python scripts/fit_plans.py runs/qm9/model.safetensors --steps 1 2 3 4 6 8 --budget-minutes 60
 
-Candidates are the ladder that the weights ship now, random ladders with one bend, grids of known
-families, and stochastic sampling where there are steps enough; the best are then refined: levels
+Candidates are the ladder that the weights ship now, Euler on ISSNR schedules, grids of known
+families, and random ladders with one bend; the best are then refined: levels
 fitted to validity and to a fine solver's ends, solvers fitted to levels, the methods of steps
 exchanged. A candidate's score is the validity of its coordinates, plus half the raw stability of
 its bond graphs, less what it costs in elements; few molecules for many candidates, many for few.
@@ -40,8 +40,10 @@ from molgen.flow.fit import (
     teach,
 )
 from molgen.flow.fit.plan import exchange_rules
+from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
-from molgen.flow.solvers import SOLVERS, Ancestral, solver_named
+from molgen.flow.schedules import ISSNR
+from molgen.flow.solvers import SOLVERS, Euler, solver_named
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import Ladder
 from molgen.sampling.plan import default_plan
@@ -51,6 +53,9 @@ TUNING_SEED, HELD_OUT_SEED = 10_000, 20_000
 
 N_FIRST = 96
 """Molecules per candidate in the first round; more where there is time."""
+
+PAPER_FAMILY = ((0.8, 1.0), (0.8, 0.75), (0.9, 1.0), (0.7, 1.0), (1.0, 0.75), (1.0, 0.5))
+"""eta and kappa of ISSNR schedules that Euler walks in unit total variance, in uniform time."""
 
 N_FIT = 32
 """Molecules whose trajectories solvers and levels are fitted to."""
@@ -99,16 +104,16 @@ def bent(rng: np.random.Generator, steps: int) -> Ladder:
 
 
 def candidates(model: LoadedModel, steps: int, n: int) -> Iterator[Candidate]:
-    """The present default, known families, stochastic steps, and random ladders up to ``n``."""
+    """The present default, Euler on ISSNR, known families, and random ladders up to ``n``."""
     scale = model.info.config.model.pos_scale
     present = present_ladder(model, steps)
     yield Candidate("default", present)
     found = 1
-    if steps >= 8:
-        for rho in (0.2, 0.4):
-            noisy = replace(as_plan(present, model), solver=Ancestral(rho))
-            yield Candidate(f"rho {rho}", as_ladder(noisy, scale))
-            found += 1
+    for eta, kappa in PAPER_FAMILY if steps > 2 else ():
+        schedule = ISSNR(eta=eta, kappa=kappa)
+        plan = Plan(Euler(schedule), TimeGrid.uniform(schedule, steps))
+        yield Candidate(f"Euler, ISSNR({eta:g}, {kappa:g})", as_ladder(plan, scale))
+        found += 1
     if steps > 1:
         solvers = ("unipc2", "dpm++2m") if steps > 2 else ("ddim",)
         for lowest in (0.1, 0.3):
@@ -189,7 +194,7 @@ def refined(bench: Bench, steps: int, best: Candidate, n: int, n_walks: int) -> 
         return Candidate(origin, as_ladder(Plan.from_dict(stored), scale))
 
     yield made("levels fitted to score", levels)
-    if steps > 1 and plan.solver.name != "ancestral":
+    if steps > 1:
         yield made("levels fitted to ends", ends)
     if steps > 2:
         grid = plan.grid
