@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language in README.md."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """The fenced code blocks of one language in a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
@@ -45,3 +47,14 @@ def test_the_main_job_is_the_first_command() -> None:
 def test_python_blocks_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
+
+
+def test_the_core_is_used_and_extended_as_its_page_says() -> None:
+    use, extend = blocks("python", "docs/flow.md")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(use, "docs/flow.md", "exec"), names)  # noqa: S102
+    assert names["x"].std().item() == pytest.approx(0.5, abs=0.02)
+    exec(compile(extend, "docs/flow.md", "exec"), names)  # noqa: S102
+    schedule = names["Halving"]()
+    t = torch.tensor([0.1, 0.9], dtype=torch.float64)
+    torch.testing.assert_close(schedule.t_of_lam(schedule.lam(t)), t)
