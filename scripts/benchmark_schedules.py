@@ -103,7 +103,7 @@ def _measured(
 ) -> Iterator[dict[str, str]]:
     """Rows as they are done, while the time lasts."""
     limit = None if options.budget_minutes is None else 60 * options.budget_minutes
-    relax = options.stage == "final" or options.given is not None
+    relax = options.given is not None
     setting = (options.model, str(options.reference), relax)
     queue = iter(missing)
 

@@ -8,7 +8,7 @@ fitted to validity and to a fine solver's ends, solvers fitted to levels, the me
 exchanged. A candidate's score is the validity of its coordinates, plus half the raw stability of
 its bond graphs, less what it costs in elements; few molecules for many candidates, many for few.
 All candidates see the same noise. The winner becomes the default if, and only if, it beats the
-present default on a seed that nothing was chosen by. Seeds are far from those that reports use.
+present default on a seed that nothing was chosen by, by more than the standard error of the gain. Seeds are far from those that reports use.
 
 Every measurement is kept in a file beside the weights, so a second run goes on where the first
 one ended.
@@ -267,7 +267,11 @@ def choose(bench: Bench, steps: int, spend: Spending) -> Candidate:
 
 
 def decide(bench: Bench, steps: int, spend: Spending, winner: Candidate) -> Ladder | None:
-    """The winner with its numbers if it beats the present default on the held-out seed."""
+    """The winner with its numbers if it beats the present default on the held-out seed.
+
+    A gain within its standard error is no gain: with few molecules chance alone would replace
+    every default in the end.
+    """
     if winner.origin == "default":
         print(f"{steps:3d} nothing found beats the default", flush=True)
         return None
@@ -280,9 +284,10 @@ def decide(bench: Bench, steps: int, spend: Spending, winner: Candidate) -> Ladd
     error = float((new.each - old.each).std() / math.sqrt(len(new.each)))
     for one in (default, winner):
         show(steps, replace(one, origin=f"held out: {one.origin}"), sheets[one.origin])
-    verdict = "new default" if gain > 0 else "the default stays"
+    wins = gain > error
+    verdict = "new default" if wins else "the default stays"
     print(f"{steps:3d} gain {gain:+.4f} ± {error:.4f} on {len(new.each)}: {verdict}", flush=True)
-    if gain <= 0:
+    if not wins:
         return None
     facts = {**new.scores, "default_total": old.scores["total"], "gain_error": error}
     return replace(winner.ladder, scores={**facts, "seed": seed})
