@@ -8,7 +8,8 @@ fitted to validity and to a fine solver's ends, solvers fitted to levels, the me
 exchanged. A candidate's score is the validity of its coordinates, plus half the raw stability of
 its bond graphs, less what it costs in elements; few molecules for many candidates, many for few.
 All candidates see the same noise. The winner becomes the default if, and only if, it beats the
-present default on a seed that nothing was chosen by, by more than the standard error of the gain. Seeds are far from those that reports use.
+present default on a seed that nothing was chosen by, by more than the standard error of the gain.
+Seeds are far from those that reports use.
 
 Every measurement is kept in a file beside the weights, so a second run goes on where the first
 one ended.
