@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from molgen.errors import UsageError
-from molgen.flow.state import expand_like
+from molgen.flow.state import append_dims, expand_like
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Pairing:
 
     def follow(self, other: Tensor) -> Tensor:
         """Another modality's noise ``[B, N, ...]``, exchanged and relabelled the same way."""
-        index = self.rows.reshape(self.rows.shape + (1,) * (other.dim() - 2))
-        return other[self.samples].take_along_dim(index, dim=1)
+        return other[self.samples].take_along_dim(append_dims(self.rows, other), dim=1)
 
 
 class Coupling(Protocol):

@@ -137,11 +137,15 @@ class TimeGrid:
         Args:
             sigma_min: Noise-to-signal ratio ``b / a`` of the last level.
             sigma_max: Noise-to-signal ratio of the first level.
-            rho: Crowding at low noise; 7 in the paper, infinity is ``log_snr``.
+            rho: Crowding at low noise, above 0; 7 in the paper, infinity is ``log_snr``.
             n_steps: Number of steps, at least 1.
             to_data: Replace the last level by clean data.
         """
         _check_sigmas(sigma_min, sigma_max)
+        if not rho > 0:
+            raise UsageError(f"rho is {rho:g}", "Give a crowding rho above 0, for instance 7")
+        if rho == math.inf:
+            return cls.log_snr(sigma_min, sigma_max, n_steps, to_data=to_data)
         roots = _line(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n_steps)
         return cls.from_levels(-rho * torch.log(roots), to_data=to_data)
 

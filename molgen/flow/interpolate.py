@@ -20,7 +20,7 @@ from molgen.flow.edit import ddim_invert
 from molgen.flow.grid import TimeGrid
 from molgen.flow.process import Gaussian
 from molgen.flow.solvers import DDIM, Denoiser
-from molgen.flow.state import Offsets, State
+from molgen.flow.state import Offsets, State, expand_like
 
 _SMALLEST_ANGLE = 1e-4  # the great circle and the straight line differ by its square
 
@@ -94,7 +94,7 @@ class Route:
         norm = x.flatten(1).norm(dim=1)
         low, high = self.band(x, mask)
         factor = norm.clamp(low, high) / norm.clamp_min(torch.finfo(x.dtype).tiny)
-        return x * factor.reshape(-1, *(1,) * (x.dim() - 1))
+        return x * expand_like(factor, x)
 
 
 def slerp(first: Tensor, second: Tensor, weight: float) -> Tensor:

@@ -122,7 +122,8 @@ class FromStructure:
     """Start from an estimate instead of pure noise; see ``Bridge.start``.
 
     With the default path this is SDEdit (Meng et al. 2021, arXiv 2108.01073) for the plain
-    Gaussian process; with another one the start of that bridge.
+    Gaussian process; with another one the start of that bridge in its native frame, which
+    ``Bridge.unit`` brings into the solvers' one.
 
     Attributes:
         x_hat: Estimate of the data, ``[B, ...]``.

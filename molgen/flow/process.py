@@ -68,7 +68,7 @@ def exact_step(
     """
     lam_t, lam_s = lam_t.to(torch.float64), lam_s.to(torch.float64)
     gap = lam_s - lam_t
-    (_, b_t), (a_s, b_s) = unit_tv(lam_t), unit_tv(lam_s)
+    (a_t, b_t), (a_s, b_s) = unit_tv(lam_t), unit_tv(lam_s)
     power = rho**2
     forgotten = power * gap if power else torch.zeros_like(gap)
     # Infinite gaps start at pure noise or end at clean data, where no power of r is defined.
@@ -76,6 +76,8 @@ def exact_step(
     faded = noise_decay * forgotten + excess
     keep = b_s / b_t * torch.exp(-faded)
     pull = -a_s * torch.expm1(-gap - faded)
+    # Back to pure noise, as inversions go, that is zero times infinity; this is its limit.
+    pull = torch.where(lam_s.isneginf(), -keep * a_t, pull)
     x_s = expand_like(keep, x_t) * x_t + expand_like(pull, x_t) * x0
     if power and z is not None:
         fresh = s_noise * b_s * torch.sqrt(-torch.expm1(-2 * forgotten))

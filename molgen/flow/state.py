@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -33,7 +34,7 @@ def level(lead: Lead, lam: float) -> Tensor:
         return torch.where(lead.isposinf(), lead, lam + lead)
     if callable(lead):
         return lead(lam)
-    return torch.tensor(lam + lead, dtype=torch.float64)
+    return torch.tensor(lead if lead == math.inf else lam + lead, dtype=torch.float64)
 
 
 def append_dims(value: Tensor, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import ISSNR, SCHEDULES
-from molgen.flow.solvers import SolverOptions, UniPC2, solver_named
+from molgen.flow.solvers import Euler, SolverOptions, UniPC2, solver_named
 from molgen.flow.solvers.base import Solver
 from molgen.images.info import ImageInfo
 from molgen.names import unknown
@@ -25,7 +25,7 @@ class PlanRequest:
     Attributes:
         solver: Name of a solver.
         schedule: Name of a schedule, whose time is divided evenly.
-        tv: Name of a total variance: the frame of the raw solvers, Euler and Heun.
+        tv: Name of a total variance: the frame of the raw solvers: Euler, Heun, RK45.
     """
 
     solver: str | None = None
@@ -45,7 +45,8 @@ def make_plan(info: ImageInfo, nfe: int, request: PlanRequest) -> Plan:
     """The default plan with the caller's departures; steps are network calls.
 
     Raises:
-        UsageError: A name is unknown, or no number of the solver's steps makes this many calls.
+        UsageError: A name is unknown, a total variance has no effect on the solver, or no number
+            of its steps makes this many calls.
     """
     if nfe < 1:
         raise UsageError(f"{nfe} steps asked for", "Ask for 1 step or more")
@@ -53,6 +54,9 @@ def make_plan(info: ImageInfo, nfe: int, request: PlanRequest) -> Plan:
         return default_plan(info, nfe)
     schedule = _schedule(request)
     solver = solver_named(request.solver or UniPC2.name, SolverOptions(schedule=schedule))
+    if request.tv is not None and not isinstance(solver, Euler):
+        hint = "Use it with --solver euler, heun or rk45"
+        raise UsageError(f"--tv has no effect on {solver.name}", hint)
     n_steps = steps_within(solver, nfe)
     if n_steps is None or solver.nfe(n_steps) != nfe:
         hint = f"Use --steps {solver.nfe(n_steps)}" if n_steps else "Use more steps"

@@ -40,7 +40,7 @@ from torch import Tensor
 from molgen.flow.coupling import AtomOT
 from molgen.flow.process import center
 from molgen.flow.schedule import unit_tv
-from molgen.flow.state import Offsets, State, expand_like, level
+from molgen.flow.state import Offsets, State, append_dims, expand_like, level
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
 
@@ -341,5 +341,4 @@ def _coupled(pos: Tensor, noise: dict[str, Tensor], mask: Tensor) -> dict[str, T
 
 def _take(values: Tensor, rows: Tensor) -> Tensor:
     """Rows of each molecule in another order; ``values`` is ``[B, N, ...]``."""
-    index = rows.reshape(rows.shape + (1,) * (values.dim() - 2))
-    return values.take_along_dim(index, dim=1)
+    return values.take_along_dim(append_dims(rows, values), dim=1)

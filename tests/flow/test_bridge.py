@@ -324,6 +324,20 @@ def test_solvers_walk_bridges_in_the_unit_frame(path: Path) -> None:
     assert (unipc - exact).abs().max() < 0.3 * (ddim - exact).abs().max()
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_rows_held_clean_reach_the_network_as_they_are(path: Path) -> None:
+    x0, _, noise, x_hat = draw(12)
+    bridge, grid, seen = Bridge(path, x_hat), TimeGrid.log_snr(0.05, 3.0, 3), []
+    lead = torch.zeros(x0.shape[:2], dtype=torch.float64)
+    lead[:, 0] = math.inf
+    first = scalar(grid.lam[0])
+    y = torch.where(lead[..., None].isinf(), x0, bridge.unit(bridge.start(noise, first), first))
+    network = bridge.denoiser(lambda x, _: (seen.append(x), x0)[1], lead)
+    DDIM().solve(network, y, grid, offsets={"": lead})
+    for x in seen:
+        torch.testing.assert_close(x[:, 0], x0[:, 0], rtol=1e-12, atol=1e-12)
+
+
 # ------------------------------------------------------------------------------------- alignment
 
 

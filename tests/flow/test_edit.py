@@ -61,6 +61,13 @@ def test_encodings_are_normal() -> None:
     assert float(encoding.state.var()) == pytest.approx(1.0, abs=0.1)
 
 
+def test_encodings_may_be_pure_noise() -> None:
+    levels, x0 = TimeGrid.log_snr(0.02, 20.0, 24, to_data=False).lam, molecules()
+    grid = TimeGrid((-math.inf, *levels))
+    encoding = ddim_invert(MOL27.denoise, x0, grid, refinements=20)
+    assert error(encoding.reconstruction, x0) < 1e-9
+
+
 # ------------------------------------------------------------------------------- edit-friendly
 
 

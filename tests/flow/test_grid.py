@@ -46,6 +46,7 @@ def test_karras_levels_are_the_published_ones() -> None:
 def test_karras_tends_to_log_snr() -> None:
     straight = TimeGrid.log_snr(0.01, 20.0, 8)
     assert TimeGrid.karras(0.01, 20.0, 1e7, 8).lam == pytest.approx(straight.lam, abs=1e-5)
+    assert TimeGrid.karras(0.01, 20.0, math.inf, 8) == straight
 
 
 @given(st.lists(st.floats(1e-3, 100), min_size=1, max_size=12, unique=True))
@@ -279,5 +280,7 @@ def test_bad_requests_are_usage_errors() -> None:
         TimeGrid.from_sigma([1.0, 0.0])
     with pytest.raises(UsageError, match="large to small"):
         TimeGrid.from_sigma([1.0, 2.0])
+    with pytest.raises(UsageError, match="rho above 0"):
+        TimeGrid.karras(0.01, 20.0, 0.0, 4)
     with pytest.raises(UsageError, match="needs 'lam'"):
         TimeGrid.from_dict({"levels": [1, 2]})

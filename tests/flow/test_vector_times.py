@@ -137,6 +137,11 @@ def test_modalities_do_not_disturb_each_other() -> None:
 # ----------------------------------------------------------------------------- rows at rest
 
 
+def test_clean_is_clean_at_pure_noise_too() -> None:
+    for lead in (math.inf, torch.tensor(math.inf)):
+        assert level(lead, -math.inf) == math.inf
+
+
 @every_solver
 def test_clean_rows_stay_as_they_are(solver: Solver) -> None:
     lead = torch.zeros(BATCH, ROWS, dtype=torch.float64)

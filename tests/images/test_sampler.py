@@ -80,6 +80,7 @@ def test_steps_are_network_calls(loaded: LoadedImages) -> None:
         (4, PlanRequest(solver="eulr"), 'Did you mean "euler"'),
         (4, PlanRequest(schedule="cosin"), 'Did you mean "cosine"'),
         (4, PlanRequest(tv="vp"), "total variance"),
+        (4, PlanRequest(tv="const"), "no effect on unipc2"),
         (4, PlanRequest(solver="heun"), "Use --steps 3"),
         (0, PlanRequest(), "Ask for 1"),
     ],

@@ -11,7 +11,7 @@ from molgen.flow.fit.trajectories import flat
 from molgen.flow.mmse import MMSECurve
 from molgen.flow.process import Gaussian
 from molgen.flow.solvers.base import Denoiser
-from molgen.flow.state import Lead, State, level, map_modalities
+from molgen.flow.state import Lead, State, append_dims, level, map_modalities
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def mmse_curve(
             own = level(lead, lam)
             ahead = torch.where(own.isinf(), 0.0, torch.exp(2 * (own - lam)))
             square = (guess - x0).to(torch.float64).square()
-            return ahead.reshape(ahead.shape + (1,) * (x0.dim() - ahead.dim())) * square
+            return append_dims(ahead, x0) * square
 
         x = map_modalities(corrupt, clean, noise, offsets=leads)
         guess = begin()(x, torch.tensor(lam, dtype=torch.float64))

@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 from molgen.errors import UsageError
 from molgen.flow.process import Gaussian, center
 from molgen.flow.schedule import unit_tv
-from molgen.flow.state import append_dims, expand_like
+from molgen.flow.state import Lead, append_dims, expand_like, level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,10 +285,16 @@ class Bridge:
         return expand_like(torch.hypot(a, b), y) * y + expand_like(c, y) * self.x_hat
 
     def denoiser(
-        self, denoise: Callable[[Tensor, Tensor], Tensor]
+        self, denoise: Callable[[Tensor, Tensor], Tensor], lead: Lead = 0.0
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """A network that sees native states, for solvers, which walk in the unit frame."""
-        return lambda y, lam: denoise(self.native(y, lam), lam)
+        """A network that sees native states, for solvers, which walk in the unit frame.
+
+        Args:
+            denoise: The network.
+            lead: What the solver's offsets say of this state: rows held clean reach the network
+                as they are.
+        """
+        return lambda y, lam: denoise(self.native(y, level(lead, float(lam))), lam)
 
 
 def aligned(x_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
