@@ -19,6 +19,7 @@ from molgen.flow.coupling import (
 )
 from molgen.flow.curriculum import (
     Curriculum,
+    Plateau,
 )
 from molgen.flow.edit import (
     ddim_invert,
@@ -33,11 +34,14 @@ from molgen.flow.grids import (
     grid_named,
 )
 from molgen.flow.guidance import (
+    clash_energy,
     classifier_free,
     energy_guided,
 )
 from molgen.flow.interpolate import (
+    Route,
     interpolate,
+    matched,
 )
 from molgen.flow.intervals import (
     IntervalWeights,
@@ -45,6 +49,7 @@ from molgen.flow.intervals import (
 )
 from molgen.flow.masking import (
     ModalityMasking,
+    Task,
 )
 from molgen.flow.mmse import (
     MMSECurve,
@@ -66,6 +71,7 @@ from molgen.flow.plan import (
 from molgen.flow.prior import (
     FromStructure,
     Matched,
+    Moments,
 )
 from molgen.flow.process import (
     Gaussian,
@@ -77,7 +83,12 @@ from molgen.flow.processes.analog import (
     ScaledOneHot,
 )
 from molgen.flow.processes.bridge import (
+    OU,
     Bridge,
+    Resfusion,
+    ResShift,
+    Straight,
+    aligned,
 )
 from molgen.flow.processes.categorical import (
     Masked,
@@ -87,6 +98,7 @@ from molgen.flow.processes.multi import (
     MultiProcess,
     TimeOffset,
     held,
+    revised,
 )
 from molgen.flow.pyramid import (
     pyramid,
@@ -116,6 +128,7 @@ from molgen.flow.schedules import (
     schedule_to_dict,
 )
 from molgen.flow.size import (
+    LevelCalibration,
     calibrate_levels,
     size_lead,
     size_shift,
@@ -175,6 +188,7 @@ __all__ = [
     "EPS",
     "GRIDS",
     "ISSNR",
+    "OU",
     "PARAMETERISATIONS",
     "PLMS",
     "RK45",
@@ -210,6 +224,7 @@ __all__ = [
     "Independent",
     "IntervalWeights",
     "Lead",
+    "LevelCalibration",
     "LevelSampler",
     "LinearMultistep",
     "LogNormal",
@@ -221,6 +236,7 @@ __all__ = [
     "MinSNR",
     "Mixture",
     "ModalityMasking",
+    "Moments",
     "MultiProcess",
     "OTFlow",
     "Objective",
@@ -228,7 +244,11 @@ __all__ = [
     "Pairing",
     "Parameterisation",
     "Plan",
+    "Plateau",
     "Polynomial",
+    "ResShift",
+    "Resfusion",
+    "Route",
     "Rule",
     "ScaledOneHot",
     "Schedule",
@@ -237,7 +257,9 @@ __all__ = [
     "SolverOptions",
     "State",
     "Stepwise",
+    "Straight",
     "SubVP",
+    "Task",
     "TimeGrid",
     "TimeOffset",
     "TimeSampler",
@@ -250,8 +272,10 @@ __all__ = [
     "V",
     "VPLinear",
     "Weighting",
+    "aligned",
     "calibrate_levels",
     "center",
+    "clash_energy",
     "classifier_free",
     "cluster_intervals",
     "ddim_invert",
@@ -264,7 +288,9 @@ __all__ = [
     "grid_named",
     "held",
     "interpolate",
+    "matched",
     "pyramid",
+    "revised",
     "schedule_from_dict",
     "schedule_to_dict",
     "size_lead",

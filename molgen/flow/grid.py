@@ -141,7 +141,7 @@ class TimeGrid:
             n_steps: Number of steps, at least 1.
             to_data: Replace the last level by clean data.
         """
-        _check_sigmas(sigma_min, sigma_max)
+        _check_range(sigma_min, sigma_max)
         if not rho > 0:
             raise UsageError(f"rho is {rho:g}", "Give a crowding rho above 0, for instance 7")
         if rho == math.inf:
@@ -154,7 +154,7 @@ class TimeGrid:
         cls, sigma_min: float, sigma_max: float, n_steps: int, *, to_data: bool = True
     ) -> TimeGrid:
         """Equal steps in half-log-SNR between two noise-to-signal ratios; see ``karras``."""
-        _check_sigmas(sigma_min, sigma_max)
+        _check_range(sigma_min, sigma_max)
         levels = _line(-math.log(sigma_max), -math.log(sigma_min), n_steps)
         return cls.from_levels(levels, to_data=to_data)
 
@@ -182,7 +182,7 @@ class TimeGrid:
             n_steps: Number of steps, at least 1.
             to_data: Replace the last level by clean data.
         """
-        _check_sigmas(sigma_min, sigma_max)
+        _check_range(sigma_min, sigma_max)
         if not eta > 0:
             raise UsageError(f"eta is {eta:g}", "Give a scale eta above 0")
         ends = (-torch.tensor([sigma_max, sigma_min], dtype=torch.float64).log() - kappa) / eta
@@ -206,7 +206,7 @@ class TimeGrid:
             n_steps: Number of steps, at least 1.
             to_data: Replace the last level by clean data.
         """
-        _check_sigmas(sigma_min, sigma_max)
+        _check_range(sigma_min, sigma_max)
         theta = _line(math.atan(sigma_max), math.atan(sigma_min), n_steps)
         return cls.from_levels(-torch.log(torch.tan(theta)), to_data=to_data)
 
@@ -274,6 +274,16 @@ def _line(start: float, end: float, n_steps: int) -> Tensor:
 def _between(ends: Tensor, weight: Tensor) -> Tensor:
     """Numbers between the two of ``ends``."""
     return torch.lerp(ends[0], ends[1], weight)
+
+
+def _check_range(sigma_min: float, sigma_max: float) -> None:
+    """Reject a range of noise levels that holds nothing."""
+    _check_sigmas(sigma_min, sigma_max)
+    if not sigma_min < sigma_max:
+        raise UsageError(
+            f"sigma_min is {sigma_min:g} and sigma_max {sigma_max:g}",
+            "Make sigma_min the smaller one",
+        )
 
 
 def _check_sigmas(*sigmas: float) -> None:

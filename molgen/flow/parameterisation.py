@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from molgen.errors import UsageError
 from molgen.flow.schedule import unit_tv
 from molgen.flow.state import expand_like
 
@@ -54,7 +55,7 @@ class DataPrediction:
 
 @dataclass(frozen=True)
 class NoisePrediction:
-    """The network puts out the noise; finite but meaningless at pure noise."""
+    """The network puts out the noise, which at pure noise says nothing of the data."""
 
     name: str = "eps"
 
@@ -63,7 +64,17 @@ class NoisePrediction:
         return eps
 
     def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
-        """``(x - b eps) / a``."""
+        """``(x - b eps) / a``.
+
+        Raises:
+            UsageError: A level is pure noise. Only levels on the CPU, where solvers and
+                schedules keep theirs, are looked at.
+        """
+        if lam.device.type == "cpu" and bool(lam.isneginf().any()):
+            raise UsageError(
+                "a network that predicts noise says nothing of the data at zero signal-to-noise",
+                "Start at a finite level, or predict x0 or v",
+            )
         a, b = unit_tv(lam)
         a = a.clamp_min(_SMALLEST_SIGNAL)
         return (x - expand_like(b, x) * out) / expand_like(a, x)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from molgen.errors import UsageError
 from molgen.flow.asynchronous import CLEAN_LEVEL, Asynchronous
 from molgen.flow.coupling import AtomOT, BatchOT, Independent
 from molgen.flow.objective import Objective, clean_error, denoising_loss
@@ -142,3 +143,11 @@ def test_gradients_reach_the_network() -> None:
     loss = objective.loss(lambda x, _: layer(x), torch.randn(8, 2)).per_sample.mean()
     loss.backward()
     assert float(layer.weight.grad.abs().max()) > 0
+
+
+def test_noise_prediction_refuses_pure_noise() -> None:
+    x = torch.ones(2, 3)
+    level = torch.tensor([0.0, -torch.inf])
+    with pytest.raises(UsageError, match="zero signal-to-noise"):
+        EPS.x0(x, x, level)
+    assert torch.isfinite(V.x0(x, x, level)).all()

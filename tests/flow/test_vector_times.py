@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from molgen.errors import UsageError
 from molgen.flow import OTFlow, State, TimeGrid, unit_tv
 from molgen.flow.pyramid import pyramid
 from molgen.flow.solvers import (
@@ -251,3 +252,10 @@ def consistency(lead: float, n_steps: int, schedule: OTFlow) -> float:
 def test_leading_elements_make_three_calls_consistent() -> None:
     assert consistency(0.0, 3, OTFlow()) <= 0.93
     assert consistency(2.5, 3, OTFlow()) >= 0.99
+
+
+def test_a_lead_cannot_hold_rows_at_pure_noise() -> None:
+    x = torch.zeros(2, 3)
+    grid = TimeGrid((-1.0, 1.0))
+    with pytest.raises(UsageError, match="stay pure noise"):
+        DDIM().solve(lambda state, _: state, x, grid, offsets={"": torch.tensor([0.0, -torch.inf])})

@@ -23,9 +23,9 @@ from torch import Tensor
 from molgen.checkpoint import load_model, read_info
 from molgen.config import Config, load_config, parse_config
 from molgen.errors import CheckpointError, ConfigError, DataError, OutputError, UsageError
+from molgen.train import fit as run_code
 from molgen.train import module as module_code
 from molgen.train import pace as pace_code
-from molgen.train import fit as run_code
 from molgen.train.loss import TERMS
 from molgen.train.pace import Pace
 from molgen.train.run import train

@@ -50,7 +50,8 @@ class TokenPriority:
         if lam == float("inf"):
             return torch.full_like(weight, lam)
         t = self.schedule.t_of_lam(torch.tensor(lam, dtype=torch.float64))
-        return self.schedule.lam(t**weight)
+        # Beyond the schedule's own ends a root or a power of time means nothing.
+        return self.schedule.lam(t.clamp(self.schedule.t_min, self.schedule.t_max) ** weight)
 
 
 def entropy_priority(probability: Tensor, strength: float = 1.0) -> Tensor:

@@ -79,6 +79,8 @@ def _weights(
     # A step is affine in its prediction, so differences of landings span the rest.
     others = torch.stack([land(call.x0) - latest for call in calls[1:]], dim=1)
     gram, pull = others.T @ others, others.T @ (flat(target) - latest)
-    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    # Predictions that agree exactly leave the matrix empty: then the latest takes all.
+    size = RIDGE * gram.diagonal().mean() + torch.finfo(gram.dtype).tiny
+    ridge = size * torch.eye(len(gram), dtype=gram.dtype)
     solved = torch.linalg.solve(gram + ridge.to(gram.device), pull).tolist()
     return (1.0 - sum(solved), *solved)

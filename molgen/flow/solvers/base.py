@@ -217,3 +217,9 @@ def _check_offsets(offsets: Offsets, x: State) -> None:
             f"log-SNR offset for unknown modality '{unknown[0]}'",
             f"The state has {', '.join(names) or 'no named modalities'}",
         )
+    for name, lead in offsets.items():
+        if not callable(lead) and bool(torch.as_tensor(lead).isneginf().any()):
+            raise UsageError(
+                f"modality '{name}' has a lead of -inf: it would stay pure noise",
+                "Use a finite lead, or inf for what is known",
+            )

@@ -102,6 +102,11 @@ class Instant:
         reached = (at.lam - wanted).abs() <= _LEVEL_TOLERANCE * (1 + wanted.abs())
         if not reached.all():
             missed = float(wanted[~reached].flatten()[0])
+            if missed == -torch.inf:
+                raise UsageError(
+                    "euler, heun and rk45 cannot start at pure noise, where slopes are infinite",
+                    "Start at a finite level, or use the solver 'ddim' or 'unipc2'",
+                )
             raise UsageError(
                 f"the solver's schedule does not reach half-log-SNR {missed:.3g}",
                 "Use a time grid of the same schedule, or the solver 'ddim'",
