@@ -5,7 +5,8 @@
 Every row draws the same n images (same seed, same starting noise) with another solver or grid and
 compares them with 10,000 training images on EfficientNet-Lite0 features; this is not an FID. A row
 is written as soon as it is there and never computed again, so a killed run goes on where it was.
-Leaves ``images.csv``, ``images.md``, ``images.png`` and a sheet of samples per row in the folder.
+Leaves ``images.csv``, ``images.md``, ``images.png``, a sheet of samples per row in the folder, and
+``methods.png``, some of them side by side.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from molgen.flow.experimental.solvers import EXPERIMENTAL_SOLVERS
 from molgen.flow.grid import TimeGrid
@@ -43,6 +45,13 @@ level and exponent; the largest is the end of the range that the networks here a
 
 REAL = "real test images"
 SHOWN = 64
+
+SIDE_BY_SIDE = tuple(
+    (method, asked)
+    for asked in (4, 8)
+    for method in ("Euler, VP-ISSNR(1, 0)", "DDIM, Karras", "UniPC-2, OT-flow")
+)
+"""Rows whose samples are shown together."""
 
 Grid = Callable[[int], TimeGrid]
 
@@ -187,10 +196,37 @@ def draw_plot(path: Path, rows: list[Row], n: int, seed: int) -> None:
         if row.method == REAL:
             axes.axhline(row.frechet, color="grey", lw=0.8, label=REAL)
     axes.set(xscale="log", yscale="log", xlabel="network calls", ylabel=NAME)
+    axes.set_xticks(sorted({row.asked for row in shown if row.asked}))
+    axes.set_yticks([200, 300, 400, 600, 1000, 2000])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(NullFormatter())
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def sample_path(folder: Path, method: str, asked: int) -> Path:
+    """Where the sheet of a row lies."""
+    name = "".join(c if c.isalnum() else "-" for c in method.lower())
+    return folder / f"{name}-{asked}.png"
+
+
+def write_methods(folder: Path) -> None:
+    """Half a sheet of each of ``SIDE_BY_SIDE``, budgets down; nothing while one is missing."""
+    sheets = {pair: sample_path(folder, *pair) for pair in SIDE_BY_SIDE}
+    if not all(sheet.exists() for sheet in sheets.values()):
+        return
+    figure, places = plt.subplots(2, len(SIDE_BY_SIDE) // 2, figsize=(11, 4.6))
+    for axes, ((method, asked), sheet) in zip(places.flat, sheets.items(), strict=True):
+        pixels = plt.imread(sheet)
+        axes.imshow(pixels[: len(pixels) // 2])
+        axes.set_title(f"{method}, {asked} calls", fontsize=9)
+        axes.axis("off")
+    figure.tight_layout()
+    figure.savefig(folder / "methods.png", dpi=110)
     plt.close(figure)
 
 
@@ -233,6 +269,7 @@ def main() -> None:
         compare(loaded, rows, todo, options)
     write_table(options.out / "images.md", read(log), options.n, options.seed)
     draw_plot(options.out / "images.png", read(log), options.n, options.seed)
+    write_methods(options.out)
 
 
 def compare(
@@ -252,8 +289,7 @@ def compare(
     for method, asked, plan in todo:
         images, value, seconds = measure(loaded, plan, distance, options)
         append(log, Row(method, asked, plan.nfe, options.n, options.seed, value, seconds))
-        name = "".join(c if c.isalnum() else "-" for c in method.lower())
-        write_png(options.out / f"{name}-{asked}.png", grid_of(images[:SHOWN]), zoom=3)
+        write_png(sample_path(options.out, method, asked), grid_of(images[:SHOWN]), zoom=3)
         print(f"{value:10.1f}  {method}, {plan.nfe} calls ({seconds:.0f} s)", flush=True)
 
 
