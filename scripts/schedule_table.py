@@ -17,7 +17,8 @@ LEAST_UNIQUE = 0.9
 RULE = (
     "For each number of calls the three combinations with the highest validity from coordinates "
     f"among those with uniqueness of at least {LEAST_UNIQUE}; ties go to the smaller distance of "
-    "bond lengths. To these come the model's default plan and the paper's comparison set."
+    "bond lengths. To these come the model's default plan and the paper's comparison set. What "
+    "was not measured is not shown."
 )
 """How finalists are picked, in words for the report."""
 

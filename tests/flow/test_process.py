@@ -209,6 +209,7 @@ def test_parameterisations_are_finite_at_both_ends(lam: float) -> None:
     x0, eps, _ = draw(10, torch.float32)
     level = torch.tensor(lam)
     x = Gaussian().corrupt(x0, eps, level)
-    for parameterisation in (X0, EPS, V):
+    # Noise prediction refuses pure noise; tests/flow/test_objective.py has that.
+    for parameterisation in (X0, V) if lam < 0 else (X0, EPS, V):
         assert parameterisation.x0(eps, x, level).isfinite().all()
     assert torch.equal(V.x0(eps, x0, torch.tensor(math.inf)), x0)
