@@ -111,7 +111,7 @@ kept" the test molecules whose bonds could be settled.
 
 ## Sampling grids
 
-Noise levels of the calls (Å), searched on other seeds (`scripts/fit_plans.py` continues the search).
+Noise levels of the calls (Å), searched on other seeds; `scripts/fit_plans.py` goes on.
 
 | calls | solver | sigma / Å |
 |---|---|---|
