@@ -86,7 +86,8 @@ def report(wide: Sequence[Row], final: Sequence[Row], given: Sequence[Row]) -> s
 
 def _protocol(rows: Sequence[Row]) -> str:
     """How many molecules and seeds stand behind the numbers."""
-    model, n = rows[0]["model"], rows[0]["n"]
+    model = rows[0]["model"]
+    n = " or ".join(sorted({row["n"] for row in rows}, key=int))
     seeds = sorted({row["n_seeds"] for row in rows})
     return f"Weights `{model}`, {n} molecules per seed, {' or '.join(seeds)} seed(s)."
 
@@ -150,9 +151,8 @@ total variation to the training set.
 _GIVEN_HEAD = """## Compositions of test molecules given
 
 The protocol of Kahouli et al. 2025 (arXiv 2502.08598): the elements of test molecules are given
-and the coordinates are made. The weights were trained to make both. Their network has never been
-trained on given elements: it sees them noised to its own level, on the atoms where it believes in
-them most."""
+and the coordinates are made. These weights were trained to make both, never with elements given:
+the network sees those noised to its own level, on the atoms where it believes in them most."""
 
 _WIDE_HEAD = f"""## All combinations
 
