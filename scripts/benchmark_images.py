@@ -28,14 +28,13 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from molgen.flow.experimental.solvers import EXPERIMENTAL_SOLVERS
 from molgen.flow.grid import TimeGrid
-from molgen.flow.plan import Plan
+from molgen.flow.plan import Plan, steps_within
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import EDM, ISSNR, OTFlow
 from molgen.flow.solvers import DDIM, DPMpp2M, Euler, Heun, Solver, UniPC2
 from molgen.images.checkpoint import LoadedImages, load_images
 from molgen.images.frechet import NAME, FrechetDistance
 from molgen.images.picture import grid_of, write_png
-from molgen.images.plans import steps_within
 from molgen.images.sampler import draw
 from molgen.images.store import ImageStore
 

@@ -12,6 +12,26 @@ from molgen.flow.solvers.base import Solver
 from molgen.flow.solvers.stored import solver_from_dict, solver_to_dict
 
 
+def steps_within(solver: Solver, nfe: int) -> int | None:
+    """The most steps that cost at most ``nfe`` network calls; None if the fewest cost more."""
+    possible = range(solver.min_steps, nfe + 1)
+    return max((n for n in possible if solver.nfe(n) <= nfe), default=None)
+
+
+def steps_for(solver: Solver, nfe: int) -> int:
+    """The number of steps that costs exactly ``nfe`` network calls.
+
+    Raises:
+        UsageError: No number of the solver's steps does.
+    """
+    n_steps = steps_within(solver, nfe)
+    if n_steps is not None and solver.nfe(n_steps) == nfe:
+        return n_steps
+    nearest = solver.nfe(solver.min_steps if n_steps is None else n_steps)
+    calls = f"{solver.name} cannot make exactly {nfe} network calls"
+    raise UsageError(calls, f"Use --steps {nearest}")
+
+
 @dataclass(frozen=True)
 class Plan:
     """A solver and the levels at which it calls the network.

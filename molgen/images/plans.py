@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
-from molgen.flow.plan import Plan
+from molgen.flow.plan import Plan, steps_for
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import ISSNR, SCHEDULES
 from molgen.flow.solvers import Euler, SolverOptions, UniPC2, solver_named
-from molgen.flow.solvers.base import Solver
 from molgen.images.info import ImageInfo
 from molgen.names import unknown
 
@@ -57,19 +56,11 @@ def make_plan(info: ImageInfo, nfe: int, request: PlanRequest) -> Plan:
     if request.tv is not None and not isinstance(solver, Euler):
         hint = "Use it with --solver euler, heun or rk45"
         raise UsageError(f"--tv has no effect on {solver.name}", hint)
-    n_steps = steps_within(solver, nfe)
-    if n_steps is None or solver.nfe(n_steps) != nfe:
-        hint = f"Use --steps {solver.nfe(n_steps)}" if n_steps else "Use more steps"
-        raise UsageError(f"{solver.name} cannot make exactly {nfe} network calls", hint)
+    n_steps = steps_for(solver, nfe)
     if request.schedule is None and nfe in info.plans and n_steps == nfe:
         return Plan(solver, default_plan(info, nfe).grid, "fitted")
     origin = request.schedule or SCHEDULE.name
     return Plan(solver, TimeGrid.uniform(schedule, n_steps), origin)
-
-
-def steps_within(solver: Solver, nfe: int) -> int | None:
-    """The most steps that cost at most ``nfe`` network calls; None if the first costs more."""
-    return max((n for n in range(1, nfe + 1) if solver.nfe(n) <= nfe), default=None)
 
 
 def _schedule(request: PlanRequest) -> Schedule:

@@ -11,7 +11,7 @@ from typing import Any
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.grids import GRIDS, GridOptions, grid_named
-from molgen.flow.plan import Plan
+from molgen.flow.plan import Plan, steps_for
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import SCHEDULES
 from molgen.flow.solvers import Solver, SolverOptions, solver_named
@@ -66,7 +66,7 @@ def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
     solver = solver_named(name, SolverOptions(schedule=frame, **given))
     _check_effect("tv", options.tv, solver, name, field="schedule", known="euler, heun, rk45")
     _check_effect("rho", options.rho, solver, name, field="rho", known="ancestral, dpm++2m-sde")
-    n_steps = _steps_for(solver, name, steps)
+    n_steps = steps_for(solver, steps)
     if options.grid is not None:
         origin = options.grid if schedule is None else f"{options.grid} of {schedule.name}"
         return Plan(solver, _grid(info, options, schedule, n_steps), origin)
@@ -124,17 +124,6 @@ def _check_effect(
     """
     if value is not None and field not in {one.name for one in fields(solver)}:  # type: ignore[arg-type]
         raise UsageError(f"--{option} has no effect on {name}", f"Use it with {known}")
-
-
-def _steps_for(solver: Solver, name: str, nfe: int) -> int:
-    """The number of steps that makes ``nfe`` calls."""
-    possible = range(solver.min_steps, max(nfe, solver.min_steps) + 1)
-    for n_steps in possible:
-        if solver.nfe(n_steps) == nfe:
-            return n_steps
-    below = [solver.nfe(n_steps) for n_steps in possible if solver.nfe(n_steps) < nfe]
-    nearest = max(below, default=solver.nfe(solver.min_steps))
-    raise UsageError(f"{name} cannot make exactly {nfe} network calls", f"Use --steps {nearest}")
 
 
 def _ladder(info: ModelInfo, steps: int) -> Ladder:
