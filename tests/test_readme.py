@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
+
+from molgen.config import parse_config
+from molgen.config.reading import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,3 +62,10 @@ def test_the_core_is_used_and_extended_as_its_page_says() -> None:
     schedule = names["Halving"]()
     t = torch.tensor([0.1, 0.9], dtype=torch.float64)
     torch.testing.assert_close(schedule.t_of_lam(schedule.lam(t)), t)
+
+
+def test_the_recipe_of_the_docs_is_one_and_names_every_kind() -> None:
+    (text,) = blocks("yaml", "docs/recipes.md")
+    assert parse_config(yaml.safe_load(text)).rows.kind == "completion"
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []

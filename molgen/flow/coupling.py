@@ -41,7 +41,9 @@ class Pairing:
 class Coupling(Protocol):
     """Chooses the noise for given data."""
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+    def pair(
+        self, x0: Tensor, eps: Tensor, mask: Tensor | None = None, given: Tensor | None = None
+    ) -> Pairing:
         """Pair noise with data.
 
         Args:
@@ -50,6 +52,8 @@ class Coupling(Protocol):
             eps: Noise on the same subspace, shaped like ``x0``.
             mask: Real rows, bool, shape ``[B, N]``; they come first in each sample. ``None``
                 where all rows are real.
+            given: Rows that are clean from the start, bool, shape ``[B, N]``. They keep their
+                noise, which nothing reads, and hold their sample: nothing in it is turned.
 
         Returns:
             The noise to use, on the device of ``eps``.
@@ -60,8 +64,14 @@ class Coupling(Protocol):
 class Independent:
     """Noise is used as it is drawn."""
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:  # noqa: ARG002
-        """The given noise and the identity."""
+    def pair(
+        self,
+        x0: Tensor,  # noqa: ARG002
+        eps: Tensor,
+        mask: Tensor | None = None,  # noqa: ARG002
+        given: Tensor | None = None,  # noqa: ARG002
+    ) -> Pairing:
+        """The noise as it is and the identity."""
         return Pairing(eps, torch.arange(len(eps), device=eps.device), _identity(eps))
 
 
@@ -89,10 +99,14 @@ class BatchOT:
         if self.size is not None and self.size < 2:
             raise UsageError(f"batch coupling in groups of {self.size}", "Use 2 samples or more")
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+    def pair(
+        self, x0: Tensor, eps: Tensor, mask: Tensor | None = None, given: Tensor | None = None
+    ) -> Pairing:
         """Pair noise with data; the assignment runs on the CPU."""
         step = self.size or max(len(x0), 1)
         groups = [slice(start, start + step) for start in range(0, len(x0), step)]
+        if mask is not None and given is not None:
+            mask = torch.stack([mask, given], dim=-1).flatten(1)
         found = [
             group.start + self._assign(x0[group], eps[group], None if mask is None else mask[group])
             for group in groups
@@ -134,18 +148,24 @@ class AtomOT:
     permute: bool = True
     rotate: bool = True
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+    def pair(
+        self, x0: Tensor, eps: Tensor, mask: Tensor | None = None, given: Tensor | None = None
+    ) -> Pairing:
         """Pair noise ``[B, N, 3]``; runs on the CPU, about 0.03 ms per molecule of 18 atoms."""
         data, noise = x0.detach().cpu(), eps.detach().cpu()
         real = torch.ones(eps.shape[:2], dtype=torch.bool) if mask is None else mask.cpu()
+        held = None if given is None else given.cpu()
         sizes = real.sum(dim=1).tolist()
         rows = _identity(noise)
         if self.permute:
-            rows = _assign_rows(data, noise, sizes)
+            rows = _assign_rows(data, noise, sizes, held)
         if self.rotate:
-            noise = noise @ _procrustes(data, _take(noise, rows) * expand_like(real, noise))
+            turn = _procrustes(data, _take(noise, rows) * expand_like(real, noise))
+            if held is not None:
+                turn = torch.where(held.any(dim=1)[:, None, None], torch.eye(3).to(turn), turn)
+            noise = noise @ turn
             if self.permute:
-                rows = _assign_rows(data, noise, sizes)
+                rows = _assign_rows(data, noise, sizes, held)
         samples = torch.arange(len(eps), device=eps.device)
         return Pairing(_take(noise, rows).to(eps.device), samples, rows.to(eps.device))
 
@@ -160,11 +180,13 @@ class Chain:
 
     parts: tuple[Coupling, ...]
 
-    def pair(self, x0: Tensor, eps: Tensor, mask: Tensor | None = None) -> Pairing:
+    def pair(
+        self, x0: Tensor, eps: Tensor, mask: Tensor | None = None, given: Tensor | None = None
+    ) -> Pairing:
         """Pair noise with data by every part in turn."""
         done = Independent().pair(x0, eps, mask)
         for part in self.parts:
-            new = part.pair(x0, done.noise, mask)
+            new = part.pair(x0, done.noise, mask, given)
             rows = done.rows[new.samples].take_along_dim(new.rows, dim=1)
             done = Pairing(new.noise, done.samples[new.samples], rows)
         return done
@@ -180,9 +202,14 @@ def _take(x: Tensor, rows: Tensor) -> Tensor:
     return x.take_along_dim(rows[..., None], dim=1)
 
 
-def _assign_rows(x0: Tensor, eps: Tensor, sizes: list[int]) -> Tensor:
+def _assign_rows(x0: Tensor, eps: Tensor, sizes: list[int], held: Tensor | None) -> Tensor:
     """Optimal assignment of noise rows to data rows of each molecule (Hungarian method)."""
-    gain = torch.bmm(x0, eps.transpose(1, 2)).double().numpy()
+    product = torch.bmm(x0, eps.transpose(1, 2)).double()
+    if held is not None:
+        product = product.masked_fill(held[:, :, None] | held[:, None, :], -torch.inf)
+        # A row that is held keeps its place: nowhere else is allowed, and no one else may come.
+        product.diagonal(dim1=1, dim2=2).masked_fill_(held, 0.0)
+    gain = product.numpy()
     assigned = torch.arange(x0.shape[1]).repeat(len(sizes), 1)
     rows = assigned.numpy()
     for index, size in enumerate(sizes):

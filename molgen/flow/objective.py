@@ -14,7 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from molgen.flow.asynchronous import CLEAN_LEVEL
+from molgen.flow.asynchronous import CLEAN_LEVEL, is_given
 from molgen.flow.coupling import Coupling
 from molgen.flow.parameterisation import Parameterisation
 from molgen.flow.process import Gaussian
@@ -146,7 +146,7 @@ def _mean_square(error: Tensor, weight: Tensor, lam: Tensor, mask: Tensor | None
     counted = torch.ones_like(squared) if mask is None else mask.to(error.dtype)
     weight = weight.to(error.dtype)
     if lam.dim() == 2:
-        counted = counted * (lam < CLEAN_LEVEL)
+        counted = counted * ~is_given(lam)
     entries = error[0, 0].numel() * counted.sum(dim=1).clamp_min(1)
     if lam.dim() == 2:
         return (squared * counted * weight).sum(dim=1) / entries

@@ -9,11 +9,17 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from molgen.config import (
+    BalanceConfig,
+    BatchOTConfig,
+    CurriculumConfig,
+    EDMWeightConfig,
+    IndependentConfig,
     LogisticConfig,
     NoiseLevels,
     OptimConfig,
     RunConfig,
     Section,
+    WeightingParts,
     load_tree,
     validated,
 )
@@ -75,17 +81,33 @@ class UNetConfig(Section):
 
 
 class ImageConfig(Section):
-    """A whole recipe of images: data, model, noise levels, optimiser, run.
+    """A whole recipe of images; noise levels are in units of the data's standard deviation.
 
-    Noise levels are in units of the data's standard deviation.
+    Attributes:
+        domain: What the recipe makes.
+        data: Which images.
+        model: The denoiser.
+        times: Densities of the noise level.
+        curriculum: Opening of the levels, noisiest first, or none.
+        lam_min: Smallest half log-SNR of training.
+        lam_max: Largest half log-SNR of training.
+        coupling: Which noise goes with which image.
+        weighting: Weight of the clean image's squared error by level.
+        balance: Weights of the error learned by level, or none.
+        optim: Optimiser and its schedule.
+        train: The run.
     """
 
     domain: Literal["images"]
     data: ImageDataConfig = ImageDataConfig()
     model: UNetConfig = UNetConfig()
     times: tuple[NoiseLevels, ...] = (LogisticConfig(weight=1.0, mean=0.3, scale=0.8),)
+    curriculum: CurriculumConfig | None = None
     lam_min: float = -4.4
     lam_max: float = 4.6
+    coupling: IndependentConfig | BatchOTConfig = Field(IndependentConfig(), discriminator="kind")
+    weighting: WeightingParts = EDMWeightConfig()
+    balance: BalanceConfig | None = None
     optim: OptimConfig = OptimConfig()
     train: RunConfig = RunConfig()
 

@@ -7,17 +7,16 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from molgen.flow.coupling import Independent
 from molgen.flow.objective import Objective
 from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian
-from molgen.flow.weighting import EDMWeight
 from molgen.images.config import ImageConfig
 from molgen.images.model import ImageDenoiser
 from molgen.images.stream import to_unit
 from molgen.train.base import TrainingModule
-from molgen.train.levels import mixture_of
+from molgen.train.levels import Range, levels_of
 from molgen.train.pace import Pace
+from molgen.train.parts import balance_of, coupling_of, weighting_of
 
 TERMS = ("v",)
 
@@ -39,9 +38,11 @@ class ImageModule(TrainingModule):
     model: ImageDenoiser
 
     def __init__(self, model: ImageDenoiser, config: ImageConfig, pace: Pace) -> None:
-        super().__init__(model, config, pace)
-        levels = mixture_of(config.times, config.lam_min, config.lam_max)
-        self.objective = Objective(Gaussian(), Independent(), levels, EDMWeight(), V)
+        super().__init__(model, config, pace, balance_of(config.balance))
+        self.levels = levels_of(
+            config.times, Range(config.lam_min, config.lam_max), config.curriculum
+        )
+        self.coupling, self.weighting = coupling_of(config.coupling), weighting_of(config.weighting)
 
     @property
     def averaged(self) -> ImageDenoiser:
@@ -55,10 +56,15 @@ class ImageModule(TrainingModule):
         x0 = to_unit(batch, data.center, data.scale)
         if data.flip:
             x0 = mirror_half(x0, generator)
-        loss = self.objective.loss(self.compiled, x0, generator)
+        times = self.levels.at(self.pace.progress(self.global_step))
+        objective = Objective(Gaussian(), self.coupling, times, self.weighting, V)
+        loss = objective.loss(self.compiled, x0, generator)
         if self.meter is not None:
             self.meter.add(torch.exp(-loss.lam), {"v": loss.per_sample.detach()})
-        return loss.per_sample.mean()
+        per_sample = loss.per_sample
+        if self.balance is not None:
+            per_sample = self.balance(per_sample, loss.lam)
+        return per_sample.mean()
 
 
 def mirror_half(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from molgen.flow.asynchronous import is_given
 from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
@@ -91,7 +92,9 @@ class DeNovo(nn.Module):
 
         Levels may differ between the atoms of a molecule (Liu et al., arXiv 2410.03160, do so
         for frames of a video); equal ones give the bits of one level per molecule if that holds
-        for every molecule of the batch.
+        for every molecule of the batch. Atoms whose positions are at ``CLEAN_LEVEL`` are given:
+        they fix the origin of their molecule, so its estimate is not centred but stays in the
+        frame of the state, with those atoms where they are.
 
         Args:
             state: ``pos`` ``[B, N, 3]`` and ``element`` ``[B, N, K]`` at unit total variance.
@@ -102,13 +105,16 @@ class DeNovo(nn.Module):
                 them ahead of the positions by the lead of `Scales`.
 
         Returns:
-            The estimate; ``pos`` is clean, scaled and centred.
+            The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
         """
         hint = self.no_hint(mask, state["pos"].dtype) if hint is None else hint
         if lam_element is None:
             lam_element = lam + self.scales.element_lead
         raw = self.network(state["pos"], state["element"], lam, lam_element, hint, mask)
         pos = center(V.x0(center(raw.pos, mask), state["pos"], lam), mask)
+        if lam.dim() == 2:
+            has_given = (is_given(lam) & mask).any(dim=1)[:, None, None]
+            pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
         return replace(raw, pos=pos)
 
 
@@ -137,13 +143,18 @@ class SelfConditioned:
             raise RuntimeError("the denoiser has not been called")
         return self.last
 
-    def __call__(self, x: State, lam: Tensor) -> State:
-        """Expected clean state at half log-SNR ``lam`` (scalar)."""
+    def __call__(self, x: State, lam: Tensor, lam_element: Tensor | None = None) -> State:
+        """Expected clean state at half log-SNR ``lam``: a scalar, or per atom, ``[B, N]``.
+
+        ``lam_element`` is that of the elements, per atom; None puts them ahead by their lead.
+        """
         if isinstance(x, Tensor):
             raise TypeError("a molecule's state has the modalities 'pos' and 'element'")
-        level = lam.to(x["pos"]).expand(len(self.mask))
+        level = lam.to(x["pos"])
+        level = level if level.dim() else level.expand(len(self.mask))
+        ahead = None if lam_element is None else lam_element.to(x["pos"])
         hint = None if self.last is None else self.model.hint(self.last)
-        self.last = estimate = self.model(x, level, self.mask, hint)
+        self.last = estimate = self.model(x, level, self.mask, hint, ahead)
         probability = estimate.element.to(x["pos"].dtype).softmax(dim=-1)
         element = ELEMENT.project(self.model.clean_elements(probability), self.mask)
         return {"pos": estimate.pos, "element": element}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from molgen.config import OptimConfig, RunConfig
+from molgen.flow.intervals import IntervalWeights
 from molgen.train.meter import LossMeter
 from molgen.train.optimiser import Together, build_optimiser
 from molgen.train.pace import Pace, learning_rate_factor
@@ -38,6 +39,7 @@ class TrainingModule(pl.LightningModule):
         model: The model.
         config: The recipe.
         pace: Progress of the run.
+        balance: Weights of the loss that are learned by level, or none; sampling needs none.
 
     Attributes:
         terms: Names of the loss terms that the meter is fed.
@@ -45,9 +47,11 @@ class TrainingModule(pl.LightningModule):
 
     terms: ClassVar[tuple[str, ...]]
 
-    def __init__(self, model: nn.Module, config: Recipe, pace: Pace) -> None:
+    def __init__(
+        self, model: nn.Module, config: Recipe, pace: Pace, balance: IntervalWeights | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.config, self.pace = model, config, pace
+        self.model, self.config, self.pace, self.balance = model, config, pace, balance
         self.average = AveragedModel(model, multi_avg_fn=self._move_average)
         self.average.requires_grad_(False)
         self.meter: LossMeter | None = None
@@ -65,7 +69,7 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Together:
         """Muon and AdamW, or AdamW alone."""
-        return build_optimiser(self.model, self.config.optim)
+        return build_optimiser(self.model, self.config.optim, self.balance)
 
     def on_fit_start(self) -> None:
         """Put the meter on the device that training uses."""

@@ -58,17 +58,25 @@ class Together(Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def build_optimiser(model: nn.Module, config: OptimConfig) -> Together:
+def build_optimiser(
+    model: nn.Module, config: OptimConfig, beside: nn.Module | None = None
+) -> Together:
     """The optimiser of a recipe, at its peak learning rates.
 
     Muon (Jordan et al. 2024) orthogonalises the update of a matrix; it is meant for hidden
     matrices, so embeddings, heads, modulations, biases and norms stay with AdamW.
+
+    Args:
+        model: What is trained.
+        config: The recipe's section.
+        beside: Weights of the loss that are learned too, without decay; None if there are none.
     """
     hidden = _hidden_matrices(model) if config.kind == "muon" else []
     chosen = {id(parameter) for parameter in hidden}
     others = [p for p in model.parameters() if id(p) not in chosen]
     decayed = [p for p in others if p.ndim >= 2]
     plain = [p for p in others if p.ndim < 2]
+    plain += [] if beside is None else list(beside.parameters())
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},

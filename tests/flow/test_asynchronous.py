@@ -10,7 +10,7 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from molgen.errors import UsageError
-from molgen.flow.asynchronous import CLEAN_LEVEL, Asynchronous
+from molgen.flow.asynchronous import CLEAN_LEVEL, Asynchronous, Completion, is_given
 from molgen.flow.schedule import unit_tv
 from molgen.flow.times import Logistic
 
@@ -77,3 +77,46 @@ def test_the_clean_level_adds_nothing_to_single_precision_data() -> None:
 def test_what_is_no_probability_is_refused(chance: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Asynchronous(BASE, **chance)
+
+
+def complete(near: float, n: int = 600, rows: int = 9, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Positions on a line, and the levels of their completion."""
+    x0 = torch.arange(rows, dtype=torch.float32).expand(n, rows)[..., None]
+    sampler = Completion(BASE, share=0.5, near=near)
+    return x0, sampler.levels(x0, torch.Generator().manual_seed(seed))
+
+
+def test_completion_gives_its_share_of_samples_any_number_of_rows_but_all() -> None:
+    _, lam = complete(0.5)
+    n_given = is_given(lam).sum(dim=1)
+    assert int((n_given > 0).sum()) == 300
+    assert n_given[n_given > 0].unique().tolist() == list(range(1, 9))
+    assert float(n_given[n_given > 0].float().mean()) == pytest.approx(4.5, abs=0.6)
+
+
+@given(st.integers(0, 1000), st.integers(1, 6), chances)
+def test_completion_leaves_one_level_and_a_row_to_make(seed: int, rows: int, near: float) -> None:
+    sizes = torch.arange(12) % rows + 1
+    mask = torch.arange(rows) < sizes[:, None]
+    x0 = torch.randn(12, rows, 3, generator=torch.Generator().manual_seed(seed))
+    lam = Completion(BASE, 0.7, near).levels(x0, torch.Generator().manual_seed(seed), mask)
+    assert not (is_given(lam) & ~mask).any()
+    for levels, real in zip(lam, mask, strict=True):
+        assert len(levels[~is_given(levels)].unique()) == 1
+        assert bool((~is_given(levels) & real).any())
+
+
+def test_near_rows_lie_together() -> None:
+    _, lam = complete(near=1.0)
+    for rows in is_given(lam[is_given(lam).any(dim=1)]):
+        places = rows.nonzero().flatten()
+        assert int(places[-1] - places[0]) == len(places) - 1
+    _, lam = complete(near=0.0)
+    apart = [rows.nonzero().flatten() for rows in is_given(lam) if rows.any()]
+    assert any(int(places[-1] - places[0]) > len(places) - 1 for places in apart)
+
+
+def test_completion_keeps_the_density_of_the_base() -> None:
+    lam = complete(0.5, n=3000)[1]
+    level = lam.masked_fill(is_given(lam), torch.inf).amin(dim=1)
+    assert kstest(level.numpy(), "logistic", args=(0.5, 1.0)).statistic < 0.03

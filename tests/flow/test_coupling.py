@@ -247,3 +247,29 @@ def test_coupling_shortens_the_paths_of_molecules() -> None:
     x0, eps, mask = draw(1, torch.full((64,), 18))
     before, after = cost(x0, eps).mean(), cost(x0, AtomOT().pair(x0, eps, mask).noise).mean()
     assert after < 0.3 * before
+
+
+@settings(max_examples=25)
+@given(everything, seeds)
+def test_given_rows_keep_their_noise_and_nothing_is_turned(coupling: Coupling, seed: int) -> None:
+    x0, eps, mask = draw(seed)
+    held = torch.rand(mask.shape, generator=torch.Generator().manual_seed(seed)) < 0.4
+    held &= mask
+    held[0] = False
+    pairing = coupling.pair(x0, eps, mask, held)
+    assert cost(x0, pairing.noise).sum() <= cost(x0, eps).sum() + 1e-9
+    has_given = held.any(dim=1)
+    torch.testing.assert_close(pairing.noise[has_given], pairing.follow(eps)[has_given])
+    # Samples are exchanged only if the same rows are given, so the rows' own noise stays.
+    mine = eps[pairing.samples]
+    torch.testing.assert_close(pairing.noise[held], mine[held])
+
+
+def test_what_is_given_decides_nothing_elsewhere() -> None:
+    x0, eps, mask = draw(3)
+    held = torch.zeros_like(mask)
+    held[1, :2] = True
+    plain, around = AtomOT().pair(x0, eps, mask), AtomOT().pair(x0, eps, mask, held)
+    others = torch.arange(len(mask)) != 1
+    assert torch.equal(plain.noise[others], around.noise[others])
+    assert not torch.equal(plain.noise[1], around.noise[1])

@@ -6,13 +6,24 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
 
 from molgen.config import parse_config
+from molgen.flow.asynchronous import CLEAN_LEVEL
 from molgen.models.build import build
 from molgen.models.denovo import ELEMENT, SelfConditioned
 from molgen.nn.block import Width
 
-from ..networks import SIZES, estimate_of, random_case, random_model  # noqa: TID252
+from ..networks import (  # noqa: TID252
+    DTYPES,
+    SIZES,
+    TOLERANCE,
+    estimate_of,
+    random_case,
+    random_model,
+    seeds,
+    sizes,
+)
 
 
 def test_every_parameter_gets_a_gradient() -> None:
@@ -95,3 +106,23 @@ def test_a_recipe_decides_the_network() -> None:
     assert len(network.blocks) == 3
     assert network.width == Width(scalar=16, n_heads=2, mlp=24)
     assert network.sizes.cutoff * model.scales.pos == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(n_atoms=sizes, seed=seeds)
+@settings(max_examples=10)
+def test_given_atoms_stay_and_hold_the_frame(
+    dtype: torch.dtype, n_atoms: list[int], seed: int
+) -> None:
+    case = random_case(n_atoms, seed, dtype, hinted=True, per_atom=True)
+    held = torch.zeros_like(case.mask)
+    held[::2, 0] = True
+    lam = case.lam.clamp(max=4.0).masked_fill(held, CLEAN_LEVEL)
+    shift = torch.tensor([0.4, -1.3, 0.9], dtype=dtype) * case.mask[..., None]
+    moved = case.state["pos"] + torch.where(held.any(dim=1)[:, None, None], shift, 0.0)
+    pos = estimate_of(
+        random_model(dtype), replace(case, lam=lam, state={**case.state, "pos": moved})
+    ).pos
+    torch.testing.assert_close(pos[held], moved[held], rtol=0, atol=1e-6)
+    free = pos[1::2].sum(dim=1)
+    assert float(free.abs().max() if len(free) else 0.0) < TOLERANCE[dtype] * pos.abs().sum()

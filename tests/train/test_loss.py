@@ -18,7 +18,9 @@ from molgen.chem.elements import Vocabulary
 from molgen.config import LossConfig
 from molgen.data.loader import Batch, DeviceData, load_split
 from molgen.data.store import MoleculeStore
+from molgen.flow.asynchronous import CLEAN_LEVEL, Completion, is_given
 from molgen.flow.coupling import AtomOT, Independent
+from molgen.flow.times import LogUniform
 from molgen.models.denovo import POS
 from molgen.nn.network import Estimate
 from molgen.train.loss import TERMS, Corrupted, corrupt, per_molecule, random_orthogonal, total
@@ -43,7 +45,7 @@ def noised(batch: Batch, lam: float, seed: int = 0) -> Corrupted:
     levels = torch.full((len(batch.mask),), lam)
     made = corrupt(random_model(), batch, levels, Independent(), generator)
     state = {name: value.double() for name, value in made.state.items()}
-    return Corrupted(state, made.clean_pos.double(), made.lam.double())
+    return Corrupted(state, made.clean_pos.double(), made.lam.double(), made.lam_element.double())
 
 
 def perfect(batch: Batch, clean_pos: Tensor) -> Estimate:
@@ -129,7 +131,12 @@ def test_padding_does_not_change_the_loss_of_a_molecule(real: DeviceData, lam: f
             estimate.charge[alone, :n],
             estimate.bond[alone, :n, :n],
         )
-        clean = replace(state, clean_pos=state.clean_pos[alone, :n], lam=state.lam[alone])
+        clean = replace(
+            state,
+            clean_pos=state.clean_pos[alone, :n],
+            lam=state.lam[alone],
+            lam_element=state.lam_element[alone],
+        )
         terms = terms_of(said, bare, clean)
         for name in TERMS:
             torch.testing.assert_close(terms[name][0], together[name][row], rtol=1e-6, atol=1e-6)
@@ -262,3 +269,77 @@ def test_corruption_follows_from_its_generator(real: DeviceData) -> None:
     assert torch.equal(one.state["pos"], same.state["pos"])
     assert torch.equal(one.state["element"], same.state["element"])
     assert not torch.equal(one.state["pos"], other.state["pos"])
+
+
+def completed(batch: Batch, lam: float, seed: int = 0) -> Corrupted:
+    """Every molecule with some atoms given, the others at one level."""
+    base = LogUniform(math.exp(-lam - 1e-6), math.exp(-lam))
+    generator = torch.Generator().manual_seed(seed)
+    levels = Completion(base, share=1.0).levels(batch.pos, generator, batch.mask)
+    return corrupt(random_model(), batch, levels, AtomOT(), generator)
+
+
+@settings(max_examples=10)
+@given(levels, seeds)
+def test_given_atoms_are_exact_and_fix_the_origin(real: DeviceData, lam: float, seed: int) -> None:
+    batch = real.batch(torch.arange(8))
+    made = completed(batch, lam, seed)
+    held = is_given(made.lam) & batch.mask
+    assert held.any(dim=1).all()
+    torch.testing.assert_close(made.state["pos"][held], made.clean_pos[held], rtol=0, atol=1e-6)
+    origin = (made.clean_pos * held[..., None]).sum(dim=1)
+    assert float(origin.abs().max()) < 1e-4
+    torch.testing.assert_close(
+        torch.cdist(made.clean_pos, made.clean_pos)[:, :5, :5] * SCALE,
+        torch.cdist(batch.pos, batch.pos)[:, :5, :5],
+        rtol=0,
+        atol=1e-4,
+    )
+    one_hot = functional.one_hot(batch.element, 5).float()
+    clean = random_model().clean_elements(one_hot)
+    torch.testing.assert_close(made.state["element"][held], clean[held], rtol=0, atol=1e-6)
+    assert torch.equal(made.lam_element == CLEAN_LEVEL, is_given(made.lam) & batch.mask)
+
+
+def test_noise_around_given_atoms_knows_no_direction(real: DeviceData) -> None:
+    """Turned noise would point to where atoms are missing, which no sampler can know."""
+    batch = real.batch(torch.arange(200))
+    made = completed(batch, -20.0 + 1e-3)  # the others are nothing but noise
+    open_ = batch.mask & ~is_given(made.lam)
+    weight = open_[..., None] / open_.sum(dim=1)[:, None, None]
+    noise = (made.state["pos"] * weight).sum(dim=1)
+    where = (made.clean_pos * weight).sum(dim=1)
+    spread = noise * open_.sum(dim=1)[:, None].sqrt()
+    assert float(spread.square().mean()) == pytest.approx(1, abs=4 * math.sqrt(2 / 600))
+    along = (noise * where).sum(dim=1) / noise.norm(dim=1) / where.norm(dim=1)
+    assert abs(float(along.mean())) < 4 / math.sqrt(3 * 200)
+
+
+def test_given_atoms_do_not_count_where_they_are_known(real: DeviceData) -> None:
+    batch = real.batch(torch.arange(6))
+    made, estimate = completed(batch, 1.0), guess(batch, 5)
+    held = (is_given(made.lam) & batch.mask)[..., None]
+    before = terms_of(estimate, batch, made)
+    wrong = replace(
+        estimate, pos=estimate.pos + 7 * held, element=torch.where(held, 9.0, estimate.element)
+    )
+    after = terms_of(wrong, batch, made)
+    for name in ("pos", "element"):
+        torch.testing.assert_close(after[name], before[name])
+    moved = replace(estimate, pos=estimate.pos + 7 * ~held)
+    assert bool((terms_of(moved, batch, made)["pos"] > before["pos"]).all())
+
+
+def test_one_level_per_molecule_is_a_special_case_of_one_per_atom(real: DeviceData) -> None:
+    batch = real.batch(torch.arange(6))
+    lam = torch.linspace(-2, 4, 6)
+
+    def made(lam: Tensor) -> Corrupted:
+        return corrupt(random_model(), batch, lam, AtomOT(), torch.Generator().manual_seed(1))
+
+    here, there = made(lam), made(lam[:, None].expand(batch.mask.shape))
+    for name, value in here.state.items():
+        assert torch.equal(value, there.state[name]), name
+    one, many = (terms_of(guess(batch, 2), batch, state) for state in (here, there))
+    for name in TERMS:
+        torch.testing.assert_close(one[name], many[name])

@@ -17,7 +17,7 @@ Recipe = Callable[..., Config]
 
 def test_noise_levels_are_those_of_the_recipe(recipe: Recipe) -> None:
     config = recipe()
-    lam = noise_levels(config).sample(20_000, torch.Generator().manual_seed(0))
+    lam = noise_levels(config).at(1.0).sample(20_000, torch.Generator().manual_seed(0))
     assert config.lam_min <= float(lam.min())
     assert float(lam.max()) <= config.lam_max
     # The low-noise end, 0.015 to 0.4 Å, has a third of the weight to itself, evenly in log sigma.
@@ -35,7 +35,8 @@ def test_the_low_noise_end_can_be_had_alone(recipe: Recipe) -> None:
     config = recipe(
         "times=[{kind: log_uniform, sigma_min: 0.02, sigma_max: 0.3}]", "model.pos_scale=2.0"
     )
-    sigma = torch.exp(-noise_levels(config).sample(5000, torch.Generator().manual_seed(0))) * 2
+    lam = noise_levels(config).at(1.0).sample(5000, torch.Generator().manual_seed(0))
+    sigma = torch.exp(-lam) * 2
     assert float(sigma.min()) == pytest.approx(0.02, rel=1e-2)
     assert float(sigma.max()) == pytest.approx(0.3, rel=1e-2)
     assert float(sigma.log().median()) == pytest.approx(math.log(0.02 * 0.3) / 2, abs=0.01)

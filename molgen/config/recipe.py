@@ -1,0 +1,233 @@
+"""The schema of a training recipe of molecules, and the sections that images share.
+
+Every section is frozen and refuses unknown keys, so that a typo is an error with a path and
+a suggestion, not a silently ignored line.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from molgen.config.levels import (
+    CurriculumConfig,
+    LogisticConfig,
+    LogUniformConfig,
+    NoiseLevels,
+    Rows,
+    TaskConfig,
+    TogetherConfig,
+)
+from molgen.config.parts import (
+    AtomOTConfig,
+    BalanceConfig,
+    CouplingParts,
+    MinSNRConfig,
+    WeightingParts,
+)
+from molgen.config.section import Section
+
+
+class DataConfig(Section):
+    """Which molecules.
+
+    Attributes:
+        store: Folder of the prepared store.
+        atomic_numbers: Elements that the model distinguishes.
+        charges: Formal charges that the model distinguishes.
+    """
+
+    store: str = "data/qm9"
+    atomic_numbers: tuple[int, ...] = (1, 6, 7, 8, 9)
+    charges: tuple[int, ...] = (-1, 0, 1)
+
+
+class WidthConfig(Section):
+    """Sizes of the network's streams; see `molgen.nn.block.Width`."""
+
+    scalar: int = Field(192, ge=8)
+    vector: int = Field(24, ge=2)
+    pair: int = Field(48, ge=8)
+    pair_hidden: int = Field(64, ge=8)
+    n_heads: int = Field(8, ge=1)
+    n_frames: int = Field(8, ge=1)
+    mlp: int = Field(384, ge=8)
+    noise: int = Field(128, ge=8)
+
+    @model_validator(mode="after")
+    def _heads_share_the_scalars(self) -> WidthConfig:
+        if self.scalar % self.n_heads:
+            raise ValueError(f"scalar {self.scalar} is not a multiple of n_heads {self.n_heads}")
+        return self
+
+
+class ModelConfig(Section):
+    """The denoiser.
+
+    Attributes:
+        n_layers: Number of blocks.
+        n_radial: Radial functions per distance.
+        pos_scale: Å per unit of the network's coordinates (the data's standard deviation).
+        element_scale: Height of the one-hot elements that are diffused.
+        element_lead: Half-log-SNR by which elements run ahead of coordinates.
+        width: Sizes of the streams.
+    """
+
+    n_layers: int = Field(6, ge=1)
+    n_radial: int = Field(32, ge=4)
+    pos_scale: float = Field(2**0.5, gt=0)
+    element_scale: float = Field(2.0, gt=0)
+    element_lead: float = Field(1.0, ge=0)
+    width: WidthConfig = WidthConfig()
+
+
+class LossConfig(Section):
+    """Weights of the loss terms.
+
+    Attributes:
+        weighting: Weight of the coordinates' error by level.
+        balance: Weights of the coordinates' error learned by level, or none.
+        pos: Weight of the coordinates' squared error, in units of unit variance.
+        element: Weight of the elements' cross-entropy.
+        charge: Weight of the charges' cross-entropy.
+        bond: Weight of the bonds' cross-entropy.
+        bonded: How much more a bonded pair counts than another in the bond loss.
+        distance: Weight of the Huber loss on short distances.
+        distance_sigma: Noise, in Å, above which the distance loss is off.
+        distance_reach: Pairs closer than this in the clean molecule count, in Å.
+    """
+
+    weighting: WeightingParts = MinSNRConfig()
+    balance: BalanceConfig | None = None
+    pos: float = Field(1.0, ge=0)
+    element: float = Field(0.5, ge=0)
+    charge: float = Field(0.2, ge=0)
+    bond: float = Field(1.0, ge=0)
+    bonded: float = Field(5.0, ge=1)
+    distance: float = Field(1.0, ge=0)
+    distance_sigma: float = Field(0.35, gt=0)
+    distance_reach: float = Field(2.7, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cap_of_old(cls, tree: Any) -> Any:
+        """Recipes in the headers of old weights give the cap of the one weighting there was."""
+        if not isinstance(tree, dict) or "snr_cap" not in tree:
+            return tree
+        rest = {key: value for key, value in tree.items() if key != "snr_cap"}
+        return {"weighting": {"kind": "min_snr", "cap": tree["snr_cap"]}, **rest}
+
+
+class OptimConfig(Section):
+    """Optimiser and its schedule.
+
+    Attributes:
+        kind: ``adamw``, or ``muon``: Muon for hidden matrices and AdamW for the rest.
+        lr: Peak learning rate of AdamW.
+        muon_lr: Peak learning rate of Muon.
+        weight_decay: Decoupled weight decay of matrices.
+        warmup_steps: Steps of linear warm-up.
+        decay_from: Fraction of the run after which the rate falls to zero (cosine).
+        clip: Largest gradient norm.
+        ema: Decay of the weight average.
+    """
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    muon_lr: float = Field(0.01, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_steps: int = Field(300, ge=0)
+    decay_from: float = Field(0.3, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+
+
+class RunConfig(Section):
+    """The run, whatever it trains.
+
+    Attributes:
+        batch_size: Molecules or images per step.
+        max_steps: Steps of the run.
+        max_time: Time box ``HH:MM:SS``; the schedule anneals within whichever ends first.
+        precision: ``bf16-mixed`` or ``32-true``.
+        compile: Compile the network (pays on a GPU).
+        seed: Seed of data order, noise and initial weights.
+        log_every: Steps between rows of the metrics CSV.
+        sample_every: Steps between validations by sampling.
+        sample_n: Molecules or images per validation.
+        sample_steps: Network calls for each of them.
+        checkpoint_every: Steps between checkpoints.
+        init: Weights (safetensors) to start from, or none.
+    """
+
+    batch_size: int = Field(64, ge=1)
+    max_steps: int = Field(30_000, ge=1)
+    max_time: str | None = None
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    compile: bool = False
+    seed: int = Field(0, ge=0, lt=2**32)
+    log_every: int = Field(100, ge=1)
+    sample_every: int = Field(2000, ge=1)
+    sample_n: int = Field(128, ge=1)
+    sample_steps: int = Field(8, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    init: str | None = None
+
+    @field_validator("max_time", mode="before")
+    @classmethod
+    def _clock(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare 12:00:00 as a number to the base of 60."""
+        if not isinstance(value, int):
+            return value
+        return f"{value // 3600:02}:{value // 60 % 60:02}:{value % 60:02}"
+
+
+class TrainConfig(RunConfig):
+    """The run of a recipe of molecules.
+
+    Attributes:
+        self_condition: Probability of training on the network's own earlier estimate.
+    """
+
+    self_condition: float = Field(0.5, ge=0, le=1)
+
+
+class Config(Section):
+    """A whole recipe of molecules.
+
+    Attributes:
+        data: Which molecules.
+        model: The denoiser.
+        times: Densities of the noise level.
+        curriculum: Opening of the levels, noisiest first, or none.
+        rows: How the atoms of a molecule get their levels.
+        tasks: Which modalities are given or absent; none diffuses all of them.
+        lam_min: Smallest half log-SNR of training.
+        lam_max: Largest half log-SNR of training.
+        coupling: Which noise goes with which molecule.
+        loss: Weights of the loss terms.
+        optim: Optimiser and its schedule.
+        train: The run.
+        domain: What the recipe makes.
+    """
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    times: tuple[NoiseLevels, ...] = (LogisticConfig(), LogUniformConfig())
+    curriculum: CurriculumConfig | None = None
+    rows: Rows = TogetherConfig()
+    tasks: tuple[TaskConfig, ...] = ()
+    lam_min: float = -4.0
+    lam_max: float = 5.0
+    coupling: CouplingParts = AtomOTConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    domain: Literal["molecules"] = "molecules"
+
+    @model_validator(mode="after")
+    def _tasks_are_of_whole_molecules(self) -> Config:
+        if self.tasks and not isinstance(self.rows, TogetherConfig):
+            raise ValueError("tasks give whole modalities, so rows.kind must be together")
+        return self
