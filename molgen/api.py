@@ -10,12 +10,19 @@ from rdkit import Chem
 
 from molgen.checkpoint import load_model
 from molgen.chem.mol import molecule_of
-from molgen.sampling.given import find_known
+from molgen.sampling.editing.originals import Original, originals_of
+from molgen.sampling.editing.path import MoleculePath
+from molgen.sampling.editing.requests import PathRequest, VaryRequest
+from molgen.sampling.editing.vary import Variations
+from molgen.sampling.known.given import find_known
 from molgen.sampling.plan import make_plan
 from molgen.sampling.progress import progress_bar
 from molgen.sampling.quantised import quantised
+from molgen.sampling.recording import Recordable
 from molgen.sampling.request import PlanOptions, Request
 from molgen.sampling.run import Run, Sample, Tally
+from molgen.sampling.steering.steering import Guide
+from molgen.sampling.steering.wanted import find_steering
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -36,6 +43,14 @@ class Options(TypedDict, total=False):
         formula: Composition of every molecule, such as ``"C6H6O"``.
         like: File of molecules; molecule i gets the composition of record i, round and round.
         scaffold: 3D file whose first molecule is part of every molecule, atoms kept in place.
+        guidance: How much to insist on the scaffold; 1, the default, is as the model does. Each
+            guided network call costs another. For models with noise levels per atom.
+        guidance_interval: Smallest and largest noise, in Å, at which to guide; None for all.
+        avoid: 3D file (.sdf, .xyz, .pdb) in the frame of the scaffold; molecules keep away from
+            its atoms.
+        guide: Energy ``[B]`` in kT, to be lowered, of positions ``[B, N, 3]`` in Å (in the frame
+            of the scaffold, else centred), element probabilities ``[B, N, K]`` and real atoms
+            ``[B, N]``; differentiable by PyTorch.
         int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
     """
 
@@ -49,7 +64,45 @@ class Options(TypedDict, total=False):
     formula: str | None
     like: str | None
     scaffold: str | None
+    guidance: float | None
+    guidance_interval: tuple[float, float] | None
+    avoid: str | None
+    guide: Guide | None
     int8: bool
+
+
+class VaryOptions(TypedDict, total=False):
+    """Keyword arguments of :meth:`Generator.vary`.
+
+    Attributes:
+        n: New molecules per given one; 10 unless given.
+        strength: How far they may go, above 0 up to 1; 0.5 unless given.
+        steps: Network calls per molecule; 8 unless given.
+        seed: Variation i of molecule k depends on the seed, i and k alone; 0 unless given.
+        batch_size: Molecules per network call; None suits the device.
+        decode: As in :class:`Options`.
+    """
+
+    n: int
+    strength: float
+    steps: int
+    seed: int
+    batch_size: int | None
+    decode: str
+
+
+class PathOptions(TypedDict, total=False):
+    """Keyword arguments of :meth:`Generator.interpolate`.
+
+    Attributes:
+        frames: Number of molecules, both ends included; 9 unless given.
+        steps: Network calls of every walk between noise and a molecule; 8 unless given.
+        decode: As in :class:`Options`.
+    """
+
+    frames: int
+    steps: int
+    decode: str
 
 
 class Generator:
@@ -85,12 +138,7 @@ class Generator:
         Raises:
             UsageError: If an option is out of range.
         """
-        mols = []
-        with progress_bar("sampling", n, show=progress) as advance:
-            for mol in self.stream(n, **options):
-                mols.append(mol)
-                advance(len(mols))
-        return mols
+        return _collected(self.run(Request(n=n, **options)), progress)
 
     def stream(self, n: int, **options: Unpack[Options]) -> Iterator[Chem.Mol]:
         """Make ``n`` molecules one after another, as :meth:`sample` does.
@@ -101,19 +149,90 @@ class Generator:
         run = self.run(Request(n=n, **options))
         return (_labelled(run, sample) for sample in run.stream(Tally()))
 
+    def vary(
+        self,
+        mols: Chem.Mol | Iterable[Chem.Mol],
+        *,
+        progress: bool | None = None,
+        **options: Unpack[VaryOptions],
+    ) -> list[Chem.Mol]:
+        """Make molecules near given ones, of as many atoms and where they stand.
+
+        Args:
+            mols: One molecule or several, with a conformer (Å) and explicit hydrogens.
+            progress: As for :meth:`sample`.
+            **options: See :class:`VaryOptions`.
+
+        Returns:
+            ``n`` molecules for each given one, in order, as :meth:`sample` returns them, with
+            ``molgen_source`` (title of the given one), ``molgen_strength`` and
+            ``molgen_similarity`` (Tanimoto, Morgan fingerprints; valid molecules only).
+
+        Raises:
+            UsageError: If an option is out of range, or a molecule has no 3D coordinates, lacks
+                hydrogens, or is of elements or of a size that the model does not know.
+        """
+        given = [mols] if isinstance(mols, Chem.Mol) else mols
+        request = VaryRequest(**options)
+        return _collected(self.variations(originals_of(self.model.info, given), request), progress)
+
+    def interpolate(
+        self,
+        a: Chem.Mol,
+        b: Chem.Mol,
+        *,
+        progress: bool | None = None,
+        **options: Unpack[PathOptions],
+    ) -> list[Chem.Mol]:
+        """Make molecules between two given ones of the same number of atoms.
+
+        Args:
+            a: Where the way begins, with a conformer (Å) and explicit hydrogens.
+            b: Where it ends; it is laid over ``a``, its atoms matched with those of ``a``.
+            progress: As for :meth:`sample`.
+            **options: See :class:`PathOptions`.
+
+        Returns:
+            ``frames`` molecules as :meth:`sample` returns them, with ``molgen_source`` and
+            ``molgen_weight``, from 0 to 1; the first and the last are the two as the model
+            reconstructs them.
+
+        Raises:
+            UsageError: As for :meth:`vary`, or if the numbers of atoms differ.
+        """
+        request, info = PathRequest(**options), self.model.info
+        ([first], [second]) = (
+            originals_of(info, [mol], name) for mol, name in ((a, "a"), (b, "b"))
+        )
+        return _collected(self.path((first, second), request), progress)
+
+    def variations(self, originals: tuple[Original, ...], request: VaryRequest) -> Variations:
+        """Bind a request for molecules near given ones to this model."""
+        return Variations(self.model, request, originals)
+
+    def path(self, ends: tuple[Original, Original], request: PathRequest) -> MoleculePath:
+        """Bind a request for molecules between two given ones to this model.
+
+        Raises:
+            UsageError: If their numbers of atoms differ.
+        """
+        return MoleculePath(self.model, request, ends)
+
     def run(self, request: Request) -> Run:
         """Bind a request to this model.
 
         Raises:
             UsageError: If the request names an unknown solver or schedule, or atoms that the
-                model does not know, or asks for integers on a GPU.
+                model does not know, or asks for guidance that has no effect or for integers on a
+                GPU.
             DataError: If a file that the request names cannot be read.
         """
         info = self.model.info
         plan = make_plan(info, request.steps, request.plan)
         known = find_known(info, request)
+        steering = find_steering(info, request, known)
         model = quantised(self.model, plan) if request.int8 else self.model
-        return Run(model, request, plan, known)
+        return Run(model, request, plan, known, steering)
 
 
 def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:
@@ -159,7 +278,17 @@ def evaluate(
     return evaluate_molecules([molecule_of(mol) for mol in molecules], known)
 
 
-def _labelled(run: Run, sample: Sample) -> Chem.Mol:
+def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:
+    """All molecules of a run, with their labels, under a bar."""
+    mols = []
+    with progress_bar("sampling", run.n_records, show=progress) as advance:
+        for sample in run.stream(Tally()):
+            mols.append(_labelled(run, sample))
+            advance(len(mols))
+    return mols
+
+
+def _labelled(run: Recordable, sample: Sample) -> Chem.Mol:
     mol = sample.mol
     mol.SetProp("_Name", run.title(sample.index))
     for name, value in run.tags(sample).items():

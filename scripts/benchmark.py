@@ -5,12 +5,14 @@
     python scripts/benchmark.py schedules --stage final --wide results/wide.csv --seeds 1 2 3
     python scripts/benchmark.py schedules --given test --out results/given.csv
     python scripts/benchmark.py report --wide results/wide.csv --final results/final.csv
+    python scripts/benchmark.py scaffolds --model qm9 --steps 4 8 20
 
 ``cost`` runs ``molgen sample`` from the start of the process to the closed SDF and prints wall
 seconds, CPU seconds, peak memory and molecules per second, without and with the checks' table.
 ``schedules`` measures schedules, total variances and solvers at equal numbers of network calls,
 one row of a CSV file each; rows that are there are kept, so it can be stopped and repeated.
-``report`` draws the plots and writes docs/schedules.md from those files.
+``report`` draws the plots and writes docs/schedules.md from those files. ``scaffolds`` completes
+parts of test molecules.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 
 import benchmark_cost
+import benchmark_scaffolds
 import benchmark_schedules
 import schedule_report
 
@@ -25,6 +28,7 @@ COMMANDS = {
     "cost": benchmark_cost,
     "schedules": benchmark_schedules,
     "report": schedule_report,
+    "scaffolds": benchmark_scaffolds,
 }
 
 

@@ -41,6 +41,9 @@ GIVEN = (
 )
 """The same where compositions are given."""
 
+COMPOSITION = ("size_tv", "element_tv")
+"""Columns that say nothing of a row whose compositions are given."""
+
 NUMERIC = (*(f"{name}{end}" for name in RATES for end in ("", "_low", "_high")), *NUMBERS)
 
 N_WIDE = 5
@@ -122,6 +125,8 @@ def table(rows: Sequence[Row], columns: Sequence[tuple[str, str, int]]) -> str:
 
 
 def _value(row: Row, name: str, digits: int) -> str:
+    if name in COMPOSITION and row["given"] == str(True):
+        return "given"
     return f"{number(row, name):.{digits}f}" if row.get(name) else "–"
 
 

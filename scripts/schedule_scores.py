@@ -19,7 +19,7 @@ from molgen.eval.metrics import evaluate
 from molgen.eval.rate import Rate, rate_of
 from molgen.eval.shape import Shapes, shape_distance, shapes_of
 from molgen.integrations.openbabel import is_stable
-from molgen.sampling.known import Known, Part
+from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
 

@@ -15,14 +15,19 @@ NEVER_WHILE_SAMPLING = {
 NEVER_WHILE_TRAINING = {"rdkit", "openbabel", "ase", "torch_geometric", "diffusers"}
 
 
-def modules_after(code: str) -> set[str]:
-    """Top-level modules that are loaded once ``code`` has run."""
+def all_modules_after(code: str) -> set[str]:
+    """Modules that are loaded once ``code`` has run, by their full names."""
     script = f"import sys\n{code}\nsys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return {name.partition(".")[0] for name in done.stderr.split()}
+    return set(done.stderr.split())
+
+
+def modules_after(code: str) -> set[str]:
+    """Packages that are loaded once ``code`` has run."""
+    return {name.partition(".")[0] for name in all_modules_after(code)}
 
 
 @pytest.mark.parametrize(
@@ -69,3 +74,30 @@ molgen.load
 assert "molgen.api" in sys.modules
 """
     modules_after(code)
+
+
+def test_sampling_loads_of_the_flow_what_it_needs() -> None:
+    loaded = all_modules_after("import molgen.api")
+    assert {"molgen.flow.solvers", "molgen.flow.schedules"} <= loaded
+    assert not loaded & {
+        "molgen.flow.curriculum", "molgen.flow.experimental", "molgen.flow.fit",
+        "molgen.flow.intervals", "molgen.flow.masking", "molgen.flow.objective",
+        "molgen.flow.weighting", "molgen.train",
+    }  # fmt: skip
+
+
+def test_names_of_the_flow_load_on_first_use() -> None:
+    code = """
+import molgen.flow
+assert not [name for name in sys.modules if name.startswith("molgen.flow.")]
+assert "torch" not in sys.modules
+from molgen.flow import TimeGrid
+assert TimeGrid is sys.modules["molgen.flow.grid"].TimeGrid
+assert "molgen.flow.solvers" not in sys.modules
+assert not hasattr(molgen.flow, "no_such_name")
+for name in molgen.flow.__all__:
+    getattr(molgen.flow, name)
+from molgen.flow import interpolate, pyramid
+assert callable(interpolate) and callable(pyramid)
+"""
+    assert "molgen.flow.solvers" in all_modules_after(code)

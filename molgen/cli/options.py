@@ -8,6 +8,7 @@ import typer
 
 _OUTPUT = "Output"
 _KNOWN = "What is known beforehand (at most one)"
+_AROUND = "Around a scaffold"
 _PLAN = "Solver and grid (the defaults are those measured best for the model)"
 
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .safetensors file.")]
@@ -45,6 +46,32 @@ Scaffold = Annotated[
         metavar="FILE",
         rich_help_panel=_KNOWN,
         help="3D file: keep the atoms of its first molecule in place, add the others.",
+    ),
+]
+
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SCALE",
+        rich_help_panel=_AROUND,
+        help="How much the scaffold counts: 1 is as the model does it, above 1 more. Each guided "
+        "network call costs another one. For models with noise levels per atom.",
+    ),
+]
+GuidanceInterval = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW-HIGH",
+        rich_help_panel=_AROUND,
+        help="Guide only where the noise, in Å, is within, such as 0.1-2.",
+    ),
+]
+Avoid = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=_AROUND,
+        help="Keep away from the atoms of this 3D file (.sdf, .xyz, .pdb), in the same frame.",
     ),
 ]
 
@@ -88,8 +115,13 @@ Grid = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=_PLAN,
-        help="How calls are spaced, such as karras or log-snr; unset, in the schedule's time.",
+        help="How calls are spaced, such as karras, log-snr or entropy; unset, in the schedule's "
+        "time.",
     ),
+]
+Shift = Annotated[
+    float | None,
+    typer.Option(rich_help_panel=_PLAN, help="Factor of all noise levels; above 1 is noisier."),
 ]
 Solver = Annotated[
     str | None, typer.Option(rich_help_panel=_PLAN, help="How to take a step, such as ddim.")
@@ -107,3 +139,19 @@ Rho = Annotated[
 ]
 Eta = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Slope of ISSNR.")]
 Kappa = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Offset of ISSNR.")]
+
+Given = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="3D molecules with all hydrogens: .sdf, .sdf.gz or .xyz."),
+]
+FirstEnd = Annotated[
+    str, typer.Argument(metavar="A", help="3D file; its first molecule is where the way begins.")
+]
+SecondEnd = Annotated[
+    str, typer.Argument(metavar="B", help="3D file; its first molecule is where the way ends.")
+]
+Variants = Annotated[int, typer.Option("--n", "-n", help="New molecules per given one.")]
+Strength = Annotated[
+    float, typer.Option(help="How far from the given molecule: above 0 (itself) up to 1.")
+]
+Frames = Annotated[int, typer.Option(help="Number of molecules, both ends included.")]

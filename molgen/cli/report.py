@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from molgen.cli.console import bar_of_stages, emit, emit_json, note
@@ -10,7 +11,7 @@ from molgen.sampling.destination import STDOUT
 
 if TYPE_CHECKING:
     from molgen.eval.evaluation import Evaluation
-    from molgen.sampling.recording import Start
+    from molgen.sampling.recording import Recordable, Start
     from molgen.sampling.run import Run, Tally
 
 REFERENCE = "qm9"
@@ -44,27 +45,28 @@ def report(
     evaluation = _evaluate(run, tally, quiet=quiet) if metrics and tally.n_drawn else None
     if evaluation is not None and not quiet:
         from molgen.eval.ceiling import load_ceiling
-        from molgen.eval.table import render
+        from molgen.eval.table import COMPOSITION, render
 
         if start.n_done:
             note(f"Checked: what was drawn since --resume. For all: molgen evaluate {out}")
         say = note if STDOUT in (out, json_out) else emit
-        say(render(evaluation, load_ceiling(REFERENCE)))
+        given = COMPOSITION if _is_given(run) else ()
+        say(render(evaluation, load_ceiling(REFERENCE), given))
         say(f"{seconds:.1f} s, {tally.n_drawn / seconds:.1f} molecules per second")
     if json_out is not None:
         emit_json(facts(run, tally, start, seconds, evaluation), json_out)
 
 
-def summary(run: Run, tally: Tally, start: Start) -> str:
+def summary(run: Recordable, tally: Tally, start: Start) -> str:
     """One line: how many records, and how many molecules failed which check."""
     faults = _listing(tally.faults)
     n_faults = tally.faults.total()
     resumed = f", {start.n_done} of them from before" if start.n_done else ""
-    if run.request.valid_only:
+    if run.leaves_gaps:
         rejected = f"; rejected {n_faults} of {tally.n_drawn} drawn"
     else:
         rejected = f"; {n_faults} of {tally.n_drawn} drawn fail a check"
-    return f"{run.request.n} records{resumed}{rejected}{faults}"
+    return f"{run.n_records} records{resumed}{rejected}{faults}"
 
 
 def facts(
@@ -84,6 +86,10 @@ def facts(
         "formula": request.formula,
         "like": request.like,
         "scaffold": request.scaffold,
+        "guidance": request.guidance,
+        "guidance_interval": request.guidance_interval,
+        "avoid": request.avoid,
+        "network_calls": run.network_calls,
         "n_records": request.n,
         "n_resumed": start.n_done,
         "n_drawn": tally.n_drawn,
@@ -101,7 +107,13 @@ def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
 
     raw = None if run.request.decode == "argmax" else tally.raw
     with bar_of_stages(show=False if quiet else None) as progress:
-        return evaluate(tally.molecules, load_reference(REFERENCE), raw=raw, progress=progress)
+        found = evaluate(tally.molecules, load_reference(REFERENCE), raw=raw, progress=progress)
+    return replace(found, atom_count_tv=None, element_tv=None) if _is_given(run) else found
+
+
+def _is_given(run: Run) -> bool:
+    """Whether the request decides the composition of every molecule."""
+    return run.known is not None and run.known.is_whole
 
 
 def _listing(faults: Mapping[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from molgen.eval.ceiling import Ceiling, Scores
 from molgen.eval.evaluation import Evaluation
 
 ABSENT: Final = "n/a"
+GIVEN: Final = "given"
 N_REASONS: Final = 4  # the most frequent reasons; the JSON has all
 
 
@@ -53,13 +55,19 @@ ROWS: Final = (
 )
 """Every line of the table, in order."""
 
+COMPOSITION: Final = frozenset({"atom_count_tv", "element_tv"})
+"""Scores that say nothing of a model where compositions are given."""
 
-def render(evaluation: Evaluation, ceiling: Ceiling | None = None) -> str:
+
+def render(
+    evaluation: Evaluation, ceiling: Ceiling | None = None, given: Collection[str] = ()
+) -> str:
     """The evaluation as text, about 115 columns wide.
 
     Args:
         evaluation: What to print; scores that do not apply are left out or marked.
         ceiling: Scores of real molecules, for two more columns.
+        given: Scores that the caller decided beforehand, marked as such.
 
     Returns:
         Lines joined by newlines, without one at the end.
@@ -69,7 +77,8 @@ def render(evaluation: Evaluation, ceiling: Ceiling | None = None) -> str:
     if ceiling is not None:
         header += [f"{ceiling.name} all", f"{ceiling.name} kept"]
     lines = [_line([*header, "convention"])]
-    lines += [_line(_cells(row, scores, ceiling)) for row in ROWS if _shown(row, scores)]
+    marks = dict.fromkeys(given, GIVEN)
+    lines += [_line(_cells(row, scores, ceiling, marks)) for row in ROWS if _shown(row, scores)]
     lines += _reason_lines("own bonds invalid", evaluation.invalid_reasons)
     lines += _reason_lines("coordinates invalid", evaluation.perception_reasons)
     lines += _reason_lines("not relaxed", evaluation.relax_reasons)
@@ -81,9 +90,11 @@ def render(evaluation: Evaluation, ceiling: Ceiling | None = None) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row, scores: Scores, ceiling: Ceiling | None) -> list[str]:
+def _cells(
+    row: Row, scores: Scores, ceiling: Ceiling | None, marks: Mapping[str, str]
+) -> list[str]:
     score = scores[row.name]
-    cells = [row.label, _value(score), _interval(score)]
+    cells = [row.label, marks.get(row.name, _value(score)), _interval(score)]
     if ceiling is not None:
         cells += [_value(ceiling.whole.get(row.name)), _value(ceiling.kept.get(row.name))]
     return [*cells, row.convention]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from molgen.errors import UsageError
@@ -123,7 +123,7 @@ class BatchOT:
         if mask is not None:
             same = (mask[:, None] == mask[None]).all(dim=-1)
             gain = gain.masked_fill(~same, -torch.inf)
-        columns = linear_sum_assignment(gain.cpu().numpy(), maximize=True)[1]
+        columns = scipy.optimize.linear_sum_assignment(gain.cpu().numpy(), maximize=True)[1]
         samples = torch.as_tensor(columns, dtype=torch.int64, device=eps.device)
         # Rounding can pick an assignment that is worse than none.
         better = (data * (noise[samples] - noise)).double().sum() > 0
@@ -213,7 +213,9 @@ def _assign_rows(x0: Tensor, eps: Tensor, sizes: list[int], held: Tensor | None)
     assigned = torch.arange(x0.shape[1]).repeat(len(sizes), 1)
     rows = assigned.numpy()
     for index, size in enumerate(sizes):
-        rows[index, :size] = linear_sum_assignment(gain[index, :size, :size], maximize=True)[1]
+        rows[index, :size] = scipy.optimize.linear_sum_assignment(
+            gain[index, :size, :size], maximize=True
+        )[1]
     return assigned
 
 

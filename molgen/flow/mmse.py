@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.integrate import cumulative_trapezoid
 from torch import Tensor
 
 from molgen.errors import UsageError
@@ -78,4 +78,4 @@ class MMSECurve:
     def _integral(self, power: float) -> np.ndarray:
         lam = np.array(self.lam)
         rate = (np.exp(2 * lam) * np.array(self.mmse)) ** power
-        return cumulative_trapezoid(rate, lam, initial=0.0)
+        return scipy.integrate.cumulative_trapezoid(rate, lam, initial=0.0)

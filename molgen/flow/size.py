@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import scipy
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from molgen.errors import UsageError
@@ -165,7 +165,7 @@ def calibrate_levels(
         def error(shift: float) -> float:
             return float((denoise_at(x, true + shift) - x0).square().mean())
 
-        found = minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             error, bounds=(-reach, reach), method="bounded", options={"xatol": _TOLERANCE}
         )
         return float(found.x) if found.fun < error(0.0) else 0.0

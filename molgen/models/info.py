@@ -46,6 +46,32 @@ class Ladder:
 
 
 @dataclass(frozen=True)
+class ErrorCurve:
+    """Mean squared error of the model against noise level, as `molgen.flow.mmse` takes it.
+
+    Attributes:
+        lam: Increasing half log-SNR of the positions.
+        mmse: Error per dimension of the state at each, in the model's units.
+    """
+
+    lam: tuple[float, ...]
+    mmse: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"lam": list(self.lam), "mmse": list(self.mmse)}
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> ErrorCurve:
+        """From the JSON form.
+
+        Raises:
+            KeyError: A part is missing.
+        """
+        return cls(tuple(tree["lam"]), tuple(tree["mmse"]))
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """Everything about a model but its weights; plain data, so it reads without torch.
 
@@ -55,6 +81,7 @@ class ModelInfo:
         n_atoms: Molecules of the training data per number of atoms, from 0 on.
         ladders: Best measured grids, by number of network calls.
         training: Steps, molecules, seconds, hardware: how the weights came about.
+        mmse: Error at every noise level, for grids that follow it; None if never measured.
     """
 
     name: str
@@ -62,6 +89,7 @@ class ModelInfo:
     n_atoms: tuple[int, ...]
     ladders: dict[int, Ladder] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    mmse: ErrorCurve | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -78,7 +106,8 @@ class ModelInfo:
         return replace(self, training={**self.training, **facts})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
+        """JSON-ready form; what was not measured is left out."""
+        measured = {} if self.mmse is None else {"mmse": self.mmse.to_dict()}
         return {
             "format": FORMAT,
             "name": self.name,
@@ -88,6 +117,7 @@ class ModelInfo:
                 str(steps): ladder.to_dict() for steps, ladder in sorted(self.ladders.items())
             },
             "training": self.training,
+            **measured,
         }
 
     @classmethod
@@ -106,4 +136,5 @@ class ModelInfo:
                 int(steps): Ladder.from_dict(ladder) for steps, ladder in tree["ladders"].items()
             },
             training=tree["training"],
+            mmse=ErrorCurve.from_dict(tree["mmse"]) if "mmse" in tree else None,
         )

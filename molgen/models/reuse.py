@@ -100,12 +100,12 @@ class ReuseFeatures(SelfConditioned):
         super().__init__(_with_blocks(model, [self.trunk, *blocks[n_blocks:]]), mask)
         self.every, self.from_lam, self.n_late = every, from_lam, 0
 
-    def __call__(self, x: State, lam: Tensor) -> State:
-        """Expected clean state at half log-SNR ``lam`` (scalar)."""
-        is_late = float(lam) >= self.from_lam
+    def __call__(self, x: State, lam: Tensor, lam_element: Tensor | None = None) -> State:
+        """Expected clean state; levels as in `SelfConditioned`, the lowest says what is late."""
+        is_late = float(lam.amin()) >= self.from_lam
         self.trunk.repeats = is_late and self.n_late % self.every != 0
         self.n_late += is_late
-        return super().__call__(x, lam)
+        return super().__call__(x, lam, lam_element)
 
 
 def _with_blocks(model: DeNovo, blocks: list[nn.Module]) -> DeNovo:

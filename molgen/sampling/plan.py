@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.grids import GRIDS, GridOptions, grid_named
+from molgen.flow.mmse import MMSECurve
 from molgen.flow.plan import Plan, steps_for
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import SCHEDULES
@@ -25,7 +26,7 @@ FIRST_LADDER = Ladder("dpm++2m", (20.0, 4.2, 1.9, 1.0, 0.55, 0.3, 0.16, 0.07))
 NAMED_GRIDS: Mapping[str, Callable[[GridOptions], TimeGrid]] = MappingProxyType(
     {name: build for name, build in GRIDS.items() if "entropy" not in name}
 )
-"""Grids that need no measurement of a model."""
+"""Grids that need no measurement of a model; the others follow its error curve."""
 
 
 def default_plan(info: ModelInfo, steps: int) -> Plan:
@@ -68,18 +69,18 @@ def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
     _check_effect("rho", options.rho, solver, name, field="rho", known="ancestral, dpm++2m-sde")
     n_steps = steps_for(solver, steps)
     if options.grid is not None:
-        origin = options.grid if schedule is None else f"{options.grid} of {schedule.name}"
+        origin = options.grid if schedule is None else f"{options.grid} of {_name(options)}"
         return Plan(solver, _grid(info, options, schedule, n_steps), origin)
     if schedule is not None:
-        return Plan(solver, TimeGrid.uniform(schedule, n_steps), schedule.name)
+        return Plan(solver, TimeGrid.uniform(schedule, n_steps), str(_name(options)))
     # The grid is the ladder's own even where a stored plan departs from it.
     default = default_plan(info, n_steps)
-    return Plan(solver, default.grid, default.origin)
+    return Plan(solver, _shifted(default.grid, options), default.origin)
 
 
 def _schedule(options: PlanOptions) -> Schedule | None:
     """The schedule that is asked for; None leaves the levels to the default plan."""
-    name = options.schedule or ("issnr" if options.shapes_issnr else None)
+    name = _name(options)
     if name is None:
         return None
     if name not in SCHEDULES:
@@ -87,7 +88,20 @@ def _schedule(options: PlanOptions) -> Schedule | None:
     if options.shapes_issnr and name != "issnr":
         raise UsageError(f"--eta and --kappa shape ISSNR, not {name}", "Use --schedule issnr")
     given = {"eta": options.eta, "kappa": options.kappa}
-    return SCHEDULES[name](**{key: value for key, value in given.items() if value is not None})
+    base = SCHEDULES[name](**{key: value for key, value in given.items() if value is not None})
+    return base if options.shift is None else base.shift(math.log(options.shift))
+
+
+def _name(options: PlanOptions) -> str | None:
+    """Name of the schedule that is asked for."""
+    return options.schedule or ("issnr" if options.shapes_issnr else None)
+
+
+def _shifted(grid: TimeGrid, options: PlanOptions) -> TimeGrid:
+    """A grid that knows no schedule, its noise levels multiplied."""
+    if options.shift is None:
+        return grid
+    return TimeGrid(tuple(level - math.log(options.shift) for level in grid.lam))
 
 
 def _grid(
@@ -95,23 +109,46 @@ def _grid(
 ) -> TimeGrid:
     """A named grid between the ends of a schedule or of the default plan."""
     name = str(options.grid)
-    if name not in NAMED_GRIDS:
-        raise UsageError(*unknown("grid", name, NAMED_GRIDS))
-    shape: dict[str, Any] = {"eta": options.eta, "kappa": options.kappa}
+    if name not in GRIDS:
+        raise UsageError(*unknown("grid", name, GRIDS))
+    curve = None if name in NAMED_GRIDS else _curve(info, name)
+    shape: dict[str, Any] = {"eta": options.eta, "kappa": options.kappa, "curve": curve}
     shape = {key: value for key, value in shape.items() if value is not None}
     if schedule is not None:
-        levels = TimeGrid.uniform(schedule, 1, to_data=False).lam
-        low, high = (math.exp(-level) for level in reversed(levels))
+        low, high = _within(curve, TimeGrid.uniform(schedule, 1, to_data=False).lam)
         return grid_named(name, GridOptions(n_steps, low, high, schedule=schedule, **shape))
     if name == "uniform":
         raise UsageError("--grid uniform divides the time of a schedule", "Add --schedule")
-    levels = default_plan(info, max(n_steps, 2)).grid.lam
-    low, high = math.exp(-levels[-2]), math.exp(-levels[0])
+    levels = _shifted(default_plan(info, max(n_steps, 2)).grid, options).lam
+    low, high = _within(curve, (levels[0], levels[-2]))
     if n_steps == 1:
         return TimeGrid.from_sigma([high])
     # The default plan's last call stands at its lowest level, so the grid's last one does too.
     inner = grid_named(name, GridOptions(n_steps - 1, low, high, to_data=False, **shape))
     return TimeGrid((*inner.lam, math.inf))
+
+
+def _curve(info: ModelInfo, name: str) -> MMSECurve:
+    """The model's error curve.
+
+    Raises:
+        UsageError: It was never measured.
+    """
+    if info.mmse is None:
+        raise UsageError(
+            f"--grid {name} follows the error of the model at each noise level, "
+            f"which was not measured for {info.name}",
+            "Run scripts/measure_mmse.py on the weights, or choose another grid",
+        )
+    return MMSECurve(info.mmse.lam, info.mmse.mmse)
+
+
+def _within(curve: MMSECurve | None, ends: Sequence[float]) -> tuple[float, float]:
+    """Noise-to-signal ratios, small and large, of two levels, as far as the curve reaches."""
+    first, last = ends
+    if curve is not None:
+        first, last = max(first, curve.lam[0]), min(last, curve.lam[-1])
+    return math.exp(-last), math.exp(-first)
 
 
 def _check_effect(

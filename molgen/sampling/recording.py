@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from molgen.chem.io import STDOUT, Record, completed_records, open_writer, read_records
 from molgen.errors import UsageError
 from molgen.sampling.destination import Destination
-from molgen.sampling.run import Run, Tally
+from molgen.sampling.run import Sample, TagValue, Tally
+
+
+class Recordable(Protocol):
+    """A run that numbers its molecules: sampling, variations, the way between two molecules."""
+
+    @property
+    def n_records(self) -> int:
+        """Number of records to make."""
+
+    @property
+    def leaves_gaps(self) -> bool:
+        """Whether the numbers of the records may skip molecules."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for runs that make the same molecules index by index."""
+
+    def title(self, index: int) -> str:
+        """Unique name of one record; ends with a hyphen and the number."""
+
+    def tags(self, sample: Sample) -> Mapping[str, TagValue]:
+        """What is stored beside one molecule."""
+
+    def stream(self, tally: Tally, *, first: int = 0, n_done: int = 0) -> Iterator[Sample]:
+        """Molecules from number ``first`` on, until all records but ``n_done`` are made."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +54,7 @@ class Start:
     keep_bytes: int | None = None
 
 
-def find_start(run: Run, target: Destination) -> Start | None:
+def find_start(run: Recordable, target: Destination) -> Start | None:
     """Where to continue, given what earlier runs left behind.
 
     Args:
@@ -44,25 +70,25 @@ def find_start(run: Run, target: Destination) -> Start | None:
     """
     if target.path.exists():
         done = _start_after(run, target.path)
-        if done.n_done != run.request.n:
+        if done.n_done != run.n_records:
             raise UsageError(
-                f"{target.path} is complete with {done.n_done} records, not {run.request.n}",
+                f"{target.path} is complete with {done.n_done} records, not {run.n_records}",
                 f"Use --n {done.n_done}, or --force in place of --resume",
             )
         return None
     if not target.partial.exists():
         return Start()
     start = _start_after(run, target.partial)
-    if start.n_done > run.request.n:
+    if start.n_done > run.n_records:
         raise UsageError(
-            f"{target.partial} holds {start.n_done} records, more than n = {run.request.n}",
+            f"{target.partial} holds {start.n_done} records, more than n = {run.n_records}",
             f"Use --n {start.n_done} or more, or --force in place of --resume",
         )
     return start
 
 
 def record(
-    run: Run,
+    run: Recordable,
     target: Destination | None,
     tally: Tally,
     start: Start,
@@ -100,13 +126,13 @@ def _remove_if_empty(path: Path) -> None:
         path.unlink()
 
 
-def _start_after(run: Run, path: Path) -> Start:
+def _start_after(run: Recordable, path: Path) -> Start:
     n_records, n_bytes = completed_records(path)
     first = max(_verified_indices(run, path, n_records), default=-1) + 1
     return Start(n_done=n_records, first=first, keep_bytes=n_bytes)
 
 
-def _verified_indices(run: Run, path: Path, n_records: int) -> Iterator[int]:
+def _verified_indices(run: Recordable, path: Path, n_records: int) -> Iterator[int]:
     """Molecule numbers of the whole records of a file, each checked to be of this run."""
     previous = -1
     for one in islice(read_records(path), n_records) if n_records else ():
@@ -129,7 +155,7 @@ def _index(one: Record) -> int:
     return int(digits) if digits.isdecimal() else -1
 
 
-def _belongs(run: Run, one: Record, index: int) -> bool:
-    has_place = run.request.valid_only or index == one.index
+def _belongs(run: Recordable, one: Record, index: int) -> bool:
+    has_place = run.leaves_gaps or index == one.index
     is_same_run = one.tags.get("molgen_run", run.fingerprint) == run.fingerprint
     return _name(one) == run.title(index) and has_place and is_same_run

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from molgen.chem.formula import parse_formula
 from molgen.errors import UsageError
 from molgen.names import unknown
 
+if TYPE_CHECKING:
+    from molgen.sampling.steering.steering import Guide
+
 DECODERS: Final = ("argmax", "map")
 """Ways from beliefs to one molecule; the table itself lives in :mod:`molgen.chem.decode`."""
 
 _SIZES: Final = re.compile(r"(\d+)(?:-(\d+))?")
+
+_INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
 
 MAX_SEED: Final = 2**64 - 1
 
@@ -30,6 +36,10 @@ class PlanOptions:
         tv: Total variance of the frame of raw solvers: ``const``, ``ve``, ``ot`` or ``native``.
         grid: Name of a grid; None spaces the calls uniformly in the schedule's time.
         rho: Noise strength of a stochastic solver; None keeps its default.
+        shift: Factor of all noise levels; None keeps them.
+
+    Raises:
+        UsageError: If the factor is not above 0.
     """
 
     schedule: str | None = None
@@ -39,6 +49,11 @@ class PlanOptions:
     tv: str | None = None
     grid: str | None = None
     rho: float | None = None
+    shift: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.shift is not None and not 0 < self.shift < math.inf:
+            raise UsageError(f"shift is {self.shift:g}", "Give a factor above 0; 1 changes nothing")
 
     @property
     def shapes_issnr(self) -> bool:
@@ -69,6 +84,10 @@ class Request:
         formula: Composition of every molecule, such as ``"C6H6O"``.
         like: File of molecules; molecule i gets the composition of record i, round and round.
         scaffold: File whose first molecule is part of every molecule, atoms kept in place.
+        guidance: Scale of classifier-free guidance towards the scaffold; 1 is none.
+        guidance_interval: Smallest and largest noise, in Å, at which to guide; None for all.
+        avoid: 3D file in the frame of the scaffold whose atoms the molecules must not overlap.
+        guide: Energy in kT to lower, of positions (Å), element probabilities and mask.
         int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
 
     Raises:
@@ -86,6 +105,10 @@ class Request:
     formula: str | None = None
     like: str | None = None
     scaffold: str | None = None
+    guidance: float | None = None
+    guidance_interval: tuple[float, float] | None = None
+    avoid: str | None = None
+    guide: Guide | None = None
     int8: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +124,7 @@ class Request:
         if self.n_atoms is not None:
             _check_sizes(*self.n_atoms)
         self._check_known()
+        self._check_steering()
 
     def _check_known(self) -> None:
         """Reject what contradicts itself; what a model does not know is found out later."""
@@ -114,6 +138,26 @@ class Request:
             raise UsageError(f"--{given[0]} decides the number of atoms", "Leave out --n-atoms")
         if self.formula is not None:
             parse_formula(self.formula)
+
+    def _check_steering(self) -> None:
+        """Reject guidance that has nothing to act on."""
+        if self.guidance_interval is not None:
+            if self.guidance is None:
+                raise UsageError(
+                    "--guidance-interval has no effect without --guidance", "Add --guidance"
+                )
+            _check_interval(*self.guidance_interval)
+        if self.guidance is not None and not 0 <= self.guidance < math.inf:
+            raise UsageError(f"guidance is {self.guidance:g}", "Use 0 or more; 1 is none")
+        if self.scaffold is not None:
+            return
+        if self.guidance is not None:
+            raise UsageError("--guidance has no effect without --scaffold", "Add --scaffold")
+        if self.avoid is not None:
+            raise UsageError(
+                "--avoid needs --scaffold, whose frame says where the molecules are",
+                "Add --scaffold",
+            )
 
 
 def parse_sizes(text: str) -> tuple[int, int]:
@@ -135,6 +179,23 @@ def parse_sizes(text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
+def parse_interval(text: str) -> tuple[float, float]:
+    """Read ``"0.1-2"`` as a range of noise in Å.
+
+    Raises:
+        UsageError: If the text is no range.
+
+    Example:
+        >>> parse_interval("0.1-2")
+        (0.1, 2.0)
+    """
+    match = _INTERVAL.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f'guidance_interval is "{text}"', 'Type a range in Å, such as "0.1-2"')
+    low, high = match.groups()
+    return float(low), float(high)
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise UsageError(f"{name} is {value}", f"Use {least} or more")
@@ -144,4 +205,12 @@ def _check_sizes(low: int, high: int) -> None:
     if not 1 <= low <= high:
         raise UsageError(
             f"n_atoms is {low}-{high}", 'Type a range from small to large, such as "12-20"'
+        )
+
+
+def _check_interval(low: float, high: float) -> None:
+    if not 0 <= low < high:
+        raise UsageError(
+            f"guidance_interval is {low:g}-{high:g}",
+            'Type a range in Å from small to large, such as "0.1-2"',
         )

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import DECODERS, decode_argmax
 from molgen.chem.mol import BuiltMol, build_mol, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.errors import ChemistryError
 from molgen.flow.plan import Plan
-from molgen.sampling.known import Known
+from molgen.sampling.known.parts import Known
 from molgen.sampling.request import Request
 from molgen.sampling.sampler import draw
+from molgen.sampling.steering.steering import Steering
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -27,7 +30,13 @@ if TYPE_CHECKING:
 PATIENCE: Final = 10_000
 """Rejections in a row after which ``valid_only`` gives up."""
 
-TagValue = str | int | bool
+FOUND: Final = (
+    *("formula", "like", "scaffold"),
+    *("guidance", "guidance_interval", "avoid", "guide"),
+)
+"""Options whose effect is in what was found for them, and not in how it was asked for."""
+
+TagValue = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -94,21 +103,40 @@ class Run:
         request: What was asked for.
         plan: Solver and grid.
         known: What the request says of its molecules beforehand; None for nothing.
+        steering: Guidance that the request asks for; None for none.
     """
 
     model: LoadedModel
     request: Request
     plan: Plan
     known: Known | None = None
+    steering: Steering | None = None
+
+    @cached_property
+    def network_calls(self) -> int:
+        """Network calls per molecule, those of guidance included."""
+        return (self.steering or Steering()).network_calls(self.plan)
+
+    @property
+    def n_records(self) -> int:
+        """Number of records to make."""
+        return self.request.n
+
+    @property
+    def leaves_gaps(self) -> bool:
+        """Whether the numbers of the records may skip molecules."""
+        return self.request.valid_only
 
     @property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = asdict(self.request)
-        for name in ("n", "batch_size", "formula", "like", "scaffold"):
+        content = asdict(replace(self.request, guide=None))
+        for name in ("n", "batch_size", *FOUND):
             del content[name]
         if self.known is not None:
             content["known"] = self.known.digest
+        if self.steering is not None:
+            content["steering"] = self.steering.identity
         content["plan"] = self.plan.to_dict()
         content["model"] = self.model.name
         text = json.dumps(content, sort_keys=True)
@@ -120,16 +148,10 @@ class Run:
 
     def tags(self, sample: Sample) -> dict[str, TagValue]:
         """What is stored beside one molecule."""
-        return {
-            "molgen_model": self.model.name,
-            "molgen_seed": self.request.seed,
-            "molgen_index": sample.index,
-            "molgen_steps": self.request.steps,
-            "molgen_run": self.fingerprint,
-            "molgen_valid": not sample.reason,
-            "molgen_reason": sample.reason,
-            "smiles": "" if sample.reason else smiles_of(sample.mol),
-        }
+        facts = {"seed": self.request.seed, "steps": self.request.steps}
+        if self.network_calls != self.request.steps:
+            facts["network_calls"] = self.network_calls
+        return labels(self.model, facts, self.fingerprint, sample)
 
     def stream(self, tally: Tally, *, first: int = 0, n_done: int = 0) -> Iterator[Sample]:
         """Draw molecules until the request is fulfilled.
@@ -166,7 +188,6 @@ class Run:
 
     def _drawn(self, first: int) -> Iterator[Sample]:
         request = self.request
-        decode = DECODERS[request.decode]
         drawn = draw(
             self.model,
             count(first) if request.valid_only else range(first, request.n),
@@ -175,8 +196,42 @@ class Run:
             n_atoms=request.n_atoms,
             batch_size=request.batch_size,
             known=self.known,
+            steering=self.steering,
         )
         for one in drawn:
-            raw = decode_argmax(one.beliefs)
-            molecule = raw if decode is decode_argmax else decode(one.beliefs)
-            yield Sample(one.index, raw, molecule, build_mol(molecule))
+            yield decoded(one.index, one.beliefs, request.decode)
+
+
+def decoded(index: int, beliefs: Beliefs, decoder: str) -> Sample:
+    """The molecule that a model's beliefs stand for.
+
+    Args:
+        index: Its number in the run.
+        beliefs: What the model says.
+        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
+    """
+    decode, raw = DECODERS[decoder], decode_argmax(beliefs)
+    molecule = raw if decode is decode_argmax else decode(beliefs)
+    return Sample(index, raw, molecule, build_mol(molecule))
+
+
+def labels(
+    model: LoadedModel, facts: Mapping[str, TagValue], fingerprint: str, sample: Sample
+) -> dict[str, TagValue]:
+    """What every kind of run stores beside a molecule.
+
+    Args:
+        model: The model.
+        facts: What else decides the molecule, such as seed and steps.
+        fingerprint: Of the run.
+        sample: The molecule.
+    """
+    return {
+        "molgen_model": model.name,
+        **{f"molgen_{name}": value for name, value in facts.items()},
+        "molgen_index": sample.index,
+        "molgen_run": fingerprint,
+        "molgen_valid": not sample.reason,
+        "molgen_reason": sample.reason,
+        "smiles": "" if sample.reason else smiles_of(sample.mol),
+    }

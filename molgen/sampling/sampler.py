@@ -14,11 +14,17 @@ from torch import Tensor
 from molgen.chem.beliefs import Beliefs
 from molgen.errors import UsageError
 from molgen.flow.plan import Plan
+from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import Offsets
-from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
+from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
+from molgen.nn.network import Estimate
 from molgen.rng import generator
-from molgen.sampling.known import Known, Part, WithKnown, known_rows
+from molgen.sampling.known.informed import WithKnown
+from molgen.sampling.known.parts import Known, Part
+from molgen.sampling.known.roads import NOISED, Road, road_for
+from molgen.sampling.known.rows import known_rows
+from molgen.sampling.steering.steering import Steering, scene_of
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -43,6 +49,23 @@ class Draw:
     beliefs: Beliefs
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What all batches of a run share.
+
+    Attributes:
+        plan: Solver and grid.
+        seed: Seed of the run.
+        road: How the network is told what is known.
+        steering: Guidance; None for none.
+    """
+
+    plan: Plan
+    seed: int
+    road: Road = NOISED
+    steering: Steering | None = None
+
+
 def draw(
     loaded: LoadedModel,
     indices: Iterable[int],
@@ -52,6 +75,7 @@ def draw(
     n_atoms: tuple[int, int] | None = None,
     batch_size: int | None = None,
     known: Known | None = None,
+    steering: Steering | None = None,
 ) -> Iterator[Draw]:
     """Draw molecules by number.
 
@@ -66,6 +90,7 @@ def draw(
         n_atoms: Smallest and largest size; None follows the training data.
         batch_size: Molecules per network call; None suits the device.
         known: What is known of the molecules beforehand; None for nothing.
+        steering: Guidance; None for none.
 
     Yields:
         Molecules in the order of ``indices``.
@@ -74,6 +99,7 @@ def draw(
         UsageError: No training molecule has a size within ``n_atoms``.
     """
     size_of = _sizes(loaded.info, n_atoms, known, seed)
+    settings = Settings(plan, seed, road_for(loaded.info, known), steering)
     size = batch_size or _default_batch(loaded.model)
     remaining = iter(indices)
     width = size  # a short first window lets the first molecules appear at once
@@ -86,7 +112,7 @@ def draw(
             rows = order[start : start + size]
             batch = [window[row] for row in rows]
             parts = None if known is None else [known.of(index) for index in batch]
-            beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], plan, seed, parts)
+            beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], settings, parts)
             done.update((i, Draw(i, b)) for i, b in zip(batch, beliefs, strict=True))
         for index in window:
             yield done.pop(index)
@@ -149,13 +175,13 @@ def _noise(seed: int, batch: Sequence[int], sizes: np.ndarray, width: int, strea
 
 
 @torch.inference_mode()
+@torch.inference_mode()
 def sample_batch(
     model: DeNovo,
     info: ModelInfo,
     batch: Sequence[int],
     sizes: np.ndarray,
-    plan: Plan,
-    seed: int,
+    settings: Settings,
     parts: Sequence[Part] | None = None,
 ) -> list[Beliefs]:
     """Sample one padded batch.
@@ -165,8 +191,7 @@ def sample_batch(
         info: Its vocabulary and units.
         batch: Numbers of the molecules, ``[B]``.
         sizes: Their numbers of atoms, ``[B]``.
-        plan: Solver and grid.
-        seed: Seed of the run.
+        settings: What all batches of the run share.
         parts: What is known of each molecule; None for nothing.
 
     Returns:
@@ -177,24 +202,42 @@ def sample_batch(
     mask = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
 
     def noise(stream: str) -> dict[str, Tensor]:
-        drawn = _noise(seed, batch, sizes, 3 + n_elements, stream).to(device)
-        pos, element = drawn[..., :3], drawn[..., 3:]
-        return {"pos": POS.prior(pos, mask), "element": ELEMENT.prior(element, mask)}
+        drawn = _noise(settings.seed, batch, sizes, 3 + n_elements, stream).to(device)
+        return settings.road.prior({"pos": drawn[..., :3], "element": drawn[..., 3:]}, mask)
 
     memory, start = SelfConditioned(model, mask), noise("noise")
-    known = None
+    known, rows = None, None
+    denoise: Denoiser = memory
     offsets: Offsets = model.offsets
     if parts is not None:
-        known = WithKnown(memory, known_rows(parts, model, mask, start))
-        start, offsets = known.rows.start, known.rows.offsets
+        denoise = known = WithKnown(memory, known_rows(parts, model, mask, start), settings.road)
+        rows = known.rows
+        start, offsets = rows.start, rows.offsets
+    if settings.steering is not None:
+        denoise = settings.steering.steered(denoise, scene_of(model, mask, rows, parts))
+    plan = settings.plan
     final = plan.solver.solve(
-        known or memory, start, plan.grid, offsets=offsets, noise=lambda step: noise(f"step {step}")
+        denoise, start, plan.grid, offsets=offsets, noise=lambda step: noise(f"step {step}")
     )
-    centred, estimate = cast("dict[str, Tensor]", final)["pos"], memory.estimate
+    placed, estimate = cast("dict[str, Tensor]", final)["pos"], memory.estimate
     if known is not None:
-        centred, estimate = known.outcome(centred)
-    pos = (centred * model.scales.pos).cpu().numpy()
+        placed, estimate = known.outcome(placed)
+    pos = (placed * model.scales.pos).cpu().numpy()
     _put_back(pos, parts or ())
+    return _beliefs(info, estimate, pos, sizes)
+
+
+def _beliefs(
+    info: ModelInfo, estimate: Estimate, pos: np.ndarray, sizes: np.ndarray
+) -> list[Beliefs]:
+    """Beliefs of every molecule, without padding.
+
+    Args:
+        info: Its vocabulary.
+        estimate: Of the network, whose logits count.
+        pos: Positions in Å, ``[B, N, 3]``.
+        sizes: Numbers of atoms, ``[B]``.
+    """
     element, charge, bond = (
         logits.float().log_softmax(dim=-1).cpu().numpy()
         for logits in (estimate.element, estimate.charge, estimate.bond)

@@ -25,6 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--formula", "c6h6"], ['"c6h6"', "C6H6O"]),
         (["--formula", "C2H6Xx"], ['unknown element "Xx"']),
         (["--formula", "CH4", "--like", "x.sdf"], ["--formula and --like exclude"]),
+        (["--guidance", "2"], ["--guidance has no effect without --scaffold"]),
+        (["--guidance", "-1", "--scaffold", "x.sdf"], ["guidance is -1", "1 is none"]),
+        (["--guidance-interval", "0.1-2"], ["--guidance-interval", "Add --guidance"]),
+        (["--guidance-interval", "low"], ['"low"', '"0.1-2"']),
+        (["--avoid", "pocket.pdb"], ["--avoid needs --scaffold"]),
         (["--out", "x.mol2"], ['".mol2"', ".sdf.gz"]),
         (["--out", "-", "--json", "-"], ["stdout"]),
         (["--out", "-", "--resume"], ["stdout", "--out"]),
@@ -58,6 +63,18 @@ def test_a_request_that_the_model_cannot_meet(
     answer = molgen("sample", "--model", tiny_weights, "--n", "3", *arguments)
     answer.assert_one_line(2, *words)
     assert not list(Path().iterdir())
+
+
+def test_a_scaffold_and_what_it_does_not_go_with(molgen: Callable, tiny_weights: Path) -> None:
+    Path("part.xyz").write_text("2\n\nC 0 0 0\nO 1.4 0 0\n")
+    ask = ("sample", "--model", tiny_weights, "--n", 2, "--scaffold", "part.xyz")
+    answer = molgen(*ask, "--guidance", 2)
+    answer.assert_one_line(2, "--guidance has no effect on tiny", "kind: completion")
+    molgen(*ask, "--avoid", "none.pdb").assert_one_line(1, "none.pdb", ".sdf, .xyz or .pdb")
+    molgen(*ask, "--avoid", "part.xyz").assert_one_line(2, "2 of the scaffold's own atoms")
+    Path("flat.smi").write_text("CCO\n")
+    molgen(*ask, "--avoid", "flat.smi").assert_one_line(2, "flat.smi", "no 3D coordinates")
+    assert {path.name for path in Path().iterdir()} == {"part.xyz", "flat.smi"}
 
 
 def test_an_existing_output_is_kept(molgen: Callable) -> None:

@@ -10,7 +10,7 @@ from molgen.errors import DataError
 from molgen.eval.ceiling import load_ceiling
 from molgen.eval.evaluation import Evaluation
 from molgen.eval.metrics import evaluate
-from molgen.eval.table import ROWS, render
+from molgen.eval.table import COMPOSITION, ROWS, render
 
 from .builders import TWO_WATERS
 
@@ -59,6 +59,13 @@ def test_what_does_not_apply_is_marked_or_left_out(real: list[Molecule]) -> None
     assert "n/a" in lines["RMSD to minimum, Å"]
     assert "before decoding" not in lines
     assert "coordinates invalid: 1 fragments" in text
+
+
+def test_what_was_given_is_no_score(real: list[Molecule]) -> None:
+    found = evaluate(real[:10], load_reference("qm9"), relax=False, n_workers=1)
+    text = render(found, load_ceiling("qm9"), COMPOSITION)
+    labels = {line[:26].strip() for line in text.splitlines() if line[26:34].strip() == "given"}
+    assert labels == {row.label for row in ROWS if row.name in COMPOSITION}
 
 
 def test_an_empty_set_can_be_printed() -> None:

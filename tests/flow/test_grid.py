@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from molgen.errors import UsageError
 from molgen.flow import ISSNR, OTFlow, Schedule, TimeGrid, solver_named
 from molgen.flow.grids import GRIDS, GridOptions, grid_named
+from molgen.flow.lagging import pyramid
 from molgen.flow.mmse import MMSECurve
-from molgen.flow.pyramid import pyramid
 
 from .mixtures import toy2
 from .schedules_under_test import schedules

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow import OTFlow, State, TimeGrid, unit_tv
-from molgen.flow.pyramid import pyramid
+from molgen.flow.lagging import pyramid
 from molgen.flow.solvers import (
     DDIM,
     RK45,

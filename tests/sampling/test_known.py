@@ -18,8 +18,11 @@ from molgen.flow.plan import Plan
 from molgen.flow.schedule import unit_tv
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import ModelInfo
-from molgen.sampling.given import find_known, remark
-from molgen.sampling.known import Known, Part, WithKnown, _best_places, known_rows
+from molgen.sampling.known.given import find_known, remark
+from molgen.sampling.known.informed import WithKnown, best_places
+from molgen.sampling.known.parts import Known, Part
+from molgen.sampling.known.roads import NOISED
+from molgen.sampling.known.rows import known_rows
 from molgen.sampling.plan import default_plan, make_plan
 from molgen.sampling.request import PlanOptions, Request
 from molgen.sampling.sampler import Draw, draw
@@ -131,7 +134,7 @@ def test_the_network_sees_known_rows_at_its_own_level() -> None:
     x0[:, :3] = rows.clean["pos"][:, :3]
     lam = torch.tensor(0.7, dtype=torch.float64)
     a, b = (value.float() for value in unit_tv(lam))
-    view = rows.noised({**rows.start, "pos": a * x0 + b * rows.noise["pos"]}, lam)
+    view = NOISED.view(rows, {**rows.start, "pos": a * x0 + b * rows.noise["pos"]}, lam)
     expected = a * (x0 - x0.mean(dim=1, keepdim=True)) + b * rows.noise["pos"]
     assert torch.allclose(view["pos"], expected, atol=1e-5)
     a, b = (value.float() for value in unit_tv(lam + rows.leads["element"]))
@@ -148,8 +151,8 @@ def test_predictions_and_hints_hold_what_is_known() -> None:
     assert isinstance(x0, dict)
     assert torch.equal(x0["pos"][:, :3], rows.clean["pos"][:, :3])
     assert torch.equal(x0["element"][:, :3], rows.clean["element"][:, :3])
-    estimate = denoise.denoise.estimate
-    hint = denoise.denoise.model.hint(estimate)
+    estimate = denoise.network.estimate
+    hint = denoise.network.model.hint(estimate)
     assert hint.element[0, :3].argmax(dim=-1).tolist() == [1, 2, 3]
     assert hint.element[:, :3].max() == 1.0
     real = rows.mask[..., None]
@@ -162,7 +165,7 @@ def test_a_composition_goes_where_the_beliefs_are_highest() -> None:
     """Against all distinct placements, with equal atoms in the order of their rows."""
     log_prob = np.log(np.random.default_rng(3).dirichlet(np.ones(5), size=5))
     classes = np.array([0, 0, 1, 1, 3])
-    atoms = _best_places(log_prob, classes)
+    atoms = best_places(log_prob, classes)
     assert sorted(atoms.tolist()) == [0, 1, 2, 3, 4]
     best = max(log_prob[range(5), list(one)].sum() for one in set(permutations(classes.tolist())))
     assert log_prob[range(5), classes[atoms]].sum() == pytest.approx(best)
@@ -173,7 +176,7 @@ def test_a_composition_goes_where_the_beliefs_are_highest() -> None:
 
 def test_the_network_first_hears_of_the_mean_composition() -> None:
     denoise = rows_of(Known((composition(1, 1, 6, 8),), True, "x"), [4])
-    height, n_classes = denoise.denoise.model.scales.element, 5
+    height, n_classes = denoise.network.model.scales.element, 5
     mean = height * (np.array([0.5, 0.25, 0.0, 0.25, 0.0]) - 1 / n_classes)
     assert denoise.rows.clean["element"][0].numpy() == pytest.approx(np.tile(mean, (4, 1)))
     with torch.inference_mode():

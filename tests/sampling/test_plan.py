@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from molgen.config import Config
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
+from molgen.flow.grids import GRIDS
 from molgen.flow.plan import Plan
 from molgen.flow.schedules import ISSNR, SCHEDULES, SMLD
 from molgen.flow.solvers import SOLVERS, Ancestral, DPMpp2M, Euler, UniPC2, solver_named
-from molgen.models.info import Ladder, ModelInfo
+from molgen.models.info import ErrorCurve, Ladder, ModelInfo
 from molgen.sampling.plan import FIRST_LADDER, NAMED_GRIDS, default_plan, make_plan, stretch
 from molgen.sampling.request import PlanOptions
 
@@ -31,6 +32,12 @@ TUNED = replace(
     },
 )
 SCALE = Config().model.pos_scale
+# Unit normal data: the error is 1 / (1 + gamma^2), and most is decided around lam = 0.
+LEVELS = tuple(index / 4 for index in range(-14, 15))
+MEASURED = replace(
+    TUNED, mmse=ErrorCurve(LEVELS, tuple(1 / (1 + math.exp(2 * lam)) for lam in LEVELS))
+)
+ENTROPIES = sorted(set(GRIDS) - set(NAMED_GRIDS))
 
 any_ladder = st.builds(
     Ladder,
@@ -178,6 +185,64 @@ def test_a_named_grid_spans_a_schedule(name: str) -> None:
     # The geometric schedule is linear in half log-SNR.
     same = plan.grid.lam[:-1] == pytest.approx(TimeGrid.uniform(SMLD(), 6).lam[:-1])
     assert same == (name in {"uniform", "log-snr"})
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6])
+@pytest.mark.parametrize("name", ENTROPIES)
+def test_a_measured_model_has_entropy_grids(name: str, steps: int) -> None:
+    plan, default = make_plan(MEASURED, steps, PlanOptions(grid=name)), default_plan(TUNED, steps)
+    assert (plan.nfe, plan.origin) == (steps, name)
+    assert plan.grid.lam[0] == pytest.approx(default.grid.lam[0])
+    if steps > 1:
+        assert plan.grid.lam[-2] == pytest.approx(default.grid.lam[-2])
+
+
+def test_the_entropy_grid_follows_the_curve() -> None:
+    """Entropy falls by half log(1 + gamma^2) per dimension, equally in every step."""
+    lam = make_plan(MEASURED, 9, PlanOptions(grid="entropy")).grid.lam[:-1]
+    falls = [0.5 * math.log1p(math.exp(2 * level)) for level in lam]
+    steps = [high - low for low, high in pairwise(falls)]
+    # The curve is interpolated between levels a quarter apart: measured 1.2 %.
+    assert steps == pytest.approx([sum(steps) / 8] * 8, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ENTROPIES)
+def test_an_entropy_grid_of_a_schedule_ends_where_the_curve_does(name: str) -> None:
+    plan = make_plan(MEASURED, 6, PlanOptions(schedule="sub-vp", grid=name))
+    assert plan.grid.lam[0] == pytest.approx(LEVELS[0])
+    assert plan.grid.lam[-2] < LEVELS[-1]
+    inside = make_plan(MEASURED, 6, PlanOptions(schedule="smld", grid=name))
+    assert inside.grid.lam[0] == pytest.approx(-math.log(30.0))
+
+
+@pytest.mark.parametrize("name", ENTROPIES)
+def test_an_entropy_grid_needs_a_measurement(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_plan(TUNED, 4, PlanOptions(grid=name))
+    for word in (f"--grid {name}", "not measured for untuned", "scripts/measure_mmse.py"):
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.floats(0.2, 5), st.sampled_from([None, "log-snr", "karras"]))
+def test_a_shift_multiplies_the_levels(factor: float, grid: str | None) -> None:
+    for schedule in (None, "smld", "vp-linear"):
+        plain = make_plan(TUNED, 5, PlanOptions(schedule, grid=grid, solver="unipc2"))
+        shifted = make_plan(TUNED, 5, PlanOptions(schedule, "unipc2", grid=grid, shift=factor))
+        assert sigma_of(shifted) == pytest.approx([factor * sigma for sigma in sigma_of(plain)])
+        assert (shifted.origin, shifted.solver, shifted.nfe) == (plain.origin, plain.solver, 5)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun"])
+def test_raw_solvers_step_in_the_shifted_frame(solver: str) -> None:
+    options = PlanOptions("smld", solver, shift=2.0)
+    assert make_plan(TUNED, 7, options).solver.schedule == SMLD().shift(math.log(2.0))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.inf, math.nan])
+def test_a_factor_is_above_zero(factor: float) -> None:
+    with pytest.raises(UsageError, match="Give a factor above 0"):
+        PlanOptions(shift=factor)
 
 
 @pytest.mark.parametrize(

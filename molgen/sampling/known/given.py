@@ -14,7 +14,8 @@ from molgen.chem.formula import parse_formula
 from molgen.chem.read import read_records
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
-from molgen.sampling.known import Known, Part
+from molgen.sampling.known.parts import Known, Part
+from molgen.sampling.known.roads import has_per_atom_levels
 from molgen.sampling.request import Request
 
 
@@ -42,6 +43,8 @@ def remark(info: ModelInfo, known: Known | None) -> str:
     if known is None:
         return ""
     if not known.is_whole:
+        if has_per_atom_levels(info):
+            return ""
         return (
             f"{info.name} was trained with one noise level for all atoms: it keeps a scaffold, but "
             "few of the geometries around it are sound; check them"

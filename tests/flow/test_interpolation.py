@@ -13,7 +13,7 @@ from torch import Tensor
 from molgen.errors import UsageError
 from molgen.flow import DDIM, AtomOT, Gaussian, TimeGrid
 from molgen.flow.edit import ddim_invert
-from molgen.flow.interpolate import Route, interpolate, matched, slerp
+from molgen.flow.interpolation import Route, interpolate, matched, slerp
 from molgen.flow.state import tree_map
 
 from .mixtures import mol27

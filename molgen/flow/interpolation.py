@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 import torch
-from scipy.special import gammaincinv
 from torch import Tensor
 
 from molgen.errors import UsageError
@@ -88,7 +88,8 @@ class Route:
         outside = 0.5 * (1 - self.quantile)
         # Quantiles of the chi law; scipy.stats has them too, at 0.7 s of import.
         half = dof.cpu().numpy() / 2
-        ends = [np.sqrt(2 * gammaincinv(half, share)) for share in (outside, 1 - outside)]
+        shares = (outside, 1 - outside)
+        ends = [np.sqrt(2 * scipy.special.gammaincinv(half, share)) for share in shares]
         low, high = (torch.as_tensor(end).nan_to_num(0.0, torch.inf).to(x) for end in ends)
         return low, high
 

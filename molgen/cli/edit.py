@@ -1,0 +1,89 @@
+"""``molgen vary`` and ``molgen interpolate``: new molecules from given ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from molgen.cli import options
+from molgen.cli.console import note
+from molgen.cli.output import find_target, write_records
+from molgen.sampling.editing.requests import PathRequest, VaryRequest
+
+if TYPE_CHECKING:
+    from molgen.sampling.destination import Destination
+    from molgen.sampling.recording import Recordable
+
+
+def vary(
+    file: options.Given,
+    n: options.Variants = 10,
+    strength: options.Strength = 0.5,
+    steps: options.Steps = 8,
+    seed: options.Seed = 0,
+    model: options.Model = "qm9",
+    out: options.Out = "variations.sdf",
+    resume: options.Resume = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = None,
+    decode: options.Decode = "map",
+) -> None:
+    """Make molecules near given ones, of as many atoms.
+
+    N records for each molecule of FILE, in order, where the molecule stands; molgen_source names
+    it and molgen_similarity says how near it is (Tanimoto). docs/editing.md measures --strength.
+    """
+    request = VaryRequest(n, strength, steps, seed, batch_size, decode)
+    target = find_target(out, resume=resume, force=force)
+    from molgen.api import load
+    from molgen.sampling.editing.originals import read_originals
+
+    generator = load(model, device)
+    run = generator.variations(read_originals(generator.model.info, file), request)
+    _write(run, target, out, resume=resume, quiet=quiet)
+
+
+def interpolate(
+    first: options.FirstEnd,
+    second: options.SecondEnd,
+    frames: options.Frames = 9,
+    steps: options.Steps = 8,
+    model: options.Model = "qm9",
+    out: options.Out = "path.sdf",
+    resume: options.Resume = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    device: options.Device = "auto",
+    decode: options.Decode = "map",
+) -> None:
+    """Make molecules between two given ones of the same number of atoms.
+
+    The first record is A and the last is B as the model reconstructs them, B laid over A with its
+    atoms in A's order.
+    """
+    request = PathRequest(frames, steps, decode)
+    target = find_target(out, resume=resume, force=force)
+    from molgen.api import load
+    from molgen.sampling.editing.originals import read_first
+
+    generator = load(model, device)
+    info = generator.model.info
+    run = generator.path((read_first(info, first), read_first(info, second)), request)
+    _write(run, target, out, resume=resume, quiet=quiet)
+
+
+def _write(
+    run: Recordable, target: Destination | None, out: str, *, resume: bool, quiet: bool
+) -> None:
+    """Write a run, or say that it is there already."""
+    from molgen.cli.report import summary
+    from molgen.sampling.recording import Start, find_start
+
+    start = find_start(run, target) if resume and target is not None else Start()
+    if start is None:
+        note(f"{out} is complete: {run.n_records} records of this run are there")
+        return
+    tally, _ = write_records(run, target, start, keep=False, quiet=quiet)
+    if not quiet:
+        note(f"{out}: {summary(run, tally, start)}")

@@ -1,0 +1,120 @@
+"""Between given molecules and the state of a model: clean batches, their noise, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from molgen.chem.beliefs import Beliefs
+from molgen.chem.molecule import Molecule
+from molgen.flow.coupling import AtomOT
+from molgen.flow.schedule import unit_tv
+from molgen.flow.state import expand_like, level
+from molgen.models.denovo import ELEMENT, POS, DeNovo
+from molgen.models.info import ModelInfo
+from molgen.nn.network import Estimate
+
+
+@dataclass(frozen=True)
+class CleanBatch:
+    """Given molecules in the units of a model, padded.
+
+    Attributes:
+        state: Centred positions and element vectors, ``[B, N, F]`` each, on the model's device.
+        mask: Real atoms, ``[B, N]``.
+        sizes: Number of atoms, ``[B]``.
+        origins: Mean of the atoms in Å, ``[B, 3]``.
+    """
+
+    state: dict[str, Tensor]
+    mask: Tensor
+    sizes: tuple[int, ...]
+    origins: NDArray[np.float64]
+
+
+def clean_batch(model: DeNovo, info: ModelInfo, molecules: Sequence[Molecule]) -> CleanBatch:
+    """Lay out molecules of the model's elements as a batch."""
+    device = next(model.parameters()).device
+    sizes = tuple(molecule.n_atoms for molecule in molecules)
+    origins = np.stack([one.pos.astype(np.float64).mean(axis=0) for one in molecules])
+    pos = np.zeros((len(sizes), max(sizes), 3), dtype=np.float32)
+    one_hot = np.zeros((*pos.shape[:2], info.vocabulary.n_elements), dtype=np.float32)
+    known = np.array(info.vocabulary.atomic_numbers)
+    for row, (molecule, n) in enumerate(zip(molecules, sizes, strict=True)):
+        pos[row, :n] = (molecule.pos - origins[row]) / model.scales.pos
+        one_hot[row, :n] = molecule.atomic_numbers[:, None] == known
+    mask = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
+    element = model.clean_elements(torch.from_numpy(one_hot))
+    state = {
+        "pos": POS.project(torch.from_numpy(pos), mask),
+        "element": ELEMENT.project(element, mask),
+    }
+    return CleanBatch(_to(state, device), mask.to(device), sizes, origins)
+
+
+def coupled_noise(batch: CleanBatch, raw: Sequence[NDArray[np.floating]]) -> dict[str, Tensor]:
+    """Noise of every molecule, relabelled and turned onto it as in training.
+
+    The network has only seen noise that was transported onto the data, so it reads from the noise
+    of an atom what the atom is. Each molecule is coupled alone, in its own size: another batch
+    cannot tip the assignment.
+
+    Args:
+        batch: The molecules.
+        raw: Standard normal numbers of each, ``[n, 3 + K]``: positions, then elements.
+    """
+    clean = batch.state["pos"].cpu()
+    noise = {name: torch.zeros(x.shape) for name, x in batch.state.items()}
+    for row, (values, n) in enumerate(zip(raw, batch.sizes, strict=True)):
+        drawn = torch.from_numpy(np.asarray(values, dtype=np.float32))[None]
+        pairing = AtomOT().pair(clean[row : row + 1, :n], POS.prior(drawn[..., :3]))
+        noise["pos"][row, :n] = pairing.noise[0]
+        noise["element"][row, :n] = pairing.follow(drawn[..., 3:])[0]
+    return _to(noise, batch.mask.device)
+
+
+def noised(
+    model: DeNovo, clean: dict[str, Tensor], noise: dict[str, Tensor], lam: float
+) -> dict[str, Tensor]:
+    """State of the model at the main half log-SNR ``lam``."""
+    state = {}
+    for name, x0 in clean.items():
+        a, b = unit_tv(level(model.offsets[name], lam))
+        state[name] = expand_like(a, x0) * x0 + expand_like(b, x0) * noise[name]
+    return state
+
+
+def beliefs_of(
+    model: DeNovo, info: ModelInfo, pos: Tensor, estimate: Estimate, batch: CleanBatch
+) -> list[Beliefs]:
+    """What a model says of each molecule of a batch, positions where the given ones were.
+
+    Args:
+        model: The model.
+        info: Its vocabulary.
+        pos: Final positions in the units of the model, ``[B, N, 3]``.
+        estimate: The last estimate.
+        batch: The molecules that were edited.
+    """
+    moved = (pos * model.scales.pos).cpu().numpy() + batch.origins[:, None]
+    heads = (estimate.element, estimate.charge, estimate.bond)
+    element, charge, bond = (logits.float().log_softmax(dim=-1).cpu().numpy() for logits in heads)
+    return [
+        Beliefs(
+            vocabulary=info.vocabulary,
+            pos=moved[row, :n].astype(np.float32),
+            element_log_prob=element[row, :n],
+            charge_log_prob=charge[row, :n],
+            bond_log_prob=bond[row, :n, :n],
+        )
+        for row, n in enumerate(batch.sizes)
+    ]
+
+
+def _to(state: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in state.items()}

@@ -1,0 +1,172 @@
+"""New molecules near given ones: noise is put on, and the model takes it off again.
+
+SDEdit (Meng et al. 2022, arXiv 2108.01073), with the noise transported onto the molecule as in
+training and a solver that adds none. docs/editing.md has what was measured, edit-friendly noise
+maps (`molgen.flow.edit`) among it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molgen.chem.beliefs import Beliefs
+from molgen.chem.given import similarity
+from molgen.flow.grid import TimeGrid
+from molgen.flow.plan import Plan
+from molgen.flow.solvers import DPMpp2M
+from molgen.models.denovo import SelfConditioned
+from molgen.models.info import ModelInfo
+from molgen.rng import generator
+from molgen.sampling.editing.originals import Original
+from molgen.sampling.editing.requests import VaryRequest
+from molgen.sampling.editing.states import beliefs_of, clean_batch, coupled_noise, noised
+from molgen.sampling.run import Sample, TagValue, Tally, decoded, labels
+from molgen.sampling.sampler import CPU_BATCH, GPU_BATCH
+
+if TYPE_CHECKING:
+    from molgen.checkpoint import LoadedModel
+
+WEAKEST: Final = 0.25
+"""Noise (Å) of strength 0: every molecule comes back."""
+
+STRONGEST: Final = 20.0
+"""Noise (Å) of strength 1: where sampling starts."""
+
+LAST_CALL: Final = 0.17
+"""Noise (Å) of the last network call, about that of the measured plans of sampling."""
+
+
+def noise_level(strength: float) -> float:
+    """Standard deviation of the noise in Å: uniform in its logarithm.
+
+    Example:
+        >>> [round(noise_level(strength), 2) for strength in (0.25, 0.5, 1.0)]
+        [0.75, 2.24, 20.0]
+    """
+    return WEAKEST * (STRONGEST / WEAKEST) ** strength
+
+
+def vary_plan(info: ModelInfo, strength: float, steps: int) -> Plan:
+    """All calls at or below the noise of a strength, at equal ratios.
+
+    Args:
+        info: The model.
+        strength: Above 0, up to 1.
+        steps: Network calls.
+    """
+    first = noise_level(strength)
+    last = min(LAST_CALL, first / 2)
+    sigma = np.geomspace(first, last, steps) / info.config.model.pos_scale
+    return Plan(DPMpp2M(), TimeGrid.from_sigma(sigma.tolist()), "vary")
+
+
+@dataclass(frozen=True)
+class Variations:
+    """A request for variations, bound to a model; molecule i is of record ``i // n``.
+
+    Attributes:
+        model: The model, loaded.
+        request: What was asked for.
+        originals: The given molecules.
+    """
+
+    model: LoadedModel
+    request: VaryRequest
+    originals: tuple[Original, ...]
+
+    @property
+    def n_records(self) -> int:
+        """Number of molecules to make."""
+        return len(self.originals) * self.request.n
+
+    @property
+    def leaves_gaps(self) -> bool:
+        """Molecules are never left out."""
+        return False
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hex digits, equal for runs that make the same molecules index by index."""
+        content = asdict(self.request)
+        del content["batch_size"]
+        content["model"] = self.model.name
+        state = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=4)
+        for original in self.originals:
+            state.update(original.title.encode() + b"\0")
+            state.update(original.molecule.atomic_numbers.tobytes())
+            state.update(original.molecule.pos.tobytes())
+        return state.hexdigest()
+
+    def original(self, index: int) -> Original:
+        """What molecule ``index`` is a variation of."""
+        return self.originals[index // self.request.n]
+
+    def title(self, index: int) -> str:
+        """Unique name of one record, such as ``qm9-vary-s0-k8-17``."""
+        return f"{self.model.name}-vary-s{self.request.seed}-k{self.request.steps}-{index}"
+
+    def tags(self, sample: Sample) -> dict[str, TagValue]:
+        """What is stored beside one molecule."""
+        source, request = self.original(sample.index), self.request
+        facts: dict[str, TagValue] = {
+            "source": source.title,
+            "strength": request.strength,
+            "seed": request.seed,
+            "steps": request.steps,
+        }
+        tags = labels(self.model, facts, self.fingerprint, sample)
+        if source.mol is None or sample.reason:
+            return tags
+        near = similarity(source.mol, sample.mol)
+        return tags if near is None else {**tags, "molgen_similarity": round(near, 3)}
+
+    def stream(self, tally: Tally, *, first: int = 0, n_done: int = 0) -> Iterator[Sample]:  # noqa: ARG002
+        """Draw molecules in the order of their numbers.
+
+        Args:
+            tally: Counts everything that is drawn.
+            first: Number of the first molecule to draw.
+            n_done: Records that are there; as none is left out, ``first`` says it, too.
+
+        Yields:
+            Molecules ``first`` to ``n_records - 1``.
+        """
+        plan = vary_plan(self.model.info, self.request.strength, self.request.steps)
+        on_cpu = next(self.model.model.parameters()).device.type == "cpu"
+        size = self.request.batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
+        for start in range(first, self.n_records, size):
+            batch = range(start, min(start + size, self.n_records))
+            for index, beliefs in zip(batch, self._batch(batch, plan), strict=True):
+                sample = decoded(index, beliefs, self.request.decode)
+                tally.add(sample)
+                yield sample
+
+    @torch.inference_mode()
+    def _batch(self, indices: Sequence[int], plan: Plan) -> list[Beliefs]:
+        """Beliefs of some molecules of the run."""
+        model, info = self.model.model, self.model.info
+        batch = clean_batch(model, info, [self.original(index).molecule for index in indices])
+        width = 3 + info.vocabulary.n_elements
+        raw = [
+            self._generator(index).standard_normal((n, width))
+            for index, n in zip(indices, batch.sizes, strict=True)
+        ]
+        start = noised(model, batch.state, coupled_noise(batch, raw), plan.grid.lam[0])
+        memory = SelfConditioned(model, batch.mask)
+        final = plan.solver.solve(memory, start, plan.grid, offsets=model.offsets)
+        pos = cast("dict[str, Tensor]", final)["pos"]
+        return beliefs_of(model, info, pos, memory.estimate, batch)
+
+    def _generator(self, index: int) -> np.random.Generator:
+        """Randomness of one molecule; how many others its record gets does not matter."""
+        record, variation = divmod(index, self.request.n)
+        return generator(self.request.seed, variation, f"vary {record}")

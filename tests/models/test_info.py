@@ -1,0 +1,27 @@
+"""What a weights file says of its model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from molgen.config import Config
+from molgen.models.info import ErrorCurve, ModelInfo
+
+INFO = ModelInfo("one", Config(), (0, 0, 1))
+
+curves = st.lists(st.tuples(st.floats(-4, 5), st.floats(0, 9)), min_size=2).map(
+    lambda rows: ErrorCurve(tuple(lam for lam, _ in rows), tuple(error for _, error in rows))
+)
+
+
+@given(st.none() | curves)
+def test_a_header_is_read_as_it_was_written(curve: ErrorCurve | None) -> None:
+    info = replace(INFO, mmse=curve)
+    assert ModelInfo.from_dict(info.to_dict(), "here") == info
+
+
+def test_a_header_without_a_curve_is_as_before() -> None:
+    assert "mmse" not in INFO.to_dict()
