@@ -10,6 +10,7 @@ from rdkit import Chem
 
 from molgen.checkpoint import load_model
 from molgen.chem.mol import molecule_of
+from molgen.flow.plan_options import PlanOptions
 from molgen.sampling.editing.originals import Original, originals_of
 from molgen.sampling.editing.path import MoleculePath
 from molgen.sampling.editing.requests import PathRequest, VaryRequest
@@ -19,7 +20,7 @@ from molgen.sampling.plan import make_plan
 from molgen.sampling.progress import progress_bar
 from molgen.sampling.quantised import quantised
 from molgen.sampling.recording import Recordable
-from molgen.sampling.request import PlanOptions, Request
+from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Sample, Tally
 from molgen.sampling.steering.steering import Guide
 from molgen.sampling.steering.wanted import find_steering

@@ -18,10 +18,11 @@ from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
 from molgen.data.store import MoleculeStore
 from molgen.eval.metrics import evaluate
+from molgen.flow.plan_options import PlanOptions
 from molgen.models.info import ModelInfo
 from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.plan import make_plan
-from molgen.sampling.request import PlanOptions, Request
+from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
 from molgen.sampling.steering.steering import Steering
 

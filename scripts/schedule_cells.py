@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 import torch
 
 from molgen.flow.plan import Plan
+from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import SCHEDULES
 from molgen.flow.solvers import SolverOptions, solver_named
 from molgen.flow.solvers.table import experimental_solvers
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import make_plan
-from molgen.sampling.request import PlanOptions
 
 DEFAULT = "default"
 """Schedule, total variance and solver of the plan that the model itself prescribes."""

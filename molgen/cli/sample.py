@@ -5,7 +5,8 @@ from __future__ import annotations
 from molgen.cli import options
 from molgen.cli.console import note
 from molgen.cli.output import find_target, write_records
-from molgen.sampling.request import PlanOptions, Request, parse_interval, parse_sizes
+from molgen.flow.plan_options import PlanOptions
+from molgen.sampling.request import Request, parse_interval, parse_sizes
 
 
 def sample(

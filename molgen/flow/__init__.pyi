@@ -1,8 +1,9 @@
 # What molgen.flow offers, each name under the module from which it is loaded on first use.
 
-from .asynchronous import Asynchronous
+from .asynchronous import Asynchronous, Completion
 from .coupling import AtomOT, BatchOT, Chain, Coupling, Independent, Pairing
 from .curriculum import Curriculum, Plateau
+from .departures import Defaults, departed
 from .edit import ddim_invert, edit_friendly_invert
 from .grid import TimeGrid
 from .grids import GRIDS, GridOptions, grid_named
@@ -15,6 +16,7 @@ from .mmse import MMSECurve
 from .objective import Objective, denoising_loss
 from .parameterisation import EPS, PARAMETERISATIONS, X0, Parameterisation, V
 from .plan import Plan
+from .plan_options import PlanOptions
 from .prior import FromStructure, Matched, Moments
 from .process import Gaussian, center, exact_step
 from .processes.analog import AnalogBits, ScaledOneHot

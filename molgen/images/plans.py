@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import torch
 
-from molgen.errors import UsageError
+from molgen.flow.departures import Defaults, departed
 from molgen.flow.grid import TimeGrid
-from molgen.flow.plan import Plan, steps_for
-from molgen.flow.schedule import Schedule
-from molgen.flow.schedules import ISSNR, SCHEDULES
-from molgen.flow.solvers import Euler, SolverOptions, UniPC2, solver_named
+from molgen.flow.plan import Plan
+from molgen.flow.plan_options import PlanOptions
+from molgen.flow.schedules import ISSNR
+from molgen.flow.solvers import DDIM, SOLVERS, DPMpp2M, UniPC2, UniPC3
 from molgen.images.info import ImageInfo
-from molgen.names import unknown
 
 SCHEDULE = ISSNR(eta=1.0, kappa=0.0)
-"""Noise levels of sampling unless the caller departs from them: evenly spaced in its time."""
+"""Noise levels of a model without stored plans: evenly spaced in its time."""
 
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a caller asks of the plan; None leaves it to the model.
-
-    Attributes:
-        solver: Name of a solver.
-        schedule: Name of a schedule, whose time is divided evenly.
-        tv: Name of a total variance: the frame of the raw solvers: Euler, Heun, RK45.
-    """
-
-    solver: str | None = None
-    schedule: str | None = None
-    tv: str | None = None
+CARRIED = (DDIM(), DPMpp2M(), UniPC2(), UniPC3())
+"""Solvers that follow any levels, one call per step."""
 
 
 def default_plan(info: ImageInfo, nfe: int) -> Plan:
@@ -40,31 +27,27 @@ def default_plan(info: ImageInfo, nfe: int) -> Plan:
     return Plan(UniPC2(), TimeGrid.uniform(SCHEDULE, nfe), SCHEDULE.name)
 
 
-def make_plan(info: ImageInfo, nfe: int, request: PlanRequest) -> Plan:
+def carried(plan: Plan, nfe: int) -> Plan:
+    """A plan at another number of calls: its levels interpolated up to clean data.
+
+    A solver that was fitted to its levels gives way to UniPC, and so does one that makes several
+    calls per step.
+    """
+    place = torch.linspace(0, plan.grid.n_steps, nfe + 1, dtype=torch.float64)
+    grid = TimeGrid(tuple(plan.grid.levels_at(place).tolist()))
+    return Plan(plan.solver if plan.solver in CARRIED else UniPC2(), grid, plan.origin)
+
+
+def make_plan(info: ImageInfo, nfe: int, options: PlanOptions) -> Plan:
     """The default plan with the caller's departures; steps are network calls.
 
     Raises:
-        UsageError: A name is unknown, a total variance has no effect on the solver, or no number
-            of its steps makes this many calls.
+        UsageError: A name is unknown, an option has no effect beside the others, or no number of
+            the solver's steps makes this many calls.
     """
-    if nfe < 1:
-        raise UsageError(f"{nfe} steps asked for", "Ask for 1 step or more")
-    if request == PlanRequest():
-        return default_plan(info, nfe)
-    schedule = _schedule(request)
-    solver = solver_named(request.solver or UniPC2.name, SolverOptions(schedule=schedule))
-    if request.tv is not None and not isinstance(solver, Euler):
-        hint = "Use it with --solver euler, heun or rk45"
-        raise UsageError(f"--tv has no effect on {solver.name}", hint)
-    n_steps = steps_for(solver, nfe)
-    if request.schedule is None and nfe in info.plans and n_steps == nfe:
-        return Plan(solver, default_plan(info, nfe).grid, "fitted")
-    origin = request.schedule or SCHEDULE.name
-    return Plan(solver, TimeGrid.uniform(schedule, n_steps), origin)
 
+    def solver(calls: int) -> str:
+        measured = default_plan(info, calls).solver.name
+        return measured if measured in SOLVERS else UniPC2.name
 
-def _schedule(request: PlanRequest) -> Schedule:
-    if request.schedule is not None and request.schedule not in SCHEDULES:
-        raise UsageError(*unknown("schedule", request.schedule, SCHEDULES))
-    schedule = SCHEDULE if request.schedule is None else SCHEDULES[request.schedule]()
-    return schedule if request.tv is None else schedule.with_tv(request.tv)
+    return departed(Defaults(info.name, lambda n: default_plan(info, n), solver), nfe, options)

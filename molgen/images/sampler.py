@@ -51,20 +51,25 @@ def draw(
             yield to_bytes(x0, data.center, data.scale).cpu()
 
 
+def starts(loaded: LoadedImages, indices: Sequence[int], seed: int) -> Tensor:
+    """Noise that images begin with, ``[B, C, S, S]``, on the model's device."""
+    return _noise(loaded.model, indices, seed, "image")
+
+
 def _walk(model: ImageDenoiser, batch: Sequence[int], plan: Plan, seed: int) -> Tensor:
-    device = next(model.parameters()).device
-
-    def noise(stream: str) -> Tensor:
-        shape = (CHANNELS, model.size, model.size)
-        drawn = [generator(seed, i, stream).standard_normal(shape, np.float32) for i in batch]
-        return PROCESS.prior(torch.from_numpy(np.stack(drawn)).to(device))
-
     state = plan.solver.solve(
         model.denoise,
-        noise("image"),
+        _noise(model, batch, seed, "image"),
         plan.grid,
-        noise=lambda step: noise(f"image step {step}"),
+        noise=lambda step: _noise(model, batch, seed, f"image step {step}"),
     )
     if not isinstance(state, Tensor):
         raise TypeError("a solver made a dict of a tensor")
     return state
+
+
+def _noise(model: ImageDenoiser, indices: Sequence[int], seed: int, stream: str) -> Tensor:
+    """Noise by image number, so that no image depends on its batch."""
+    shape = (CHANNELS, model.size, model.size)
+    drawn = [generator(seed, i, stream).standard_normal(shape, np.float32) for i in indices]
+    return PROCESS.prior(torch.from_numpy(np.stack(drawn)).to(next(model.parameters()).device))

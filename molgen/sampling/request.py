@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from molgen.chem.formula import parse_formula
 from molgen.errors import UsageError
+from molgen.flow.plan_options import AS_PRESCRIBED, PlanOptions
 from molgen.names import unknown
 
 if TYPE_CHECKING:
@@ -22,48 +23,6 @@ _SIZES: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
 
 MAX_SEED: Final = 2**64 - 1
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """Departures from the grid and solver that the model's own defaults prescribe.
-
-    Attributes:
-        schedule: Name of a noise schedule for the grid; None keeps the default.
-        solver: Name of a solver; None keeps the default.
-        eta: Slope of the ISSNR schedule; None keeps the default.
-        kappa: Offset of the ISSNR schedule; None keeps the default.
-        tv: Total variance of the frame of raw solvers: ``const``, ``ve``, ``ot`` or ``native``.
-        grid: Name of a grid; None spaces the calls uniformly in the schedule's time.
-        rho: Noise strength of a stochastic solver; None keeps its default.
-        shift: Factor of all noise levels; None keeps them.
-
-    Raises:
-        UsageError: If the factor is not above 0.
-    """
-
-    schedule: str | None = None
-    solver: str | None = None
-    eta: float | None = None
-    kappa: float | None = None
-    tv: str | None = None
-    grid: str | None = None
-    rho: float | None = None
-    shift: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.shift is not None and not 0 < self.shift < math.inf:
-            raise UsageError(f"shift is {self.shift:g}", "Give a factor above 0; 1 changes nothing")
-
-    @property
-    def shapes_issnr(self) -> bool:
-        """Whether a parameter of ISSNR is given."""
-        return self.eta is not None or self.kappa is not None
-
-    @property
-    def is_default(self) -> bool:
-        """Whether nothing departs from the defaults."""
-        return self == PlanOptions()
 
 
 @dataclass(frozen=True)
@@ -97,7 +56,7 @@ class Request:
     n: int
     steps: int = 4
     seed: int = 0
-    plan: PlanOptions = PlanOptions()
+    plan: PlanOptions = AS_PRESCRIBED
     n_atoms: tuple[int, int] | None = None
     batch_size: int | None = None
     decode: str = "map"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from torch import Tensor
 from molgen.errors import CheckpointError, UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
-from molgen.flow.solvers import DDIM
+from molgen.flow.plan_options import PlanOptions
+from molgen.flow.solvers import DDIM, DPMpp2M, LinearMultistep, UniPC2
 from molgen.images.checkpoint import LoadedImages, load_images
 from molgen.images.info import ImageInfo
 from molgen.images.picture import grid_of
-from molgen.images.plans import PlanRequest, default_plan, make_plan
+from molgen.images.plans import carried, default_plan, make_plan
 from molgen.images.sampler import draw
 
 
@@ -24,7 +26,7 @@ def loaded(weights: Path) -> LoadedImages:
     return load_images(weights, "cpu")
 
 
-def images(loaded: LoadedImages, request: PlanRequest, **options: object) -> Tensor:
+def images(loaded: LoadedImages, request: PlanOptions, **options: object) -> Tensor:
     plan = make_plan(loaded.info, 4, request)
     indices = options.pop("indices", range(5))
     return torch.cat(list(draw(loaded, indices, plan, **options)))  # type: ignore[arg-type]
@@ -32,7 +34,7 @@ def images(loaded: LoadedImages, request: PlanRequest, **options: object) -> Ten
 
 @pytest.mark.parametrize("solver", ["unipc2", "ancestral"])
 def test_an_image_depends_on_seed_and_number_alone(loaded: LoadedImages, solver: str) -> None:
-    request = PlanRequest(solver=solver)
+    request = PlanOptions(solver=solver)
     whole = images(loaded, request, seed=3)
     assert torch.equal(images(loaded, request, seed=3), whole)
     alone = images(loaded, request, seed=3, indices=[4, 2], batch_size=1)
@@ -48,10 +50,25 @@ def test_the_stored_plan_is_the_default(loaded: LoadedImages) -> None:
     info = ImageInfo("x", loaded.info.config, plans={3: plan.to_dict()})
     assert default_plan(info, 3) == plan
     assert ImageInfo.from_dict(info.to_dict(), "x") == info
-    assert make_plan(info, 3, PlanRequest()) == plan
-    assert make_plan(info, 3, PlanRequest(solver="dpm++2m")).grid == plan.grid
-    assert make_plan(info, 3, PlanRequest(schedule="cosine")).grid != plan.grid
+    assert make_plan(info, 3, PlanOptions()) == plan
+    assert make_plan(info, 3, PlanOptions(solver="dpm++2m")).grid == plan.grid
+    assert make_plan(info, 3, PlanOptions(schedule="cosine")).grid != plan.grid
     assert default_plan(info, 4).nfe == 4
+    heun = make_plan(info, 5, PlanOptions(solver="heun"))
+    assert (heun.nfe, heun.grid) == (5, plan.grid), "the default levels of as many steps"
+
+
+def test_a_plan_is_carried_to_other_numbers_of_calls() -> None:
+    plan = Plan(DPMpp2M(), TimeGrid.from_sigma([8.0, 2.0, 0.5]), "fitted")
+    assert carried(plan, 3) == plan
+    twice = carried(plan, 6)
+    assert twice.grid.lam[::2] == pytest.approx(plan.grid.lam)
+    # Towards clean data the noise-to-signal ratio falls evenly: half of 0.5.
+    assert math.exp(-twice.grid.lam[5]) == pytest.approx(0.25)
+    assert (twice.nfe, twice.solver) == (6, plan.solver)
+    assert carried(plan, 1).grid == TimeGrid.from_sigma([8.0])
+    fitted = LinearMultistep(((1.0,), (1.2, -0.2), (1.0,)))
+    assert carried(Plan(fitted, plan.grid), 5).solver == UniPC2()
 
 
 def test_steps_are_network_calls(loaded: LoadedImages) -> None:
@@ -67,7 +84,7 @@ def test_steps_are_network_calls(loaded: LoadedImages) -> None:
     try:
         for solver in ("euler", "heun"):
             calls = 0
-            plan = make_plan(loaded.info, 5, PlanRequest(solver=solver))
+            plan = make_plan(loaded.info, 5, PlanOptions(solver=solver))
             list(draw(loaded, range(2), plan))
             assert calls == plan.nfe == 5, solver
     finally:
@@ -77,16 +94,16 @@ def test_steps_are_network_calls(loaded: LoadedImages) -> None:
 @pytest.mark.parametrize(
     ("steps", "request_", "words"),
     [
-        (4, PlanRequest(solver="eulr"), 'Did you mean "euler"'),
-        (4, PlanRequest(schedule="cosin"), 'Did you mean "cosine"'),
-        (4, PlanRequest(tv="vp"), "total variance"),
-        (4, PlanRequest(tv="const"), "no effect on unipc2"),
-        (4, PlanRequest(solver="heun"), "Use --steps 3"),
-        (0, PlanRequest(), "Ask for 1"),
+        (4, PlanOptions(solver="eulr"), 'Did you mean "euler"'),
+        (4, PlanOptions(schedule="cosin"), 'Did you mean "cosine"'),
+        (4, PlanOptions(tv="vp"), "total variance"),
+        (4, PlanOptions(tv="const"), "no effect on unipc2"),
+        (4, PlanOptions(solver="heun"), "Use --steps 3"),
+        (0, PlanOptions(), "Ask for 1"),
     ],
 )
 def test_plans_that_cannot_be(
-    loaded: LoadedImages, steps: int, request_: PlanRequest, words: str
+    loaded: LoadedImages, steps: int, request_: PlanOptions, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
         make_plan(loaded.info, steps, request_)

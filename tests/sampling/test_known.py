@@ -15,6 +15,7 @@ from molgen.chem.decode import decode_argmax, decode_map
 from molgen.config import parse_config
 from molgen.errors import UsageError
 from molgen.flow.plan import Plan
+from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedule import unit_tv
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import ModelInfo
@@ -24,7 +25,7 @@ from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.known.roads import NOISED
 from molgen.sampling.known.rows import known_rows
 from molgen.sampling.plan import default_plan, make_plan
-from molgen.sampling.request import PlanOptions, Request
+from molgen.sampling.request import Request
 from molgen.sampling.sampler import Draw, draw
 
 from ..networks import random_model  # noqa: TID252

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from molgen.config import Config
 from molgen.errors import UsageError
+from molgen.flow.departures import NAMED_GRIDS
 from molgen.flow.grid import TimeGrid
 from molgen.flow.grids import GRIDS
 from molgen.flow.plan import Plan
+from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import ISSNR, SCHEDULES, SMLD
 from molgen.flow.solvers import SOLVERS, Ancestral, DPMpp2M, Euler, UniPC2, solver_named
 from molgen.models.info import ErrorCurve, Ladder, ModelInfo
-from molgen.sampling.plan import FIRST_LADDER, NAMED_GRIDS, default_plan, make_plan, stretch
-from molgen.sampling.request import PlanOptions
+from molgen.sampling.plan import FIRST_LADDER, default_plan, make_plan, stretch
 
 UNTUNED = ModelInfo("untuned", Config(), (0, 0, 1))
 TUNED = replace(

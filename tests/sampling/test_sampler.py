@@ -17,9 +17,9 @@ from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import decode_argmax
 from molgen.config import Config, parse_config
 from molgen.errors import UsageError
+from molgen.flow.plan_options import PlanOptions
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import Plan, default_plan, make_plan
-from molgen.sampling.request import PlanOptions
 from molgen.sampling.sampler import (
     CPU_BATCH,
     WINDOW,
