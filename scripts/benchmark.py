@@ -6,13 +6,14 @@
     python scripts/benchmark.py schedules --given test --out results/given.csv
     python scripts/benchmark.py report --wide results/wide.csv --final results/final.csv
     python scripts/benchmark.py scaffolds --model qm9 --steps 4 8 20
+    python scripts/benchmark.py edits --steps 8
 
 ``cost`` runs ``molgen sample`` from the start of the process to the closed SDF and prints wall
 seconds, CPU seconds, peak memory and molecules per second, without and with the checks' table.
 ``schedules`` measures schedules, total variances and solvers at equal numbers of network calls,
 one row of a CSV file each; rows that are there are kept, so it can be stopped and repeated.
 ``report`` draws the plots and writes docs/schedules.md from those files. ``scaffolds`` completes
-parts of test molecules.
+parts of test molecules, ``edits`` varies test molecules and makes some between two.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 
 import benchmark_cost
+import benchmark_edits
 import benchmark_scaffolds
 import benchmark_schedules
 import schedule_report
@@ -29,6 +31,7 @@ COMMANDS = {
     "schedules": benchmark_schedules,
     "report": schedule_report,
     "scaffolds": benchmark_scaffolds,
+    "edits": benchmark_edits,
 }
 
 
