@@ -3,12 +3,16 @@
     python scripts/gallery.py molecules.sdf --out docs/molecules.png --rows 4 --columns 6
 
 Each molecule is turned so that its widest plane faces the reader; nearer atoms are drawn over
-farther ones. A molecule that failed its checks is drawn too, with its reason in red.
+farther ones. A molecule that failed its checks is drawn too, with its reason in red. Molecules
+around a scaffold are drawn in one frame, that of the scaffold, whose atoms get a halo:
+
+    python scripts/gallery.py completed.sdf --scaffold core.sdf --out docs/scaffolds.png
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -27,21 +31,48 @@ RADII = {1: 0.22, 6: 0.36, 7: 0.35, 8: 0.34, 9: 0.32}
 OFFSETS = {1: (0.0,), 2: (-0.16, 0.16), 3: (-0.22, 0.0, 0.22), 4: (-0.16, 0.16)}
 """Lateral offsets (Å) of the sticks of a bond, by bond class."""
 
+HEIGHT = 0.8
+"""Of a panel, in units of its width."""
+
 LABEL = 30
 """Longest text under a molecule."""
 
 
-def facing(pos: np.ndarray) -> np.ndarray:
-    """Positions turned so that the two widest directions are x and y."""
-    centred = pos - pos.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    return centred @ axes.T
+@dataclass(frozen=True)
+class View:
+    """How molecules are turned.
+
+    Attributes:
+        scaffold: Positions (Å) whose plane faces the reader; None for each molecule's own.
+    """
+
+    scaffold: np.ndarray | None = None
+
+    @property
+    def n_marked(self) -> int:
+        """Atoms that get a halo: the first ones, where there is a scaffold."""
+        return 0 if self.scaffold is None else len(self.scaffold)
+
+    def of(self, molecule: Molecule) -> np.ndarray:
+        """Positions turned so that the two widest directions are x and y."""
+        pos = molecule.pos.astype(np.float64)
+        frame = pos if self.scaffold is None else self.scaffold
+        _, _, axes = np.linalg.svd(frame - frame.mean(axis=0), full_matrices=False)
+        return (pos - pos.mean(axis=0)) @ axes.T
 
 
-def draw(axes: Axes, molecule: Molecule) -> None:
+def extent(pos: np.ndarray) -> float:
+    """Half the width (Å) of a panel that shows all positions."""
+    return float(np.abs(pos[:, :2] / (1.0, HEIGHT)).max())
+
+
+def draw(axes: Axes, molecule: Molecule, view: View) -> None:
     """Draw one molecule into a panel."""
-    pos = facing(molecule.pos.astype(np.float64))
+    pos = view.of(molecule)
     depth = pos[:, 2]
+    for place in pos[: view.n_marked]:
+        halo = plt.Circle(place[:2], 0.62, facecolor="#ffe9a8", lw=0, zorder=depth.min() - 1)
+        axes.add_patch(halo)
     for begin, end, order in molecule.bonds.tolist():
         along = pos[end, :2] - pos[begin, :2]
         side = np.array([-along[1], along[0]]) / max(np.linalg.norm(along), 1e-6)
@@ -66,15 +97,15 @@ def draw(axes: Axes, molecule: Molecule) -> None:
         axes.add_patch(ball)
 
 
-def panel(axes: Axes, record: Record | None, reach: float) -> None:
+def panel(axes: Axes, record: Record | None, reach: float, view: View) -> None:
     """One record, or an empty panel."""
     axes.set_axis_off()
     axes.set_aspect("equal")
     axes.set_xlim(-reach, reach)
-    axes.set_ylim(-reach * 0.8, reach * 0.8)
+    axes.set_ylim(-reach * HEIGHT, reach * HEIGHT)
     if record is None or record.molecule is None:
         return
-    draw(axes, record.molecule)
+    draw(axes, record.molecule, view)
     reason = record.tags.get("molgen_reason", "")
     text = reason or (constitution(record.mol) if record.mol else record.title)
     text = text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"
@@ -88,16 +119,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("molecules.png"))
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--columns", type=int, default=6)
+    parser.add_argument("--scaffold", type=Path, help="first atoms of every molecule")
     options = parser.parse_args()
     n = options.rows * options.columns
     records = [record for _, record in zip(range(n), read_records(options.sdf), strict=False)]
+    view = View()
+    if options.scaffold is not None:
+        core = next(iter(read_records(options.scaffold))).molecule
+        view = View(None if core is None else core.pos.astype(np.float64))
     size = (1.7 * options.columns, 1.5 * options.rows)
     reach = 0.6 + max(
-        (abs(facing(one.molecule.pos)[:, 0]).max() for one in records if one.molecule), default=4.0
+        (extent(view.of(one.molecule)) for one in records if one.molecule), default=4.0
     )
     figure, grid = plt.subplots(options.rows, options.columns, figsize=size, squeeze=False)
     for axes, index in zip(grid.flat, range(n), strict=True):
-        panel(axes, records[index] if index < len(records) else None, reach)
+        panel(axes, records[index] if index < len(records) else None, reach, view)
     figure.subplots_adjust(0.01, 0.03, 0.99, 0.99, wspace=0.02, hspace=0.12)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out, dpi=130)

@@ -78,6 +78,8 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     n_parameters = sum(p.numel() for p in generator.model.model.parameters())
     n = results[0]["n"]
     n_million = n_parameters / 1e6
+    origin = f" with the weights `{training['from']}`" if "from" in training else ""
+    start = f", from the weights `{training['from']}`" if "from" in training else ""
     n_train, n_seen = sum(info.n_atoms), training["molecules"]
     hours = training["seconds"] / 3600
     grids = "\n".join(
@@ -94,7 +96,7 @@ in 3D: coordinates, elements, bonds and formal charges, jointly.
 |---|---|
 | Network | E(3)-equivariant transformer over the complete graph, {n_million:.2f} M parameters |
 | Training data | QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules |
-| Training | {training["steps"]:,} steps, {n_seen:,} molecules seen, {hours:.2f} h |
+| Training | {training["steps"]:,} steps, {n_seen:,} molecules seen, {hours:.2f} h{start} |
 | Hardware | {training["hardware"]} |
 | Software | PyTorch {training["torch"]} |
 | Recipe | `configs/{info.name}.yaml`; the file's header holds it whole |
@@ -111,7 +113,7 @@ kept" the test molecules whose bonds could be settled.
 
 ## Sampling grids
 
-Noise levels of the calls (Å), searched on other seeds; `scripts/fit_plans.py` goes on.
+Noise levels of the calls (Å), searched on other seeds{origin}; `scripts/fit_plans.py` goes on.
 
 | calls | solver | sigma / Å |
 |---|---|---|

@@ -12,6 +12,13 @@ _AROUND = "Around a scaffold"
 _PLAN = "Solver and grid (the defaults are those measured best for the model)"
 
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .safetensors file.")]
+SuitedModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of a shipped model, or a .safetensors file; unset, qm9, or qm9-scaffold "
+        "with --scaffold."
+    ),
+]
 Steps = Annotated[int, typer.Option(help="Network calls per molecule.")]
 Count = Annotated[int, typer.Option("--n", "-n", help="Number of records.")]
 Seed = Annotated[int, typer.Option(help="Molecule i depends on the seed and on i alone.")]

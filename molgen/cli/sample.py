@@ -10,7 +10,7 @@ from molgen.sampling.request import Request, parse_interval, parse_sizes
 
 
 def sample(
-    model: options.Model = "qm9",
+    model: options.SuitedModel = None,
     steps: options.Steps = 4,
     n: options.Count = 1000,
     seed: options.Seed = 0,
@@ -71,7 +71,7 @@ def sample(
     from molgen.sampling.known.given import remark
     from molgen.sampling.recording import Start, find_start
 
-    run = load(model, device).run(request)
+    run = load(model or request.usual_model, device).run(request)
     if not quiet and (text := remark(run.model.info, run.known)):
         note(f"Note: {text}")
     start = find_start(run, target) if resume and target is not None else Start()

@@ -158,7 +158,7 @@ class RunConfig(Section):
         sample_n: Molecules or images per validation.
         sample_steps: Network calls for each of them.
         checkpoint_every: Steps between checkpoints.
-        init: Weights (safetensors) to start from, or none.
+        init: Weights to start from, a file or the name of a shipped model, or none.
     """
 
     batch_size: int = Field(64, ge=1)

@@ -60,7 +60,7 @@ def _job(config: ImageConfig, name: str, where: torch.device) -> Job:
 def _module(config: ImageConfig, pace: Pace) -> ImageModule:
     model = ImageDenoiser(config)
     if config.train.init is not None:
-        model.load_state_dict(load_images(Path(config.train.init), "cpu").model.state_dict())
+        model.load_state_dict(load_images(config.train.init, "cpu").model.state_dict())
     return ImageModule(model, config, pace)
 
 

@@ -24,6 +24,12 @@ _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
 
 MAX_SEED: Final = 2**64 - 1
 
+MODEL: Final = "qm9"
+"""The shipped model that makes molecules from nothing."""
+
+COMPLETING_MODEL: Final = "qm9-scaffold"
+"""The shipped model that was trained to complete a part of a molecule."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -84,6 +90,11 @@ class Request:
             _check_sizes(*self.n_atoms)
         self._check_known()
         self._check_steering()
+
+    @property
+    def usual_model(self) -> str:
+        """The shipped model that suits this request best."""
+        return MODEL if self.scaffold is None else COMPLETING_MODEL
 
     def _check_known(self) -> None:
         """Reject what contradicts itself; what a model does not know is found out later."""

@@ -77,7 +77,7 @@ def _job(config: Config, name: str, where: torch.device) -> Job:
 def _module(config: Config, max_atoms: int, pace: Pace) -> DenoisingModule:
     model = build(config, max_atoms)
     if config.train.init is not None:
-        model.load_state_dict(load_model(Path(config.train.init), "cpu").model.state_dict())
+        model.load_state_dict(load_model(config.train.init, "cpu").model.state_dict())
     return DenoisingModule(model, config, pace)
 
 

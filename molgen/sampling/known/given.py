@@ -16,7 +16,7 @@ from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
 from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.known.roads import has_per_atom_levels
-from molgen.sampling.request import Request
+from molgen.sampling.request import COMPLETING_MODEL, Request
 
 
 def find_known(info: ModelInfo, request: Request) -> Known | None:
@@ -47,7 +47,7 @@ def remark(info: ModelInfo, known: Known | None) -> str:
             return ""
         return (
             f"{info.name} was trained with one noise level for all atoms: it keeps a scaffold, but "
-            "few of the geometries around it are sound; check them"
+            f"few of the geometries around it are sound; {COMPLETING_MODEL} was made for it"
         )
     unseen = sorted({part.n_atoms for part in known.parts if not info.n_atoms[part.n_atoms]})
     if not unseen:
