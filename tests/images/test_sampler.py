@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from molgen.checkpoint import find_model
 from molgen.errors import CheckpointError, UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.solvers import DDIM, DPMpp2M, LinearMultistep, UniPC2
 from molgen.images.checkpoint import LoadedImages, load_images
-from molgen.images.info import ImageInfo
+from molgen.images.info import ImageInfo, read_image_info
 from molgen.images.picture import grid_of
 from molgen.images.plans import carried, default_plan, make_plan
 from molgen.images.sampler import draw
@@ -69,6 +70,15 @@ def test_a_plan_is_carried_to_other_numbers_of_calls() -> None:
     assert carried(plan, 1).grid == TimeGrid.from_sigma([8.0])
     fitted = LinearMultistep(((1.0,), (1.2, -0.2), (1.0,)))
     assert carried(Plan(fitted, plan.grid), 5).solver == UniPC2()
+
+
+def test_the_shipped_model_has_a_plan_for_few_calls() -> None:
+    info = read_image_info(find_model("cifar10-16"))
+    assert sorted(info.plans) == list(range(1, 11))
+    for nfe, stored in info.plans.items():
+        plan, scores = default_plan(info, nfe), stored["scores"]
+        assert (plan.nfe, plan.origin) == (nfe, "fitted")
+        assert scores["default_frechet"] - scores["frechet"] > scores["gain_error"]
 
 
 def test_steps_are_network_calls(loaded: LoadedImages) -> None:

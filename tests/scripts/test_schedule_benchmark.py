@@ -134,6 +134,9 @@ def test_the_report_shows_every_number_that_there_is() -> None:
     assert len({line.count("|") for line in lines}) == 1
     assert "| **default** | - | **default** | 0.500 (0.40–0.60) |" in lines[2]
     assert lines[2].endswith("| – |")
+    given = row_of(given="True", n_seeds=1, size_tv=0.1, element_tv=0.2)
+    assert table([given], SHOWN).count("| given | given |") == 1
+    assert "0.200" not in table([given], SHOWN)
     text = report([row], [], [])
     assert "4 network calls" in text
     assert "Finalists" not in text
