@@ -141,8 +141,10 @@ def main() -> None:
     for steps in options.steps:
         results.append(measure(generator, steps, options.n, options.seed))
         print(steps, {row.name: _value(results[-1][row.name]) for row in ROWS}, flush=True)
+    given = " ".join(map(str, options.steps))
     command = (
         f"python scripts/model_card.py {options.weights} --n {options.n} --seed {options.seed}"
+        + ("" if options.steps == parser.get_default("steps") else f" --steps {given}")
     )
     text = card(generator, results, command)
     options.weights.with_suffix(".md").write_text(text, encoding="utf-8")
