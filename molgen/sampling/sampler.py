@@ -18,12 +18,12 @@ from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import Offsets
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
-from molgen.nn.network import Estimate
 from molgen.rng import generator
 from molgen.sampling.known.informed import WithKnown
 from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.known.roads import NOISED, Road, road_for
 from molgen.sampling.known.rows import known_rows
+from molgen.sampling.readout import beliefs_of
 from molgen.sampling.steering.steering import Steering, scene_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def draw(
     """
     size_of = _sizes(loaded.info, n_atoms, known, seed)
     settings = Settings(plan, seed, road_for(loaded.info, known), steering)
-    size = batch_size or _default_batch(loaded.model)
+    size = batch_size or default_batch(loaded.model)
     remaining = iter(indices)
     width = size  # a short first window lets the first molecules appear at once
     while window := list(islice(remaining, width)):
@@ -118,7 +118,8 @@ def draw(
             yield done.pop(index)
 
 
-def _default_batch(model: DeNovo) -> int:
+def default_batch(model: DeNovo) -> int:
+    """Molecules per network call that suit the model's device."""
     on_cpu = next(model.parameters()).device.type == "cpu"
     return CPU_BATCH if on_cpu else GPU_BATCH
 
@@ -175,7 +176,6 @@ def _noise(seed: int, batch: Sequence[int], sizes: np.ndarray, width: int, strea
 
 
 @torch.inference_mode()
-@torch.inference_mode()
 def sample_batch(
     model: DeNovo,
     info: ModelInfo,
@@ -224,34 +224,7 @@ def sample_batch(
         placed, estimate = known.outcome(placed)
     pos = (placed * model.scales.pos).cpu().numpy()
     _put_back(pos, parts or ())
-    return _beliefs(info, estimate, pos, sizes)
-
-
-def _beliefs(
-    info: ModelInfo, estimate: Estimate, pos: np.ndarray, sizes: np.ndarray
-) -> list[Beliefs]:
-    """Beliefs of every molecule, without padding.
-
-    Args:
-        info: Its vocabulary.
-        estimate: Of the network, whose logits count.
-        pos: Positions in Å, ``[B, N, 3]``.
-        sizes: Numbers of atoms, ``[B]``.
-    """
-    element, charge, bond = (
-        logits.float().log_softmax(dim=-1).cpu().numpy()
-        for logits in (estimate.element, estimate.charge, estimate.bond)
-    )
-    return [
-        Beliefs(
-            vocabulary=info.vocabulary,
-            pos=pos[row, :n],
-            element_log_prob=element[row, :n],
-            charge_log_prob=charge[row, :n],
-            bond_log_prob=bond[row, :n, :n],
-        )
-        for row, n in enumerate(sizes)
-    ]
+    return beliefs_of(info, estimate, pos, sizes)
 
 
 def _put_back(pos: np.ndarray, parts: Sequence[Part]) -> None:

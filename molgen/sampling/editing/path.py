@@ -23,7 +23,7 @@ from molgen.nn.network import Estimate
 from molgen.sampling.editing.matching import matched_molecule
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import PathRequest
-from molgen.sampling.editing.states import beliefs_of, clean_batch
+from molgen.sampling.editing.states import clean_batch, placed_beliefs
 from molgen.sampling.run import Sample, TagValue, Tally, decoded, labels
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class MoleculePath:
             offsets=model.offsets,
         )
         looks = [denoise.look(state, grid.lam[-1]) for state in states]
-        return [beliefs_of(model, info, *look, one)[0] for look in looks]
+        return [placed_beliefs(model, info, *look, one)[0] for look in looks]
 
 
 def path_grid(info: ModelInfo, steps: int) -> TimeGrid:

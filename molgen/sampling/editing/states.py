@@ -18,6 +18,7 @@ from molgen.flow.state import expand_like, level
 from molgen.models.denovo import ELEMENT, POS, DeNovo
 from molgen.models.info import ModelInfo
 from molgen.nn.network import Estimate
+from molgen.sampling.readout import beliefs_of
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def noised(
     return state
 
 
-def beliefs_of(
+def placed_beliefs(
     model: DeNovo, info: ModelInfo, pos: Tensor, estimate: Estimate, batch: CleanBatch
 ) -> list[Beliefs]:
     """What a model says of each molecule of a batch, positions where the given ones were.
@@ -102,18 +103,7 @@ def beliefs_of(
         batch: The molecules that were edited.
     """
     moved = (pos * model.scales.pos).cpu().numpy() + batch.origins[:, None]
-    heads = (estimate.element, estimate.charge, estimate.bond)
-    element, charge, bond = (logits.float().log_softmax(dim=-1).cpu().numpy() for logits in heads)
-    return [
-        Beliefs(
-            vocabulary=info.vocabulary,
-            pos=moved[row, :n].astype(np.float32),
-            element_log_prob=element[row, :n],
-            charge_log_prob=charge[row, :n],
-            bond_log_prob=bond[row, :n, :n],
-        )
-        for row, n in enumerate(batch.sizes)
-    ]
+    return beliefs_of(info, estimate, moved.astype(np.float32), batch.sizes)
 
 
 def _to(state: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

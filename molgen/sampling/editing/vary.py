@@ -28,9 +28,9 @@ from molgen.models.info import ModelInfo
 from molgen.rng import generator
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
-from molgen.sampling.editing.states import beliefs_of, clean_batch, coupled_noise, noised
+from molgen.sampling.editing.states import clean_batch, coupled_noise, noised, placed_beliefs
 from molgen.sampling.run import Sample, TagValue, Tally, decoded, labels
-from molgen.sampling.sampler import CPU_BATCH, GPU_BATCH
+from molgen.sampling.sampler import default_batch
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -141,8 +141,7 @@ class Variations:
             Molecules ``first`` to ``n_records - 1``.
         """
         plan = vary_plan(self.model.info, self.request.strength, self.request.steps)
-        on_cpu = next(self.model.model.parameters()).device.type == "cpu"
-        size = self.request.batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
+        size = self.request.batch_size or default_batch(self.model.model)
         for start in range(first, self.n_records, size):
             batch = range(start, min(start + size, self.n_records))
             for index, beliefs in zip(batch, self._batch(batch, plan), strict=True):
@@ -164,7 +163,7 @@ class Variations:
         memory = SelfConditioned(model, batch.mask)
         final = plan.solver.solve(memory, start, plan.grid, offsets=model.offsets)
         pos = cast("dict[str, Tensor]", final)["pos"]
-        return beliefs_of(model, info, pos, memory.estimate, batch)
+        return placed_beliefs(model, info, pos, memory.estimate, batch)
 
     def _generator(self, index: int) -> np.random.Generator:
         """Randomness of one molecule; how many others its record gets does not matter."""
