@@ -52,9 +52,11 @@ def _ladder(info: ModelInfo, steps: int) -> Ladder:
 
 
 def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:
-    if not ladders:
+    """The ladder to stretch; a plan of its own was measured at its own number of calls only."""
+    plain = {count: ladder for count, ladder in ladders.items() if ladder.plan is None}
+    if not plain:
         return FIRST_LADDER
-    return ladders[min(ladders, key=lambda known: abs(math.log(known / steps)))]
+    return plain[min(plain, key=lambda known: abs(math.log(known / steps)))]
 
 
 def stretch(ladder: Ladder, steps: int) -> Ladder:

@@ -74,6 +74,16 @@ def test_other_step_counts_stretch_the_nearest_ladder() -> None:
         assert plan.nfe == len(levels) == steps
 
 
+def test_a_plan_measured_at_one_count_is_not_stretched_to_others() -> None:
+    own = Plan(Euler(ISSNR(0.8, 0.75)), TimeGrid.uniform(ISSNR(0.8, 0.75), 10), "fitted")
+    sigma = tuple(sigma_of(own))
+    ladders = {**TUNED.ladders, 10: Ladder("unipc2", sigma, plan=own.to_dict())}
+    info = replace(TUNED, ladders=ladders)
+    assert default_plan(info, 10) == own
+    for steps in (9, 11, 12):
+        assert default_plan(info, steps) == default_plan(TUNED, steps)
+
+
 def test_an_untuned_model_has_a_plan_too() -> None:
     assert sigma_of(default_plan(UNTUNED, 8)) == pytest.approx(FIRST_LADDER.sigma)
     assert sigma_of(default_plan(UNTUNED, 1)) == pytest.approx(FIRST_LADDER.sigma[:1])
