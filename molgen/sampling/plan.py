@@ -52,11 +52,12 @@ def _ladder(info: ModelInfo, steps: int) -> Ladder:
 
 
 def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:
-    """The ladder to stretch; a plan of its own was measured at its own number of calls only."""
-    plain = {count: ladder for count, ladder in ladders.items() if ladder.plan is None}
-    if not plain:
+    """The ladder to stretch: rather not one with a plan, which was measured at its own count."""
+    if not ladders:
         return FIRST_LADDER
-    return plain[min(plain, key=lambda known: abs(math.log(known / steps)))]
+    plain = {count: ladder for count, ladder in ladders.items() if ladder.plan is None}
+    choice = plain or ladders
+    return choice[min(choice, key=lambda known: abs(math.log(known / steps)))]
 
 
 def stretch(ladder: Ladder, steps: int) -> Ladder:
