@@ -26,6 +26,8 @@ import benchmark_scaffolds
 import benchmark_schedules
 import schedule_report
 
+from molgen.errors import MolgenError
+
 COMMANDS = {
     "cost": benchmark_cost,
     "schedules": benchmark_schedules,
@@ -45,7 +47,10 @@ def main() -> None:
         module.add_options(command)
         command.set_defaults(run=module.main)
     options = parser.parse_args()
-    options.run(options)
+    try:
+        options.run(options)
+    except MolgenError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 if __name__ == "__main__":

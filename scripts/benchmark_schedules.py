@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    whole = ROOT / "data" / "qm9"
     parser.add_argument("--model", default="qm9", help="name or .safetensors file")
     parser.add_argument("--stage", choices=["wide", "final"], default="wide")
     parser.add_argument("--wide", type=Path, help="CSV of the wide stage, to pick finalists from")
@@ -38,8 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference",
         type=Path,
-        default=whole if whole.exists() else ROOT / "data" / "sample",
-        help="folder of real molecules; its test split is compared with",
+        default=ROOT / "data" / "qm9",
+        help="store of real molecules; its test split is compared with, and gives compositions",
     )
     parser.add_argument("--out", type=Path, help="CSV file; results/STAGE.csv")
     parser.add_argument("--workers", type=int, default=1, help="cells measured at a time")

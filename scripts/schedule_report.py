@@ -149,7 +149,7 @@ Runge-Kutta alone, which step in the schedule's own frame; the other solvers ste
 log-SNR and have no such column. Rates are over all molecules, with 95 % Wilson intervals (over
 several seeds: the mean of each seed's interval). W₁ is the Wasserstein-1 distance to molecules of
 the QM9 test split, mean over kinds weighted by how often real molecules have them; TV is the
-total variation to the training set.
+total variation to the training set. A dash stands for what was not measured.
 
 ![All scores](schedules_panels.png)"""
 
