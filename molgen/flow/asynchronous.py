@@ -50,9 +50,7 @@ class Asynchronous:
 
     def __post_init__(self) -> None:
         """Reject what is no probability."""
-        for name, p in (("p_async", self.p_async), ("p_clean", self.p_clean)):
-            if not 0 <= p <= 1:
-                raise UsageError(f"{name} is {p}", "Give a probability from 0 to 1")
+        _check_probabilities(p_async=self.p_async, p_clean=self.p_clean)
 
     def levels(
         self, x0: Tensor, generator: torch.Generator | None = None, mask: Tensor | None = None
@@ -93,9 +91,7 @@ class Completion:
 
     def __post_init__(self) -> None:
         """Reject what is no probability."""
-        for name, p in (("share", self.share), ("near", self.near)):
-            if not 0 <= p <= 1:
-                raise UsageError(f"{name} is {p}", "Give a probability from 0 to 1")
+        _check_probabilities(share=self.share, near=self.near)
 
     def levels(
         self, x0: Tensor, generator: torch.Generator | None = None, mask: Tensor | None = None
@@ -120,3 +116,10 @@ class Completion:
         n_clean = 1 + torch.floor(amount * n_free)
         clean = has_part[:, None] & real & (rank < torch.minimum(n_clean, n_free)[:, None])
         return torch.where(clean, CLEAN_LEVEL, lam)
+
+
+def _check_probabilities(**values: float) -> None:
+    """Reject what is no probability."""
+    for name, p in values.items():
+        if not 0 <= p <= 1:
+            raise UsageError(f"{name} is {p}", "Give a probability from 0 to 1")

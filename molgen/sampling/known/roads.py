@@ -27,6 +27,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
+from molgen.config import CompletionConfig
 from molgen.flow.asynchronous import CLEAN_LEVEL
 from molgen.flow.coupling import AtomOT
 from molgen.flow.process import Gaussian, center
@@ -148,7 +149,7 @@ NOISED, PER_ATOM = Noised(), PerAtom()
 
 def has_per_atom_levels(info: ModelInfo) -> bool:
     """Whether a model was trained to complete molecules."""
-    return info.config.rows.kind == "completion"
+    return isinstance(info.config.rows, CompletionConfig)
 
 
 def road_for(info: ModelInfo, known: Known | None) -> Road:
