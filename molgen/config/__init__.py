@@ -1,5 +1,6 @@
 """Training recipes: their schema, and their reading from YAML with overrides."""
 
+from molgen.config.distil import DistilConfig, StudentConfig
 from molgen.config.levels import (
     AsynchronousConfig,
     CompletionConfig,
@@ -52,6 +53,7 @@ __all__ = [
     "CouplingParts",
     "CurriculumConfig",
     "DataConfig",
+    "DistilConfig",
     "EDMWeightConfig",
     "IndependentConfig",
     "LogNormalConfig",
@@ -66,6 +68,7 @@ __all__ = [
     "RunConfig",
     "Section",
     "SigmoidConfig",
+    "StudentConfig",
     "TaskConfig",
     "TogetherConfig",
     "TrainConfig",

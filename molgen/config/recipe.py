@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from molgen.config.distil import DistilConfig
 from molgen.config.levels import (
     CurriculumConfig,
     LogisticConfig,
@@ -71,6 +72,7 @@ class ModelConfig(Section):
         pos_scale: Å per unit of the network's coordinates (the data's standard deviation).
         element_scale: Height of the one-hot elements that are diffused.
         element_lead: Half-log-SNR by which elements run ahead of coordinates.
+        end_aware: Whether the network is told where the step ends that a call is for.
         width: Sizes of the streams.
     """
 
@@ -79,6 +81,7 @@ class ModelConfig(Section):
     pos_scale: float = Field(2**0.5, gt=0)
     element_scale: float = Field(2.0, gt=0)
     element_lead: float = Field(1.0, ge=0)
+    end_aware: bool = False
     width: WidthConfig = WidthConfig()
 
 
@@ -209,6 +212,7 @@ class Config(Section):
         loss: Weights of the loss terms.
         optim: Optimiser and its schedule.
         train: The run.
+        distil: Training of a few-step student on a teacher's trajectories instead of data.
         domain: What the recipe makes.
     """
 
@@ -224,6 +228,7 @@ class Config(Section):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+    distil: DistilConfig | None = None
     domain: Literal["molecules"] = "molecules"
 
     @model_validator(mode="after")

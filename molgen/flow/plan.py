@@ -58,6 +58,11 @@ class Plan:
         """Network calls per sample."""
         return self.solver.nfe(self.grid.n_steps)
 
+    @property
+    def jumps(self) -> TimeGrid | None:
+        """The grid, for a network that is told where its steps end; None if calls are shared."""
+        return self.grid if self.solver.jumps else None
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         grid, solver = self.grid.to_dict(), solver_to_dict(self.solver)

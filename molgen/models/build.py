@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from molgen.chem.elements import N_BOND_CLASSES
 from molgen.config import Config
+from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo, Scales
 from molgen.nn.block import Width
 from molgen.nn.network import EquivariantTransformer, Sizes
@@ -27,6 +28,25 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         lam_min=config.lam_min,
         lam_max=config.lam_max,
         max_atoms=max_atoms,
+        end_aware=model.end_aware,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
     return DeNovo(network, Scales(model.pos_scale, model.element_scale, model.element_lead))
+
+
+def start_from(model: DeNovo, other: DeNovo) -> None:
+    """Take over the weights of another model.
+
+    A model that is told where its steps end may start from one that is not: it begins by not
+    listening.
+
+    Raises:
+        UsageError: The two have other shapes.
+    """
+    hint = "Take the model section of the recipe from those weights (molgen models --json)"
+    try:
+        missing, unknown = model.load_state_dict(other.state_dict(), strict=False)
+    except RuntimeError:
+        raise UsageError("the weights to start from have other sizes", hint) from None
+    if unknown or any(not name.startswith("network.noise_end.") for name in missing):
+        raise UsageError("the weights to start from are of another network", hint)

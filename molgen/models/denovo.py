@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from molgen.flow.asynchronous import is_given
+from molgen.flow.grid import TimeGrid
+from molgen.flow.jump import end_of_step
 from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
@@ -87,6 +89,7 @@ class DeNovo(nn.Module):
         mask: Tensor,
         hint: Hint | None = None,
         lam_element: Tensor | None = None,
+        lam_end: Tensor | None = None,
     ) -> Estimate:
         """Estimate the clean molecule.
 
@@ -103,6 +106,9 @@ class DeNovo(nn.Module):
             hint: An earlier estimate, if there is one.
             lam_element: Half log-SNR of the elements, shaped like ``lam`` or not; None puts
                 them ahead of the positions by the lead of `Scales`.
+            lam_end: Half log-SNR of the positions at which the step ends that the estimate is
+                for, ``[B]``: the estimate is then the one that carries the state there. None,
+                and every network that is not aware of it, estimates the expected molecule.
 
         Returns:
             The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
@@ -110,7 +116,7 @@ class DeNovo(nn.Module):
         hint = self.no_hint(mask, state["pos"].dtype) if hint is None else hint
         if lam_element is None:
             lam_element = lam + self.scales.element_lead
-        raw = self.network(state["pos"], state["element"], lam, lam_element, hint, mask)
+        raw = self.network(state["pos"], state["element"], lam, lam_element, hint, mask, lam_end)
         pos = center(V.x0(center(raw.pos, mask), state["pos"], lam), mask)
         if lam.dim() == 2:
             has_given = (is_given(lam) & mask).any(dim=1)[:, None, None]
@@ -126,10 +132,12 @@ class SelfConditioned:
     Args:
         model: The model.
         mask: Real atoms, ``[B, N]``.
+        steps: The grid that is walked, whose next level is told to a network that wants to know
+            where its step ends; None tells nothing.
     """
 
-    def __init__(self, model: DeNovo, mask: Tensor) -> None:
-        self.model, self.mask = model, mask
+    def __init__(self, model: DeNovo, mask: Tensor, steps: TimeGrid | None = None) -> None:
+        self.model, self.mask, self.steps = model, mask, steps
         self.last: Estimate | None = None
 
     @property
@@ -154,7 +162,10 @@ class SelfConditioned:
         level = level if level.dim() else level.expand(len(self.mask))
         ahead = None if lam_element is None else lam_element.to(x["pos"])
         hint = None if self.last is None else self.model.hint(self.last)
-        self.last = estimate = self.model(x, level, self.mask, hint, ahead)
+        end = None
+        if self.steps is not None and not lam.dim():
+            end = torch.full_like(level, end_of_step(self.steps, float(lam)))
+        self.last = estimate = self.model(x, level, self.mask, hint, ahead, end)
         probability = estimate.element.to(x["pos"].dtype).softmax(dim=-1)
         element = ELEMENT.project(self.model.clean_elements(probability), self.mask)
         return {"pos": estimate.pos, "element": element}

@@ -25,6 +25,8 @@ class Sizes:
         lam_min: Smallest half log-SNR of training.
         lam_max: Largest half log-SNR of training.
         max_atoms: Largest molecule; scales the size feature.
+        end_aware: Whether the network can be told at which level the step ends that a call is
+            for, and so learn steps of any length (Frans et al. 2024, arXiv 2410.12557).
     """
 
     n_elements: int = 5
@@ -36,6 +38,7 @@ class Sizes:
     lam_min: float = -4.0
     lam_max: float = 5.0
     max_atoms: int = 29
+    end_aware: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ def columns(lam: Tensor) -> Tensor:
     return lam[:, :1] if torch.equal(lam, lam[:, :1].expand_as(lam)) else lam
 
 
+def _silent_end(sizes: Sizes, width: Width) -> nn.Sequential:
+    """Embedding of the level at which a step ends: zero at first, so that old weights stay true.
+
+    Clean data lie one unit beyond the lowest noise of training.
+    """
+    embedding = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
+    last = nn.Linear(width.noise, width.noise, bias=False)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(embedding, last)
+
+
 class EquivariantTransformer(nn.Module):
     """Scalars, vectors and pairs through a stack of blocks; heads for every modality.
 
@@ -98,6 +112,7 @@ class EquivariantTransformer(nn.Module):
         self.sizes, self.width = sizes, width
         self.noise_pos = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max)
         self.noise_element = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
+        self.noise_end = _silent_end(sizes, width) if sizes.end_aware else None
         self.size = nn.Linear(1, width.noise)
         self.noise = nn.Sequential(
             nn.Linear(width.noise, width.noise),
@@ -126,8 +141,10 @@ class EquivariantTransformer(nn.Module):
             nn.Linear(width.pair_hidden, sizes.n_bonds),
         )
 
-    def embed_noise(self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor) -> Tensor:
-        """Embedding of both noise levels and of the number of atoms.
+    def embed_noise(
+        self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None
+    ) -> Tensor:
+        """Embedding of the noise levels and of the number of atoms.
 
         With the modulations that blocks make of it, this is 0.7 % of a call on a CPU (32
         molecules of 18 atoms): a cache for the levels of a fixed grid would not pay.
@@ -136,12 +153,16 @@ class EquivariantTransformer(nn.Module):
             lam_pos: Half log-SNR of the coordinates, ``[B]`` or ``[B, N]``.
             lam_element: Half log-SNR of the elements, ``[B]`` or ``[B, N]``.
             mask: Real atoms, ``[B, N]`` bool.
+            lam_end: Half log-SNR of the coordinates at which the step ends, ``[B]``; None where
+                it is unknown, which is what a network that is not aware of it always sees.
 
         Returns:
             ``[B, 1, E]`` where all atoms of every molecule share their levels, else ``[B, N, E]``.
         """
         n_atoms = mask.sum(dim=1, keepdim=True).to(lam_pos.dtype) / self.sizes.max_atoms
         levels = self.noise_pos(columns(lam_pos)) + self.noise_element(columns(lam_element))
+        if self.noise_end is not None and lam_end is not None:
+            levels = levels + self.noise_end(lam_end[:, None])
         return self.noise(levels + self.size(n_atoms)[:, None])
 
     def forward(
@@ -152,6 +173,7 @@ class EquivariantTransformer(nn.Module):
         lam_element: Tensor,
         hint: Hint,
         mask: Tensor,
+        lam_end: Tensor | None = None,
     ) -> Estimate:
         """Read a noised molecule.
 
@@ -162,11 +184,12 @@ class EquivariantTransformer(nn.Module):
             lam_element: Half log-SNR of the elements, ``[B]``, or per atom, ``[B, N]``.
             hint: Earlier estimate, or zeros.
             mask: Real atoms, ``[B, N]`` bool.
+            lam_end: Half log-SNR at which the step ends, ``[B]``, or None; see `embed_noise`.
 
         Returns:
             The estimate; its ``pos`` is the raw vector field of the coordinate head.
         """
-        noise = self.embed_noise(lam_pos, lam_element, mask)
+        noise = self.embed_noise(lam_pos, lam_element, mask, lam_end)
         both = torch.stack([pos, hint.pos], dim=-1)  # B N 3 2
         vectors = self.vectors(both)
         noise_per_atom = noise.expand(-1, pos.shape[1], -1)

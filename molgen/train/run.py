@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
 from molgen.checkpoint import load_model
-from molgen.config import Config, load_config
+from molgen.config import Config, DistilConfig, load_config
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.store import MoleculeStore
-from molgen.models.build import build
-from molgen.models.info import ModelInfo
+from molgen.models.build import build, start_from
+from molgen.models.denovo import DeNovo
+from molgen.models.info import Ladder, ModelInfo
+from molgen.train.blank import BlankStream
 from molgen.train.callbacks import MoleculeRecorder
+from molgen.train.distil import DistillationModule
 from molgen.train.fit import Job, RunOptions, fit, hardware
 from molgen.train.module import DenoisingModule
 from molgen.train.pace import Pace
@@ -61,6 +66,11 @@ def train(
 
 
 def _job(config: Config, name: str, where: torch.device) -> Job:
+    """What the recipe trains: a student on its teacher, or a model on data."""
+    return _on_data(config, name, where) if config.distil is None else _distil(config, name, where)
+
+
+def _on_data(config: Config, name: str, where: torch.device) -> Job:
     """Load the data and say how module and recorder are made."""
     store = MoleculeStore.open(config.data.store)
     info = ModelInfo(name=name, config=config, n_atoms=_size_counts(store)).trained(
@@ -69,16 +79,37 @@ def _job(config: Config, name: str, where: torch.device) -> Job:
     data = load_split(store, "train", info.vocabulary, where)
     return Job(
         stream=BatchStream(data, config.train.batch_size, config.train.seed),
-        module=partial(_module, config, info.max_atoms),
+        module=lambda pace: DenoisingModule(_model(config, info.max_atoms), config, pace),
         recorder=lambda folder, first_step: MoleculeRecorder(folder, info, first_step),
     )
 
 
-def _module(config: Config, max_atoms: int, pace: Pace) -> DenoisingModule:
+def _distil(config: Config, name: str, where: torch.device) -> Job:
+    """Load the teacher, which says what there is to know about the data."""
+    part = cast("DistilConfig", config.distil)
+    teacher = load_model(part.teacher, str(where))
+    ladders = {len(one.sigma): Ladder("ddim", one.sigma) for one in part.ladders}
+    info = replace(teacher.info, name=name, config=config, ladders=ladders, mmse=None).trained(
+        teacher=teacher.name, hardware=hardware(where), torch=str(torch.__version__)
+    )
+    train = config.train
+
+    def module(pace: Pace) -> DistillationModule:
+        return DistillationModule(_model(config, info.max_atoms), teacher.model, config, pace)
+
+    return Job(
+        stream=BlankStream(info.n_atoms, train.batch_size, train.seed, where),
+        module=module,
+        recorder=lambda folder, first_step: MoleculeRecorder(folder, info, first_step),
+    )
+
+
+def _model(config: Config, max_atoms: int) -> DeNovo:
+    """The model of a recipe, with fresh weights or those that it starts from."""
     model = build(config, max_atoms)
     if config.train.init is not None:
-        model.load_state_dict(load_model(config.train.init, "cpu").model.state_dict())
-    return DenoisingModule(model, config, pace)
+        start_from(model, load_model(config.train.init, "cpu").model)
+    return model
 
 
 def _is_same_model(config: Config, started: Path) -> bool:

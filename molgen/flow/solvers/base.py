@@ -89,9 +89,12 @@ class Solver(ABC):
 
     Attributes:
         name: Name of its stored form.
+        jumps: Whether every step is the exact one with the prediction of a single call, made at
+            its start, which a network that is told where the step ends can learn to make.
     """
 
     name: ClassVar[str]
+    jumps: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -22,6 +22,7 @@ class DDIM(Solver):
 
     name: ClassVar[str] = "ddim"
     order: ClassVar[int] = 1
+    jumps: ClassVar[bool] = True
 
     def advance(self, step: Step, history: History) -> State:
         """Step with the latest prediction."""

@@ -1,0 +1,154 @@
+"""The Lightning module of few-step distillation of molecules.
+
+The student walks its own ladder from noise, a call per step, and at every state that it visits
+the teacher takes several short steps from there to the level where the student's step ends. The
+student learns to land where the teacher did. So it is trained at the states that it will meet
+when it samples, with targets that answer to these states; no data are needed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from molgen.config import Config
+from molgen.flow.grid import TimeGrid
+from molgen.flow.jump import jump_target, split
+from molgen.flow.solvers import solver_named
+from molgen.flow.solvers.base import Evaluation, Solver, transfer
+from molgen.flow.state import State
+from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
+from molgen.nn.network import Estimate
+from molgen.train.base import TrainingModule
+from molgen.train.blank import Blank
+from molgen.train.distil_loss import Target, per_molecule
+from molgen.train.loss import TERMS, total
+from molgen.train.pace import Pace
+
+
+@dataclass(frozen=True)
+class Course:
+    """A ladder of the student.
+
+    Attributes:
+        grid: Levels of its calls.
+        substeps: For each of its steps, the levels at which the teacher calls instead.
+    """
+
+    grid: TimeGrid
+    substeps: tuple[TimeGrid, ...]
+
+
+def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
+    """The ladders of a recipe, and how often each is trained, ``[L]``.
+
+    Raises:
+        ValueError: The recipe distils nothing.
+    """
+    if config.distil is None:
+        raise ValueError("the recipe has no section 'distil'")
+    scale = config.model.pos_scale
+    fine = _grid(config.distil.sigma, scale)
+    grids = [_grid(ladder.sigma, scale) for ladder in config.distil.ladders]
+    weights = torch.tensor([ladder.weight for ladder in config.distil.ladders])
+    return tuple(Course(grid, split(fine, grid)) for grid in grids), weights
+
+
+def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
+    return TimeGrid.from_sigma([level / scale for level in sigma])
+
+
+class DistillationModule(TrainingModule):
+    """Trains a student on what its teacher does from the student's own states.
+
+    Args:
+        model: The student.
+        teacher: The teacher, in evaluation mode, on the device of training; it is not saved.
+        config: The recipe, with a section ``distil``.
+        pace: Progress of the run.
+    """
+
+    terms: ClassVar[tuple[str, ...]] = TERMS
+    config: Config
+    model: DeNovo
+
+    def __init__(self, model: DeNovo, teacher: DeNovo, config: Config, pace: Pace) -> None:
+        super().__init__(model, config, pace)
+        self.courses, self.weights = courses_of(config)
+        self.solver: Solver = solver_named(config.distil.solver if config.distil else "ddim")
+        self.sharpness = config.distil.sharpness if config.distil else 1.0
+        # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
+        self._teacher = (teacher.requires_grad_(False),)
+
+    @property
+    def averaged(self) -> DeNovo:
+        """The student with averaged weights."""
+        return cast("DeNovo", self.average.module)
+
+    def training_step(self, batch: Blank, batch_idx: int) -> Tensor:
+        """Walk one ladder from fresh noise, and compare every step with the teacher's."""
+        generator = self.generator(self.device)
+        course = self.courses[int(torch.multinomial(self.weights, 1, generator=self.generator()))]
+        x, estimate = self._start(batch.mask, generator), None
+        losses = []
+        for (lam, end), grid in zip(pairwise(course.grid.lam), course.substeps, strict=True):
+            target = self._target(x, estimate, grid, batch.mask)
+            estimate = self._estimate(x, estimate, lam, end, batch.mask)
+            losses.append(self._compare(estimate, target, lam, batch.mask))
+            if math.isfinite(end):
+                x = self._next(x, estimate, lam, end, batch.mask)
+        return torch.stack(losses).sum()
+
+    def _start(self, mask: Tensor, generator: torch.Generator) -> State:
+        """Noise to start from, drawn on the device of the generator."""
+        width = 3 + self.model.network.sizes.n_elements
+        noise = torch.randn(*mask.shape, width, generator=generator, device=generator.device)
+        noise = noise.to(mask.device)
+        pos, element = POS.prior(noise[..., :3], mask), ELEMENT.prior(noise[..., 3:], mask)
+        return {"pos": pos, "element": element}
+
+    @torch.no_grad()
+    def _target(self, x: State, before: Estimate | None, grid: TimeGrid, mask: Tensor) -> Target:
+        """What the student should estimate at ``x``: where the teacher gets to from there."""
+        teacher = SelfConditioned(self._teacher[0], mask)
+        teacher.last = before
+        offsets = self.model.offsets
+        end = self.solver.solve(teacher, x, grid, offsets=offsets)
+        clean = jump_target(x, end, grid.lam[0], grid.lam[-1], offsets)
+        return Target.of(
+            cast("dict[str, Tensor]", clean), teacher.estimate, self.model.scales, self.sharpness
+        )
+
+    def _estimate(
+        self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor
+    ) -> Estimate:
+        """The student's call, told of its last estimate and of where its step ends."""
+        state = cast("dict[str, Tensor]", x)
+        level, until = (state["pos"].new_full((len(mask),), value) for value in (lam, end))
+        hint = None if before is None else self.model.hint(before)
+        estimate: Estimate = self.compiled(state, level, mask, hint, None, until)
+        return estimate
+
+    def _compare(self, estimate: Estimate, target: Target, lam: float, mask: Tensor) -> Tensor:
+        """Loss of one step of the ladder."""
+        scale = self.model.scales.pos
+        with torch.autocast(self.device.type, enabled=False):
+            terms = per_molecule(estimate, target, lam, mask, self.config.loss, scale)
+        if self.meter is not None:
+            sigma = target.pos.new_full((len(mask),), math.exp(-lam) * scale)
+            self.meter.add(sigma, terms)
+        return total(terms, self.config.loss)
+
+    @torch.no_grad()
+    def _next(self, x: State, estimate: Estimate, lam: float, end: float, mask: Tensor) -> State:
+        """Where the student's own estimate carries it."""
+        pos = estimate.pos.detach()
+        probability = estimate.element.detach().to(pos.dtype).softmax(dim=-1)
+        element = ELEMENT.project(self.model.clean_elements(probability), mask)
+        x0: State = {"pos": pos, "element": element}
+        return transfer(Evaluation(lam, x, x0), x0, end, self.model.offsets)

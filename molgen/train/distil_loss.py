@@ -1,0 +1,119 @@
+"""The loss of a student against where its teacher got to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from molgen.config import LossConfig
+from molgen.flow.objective import clean_error
+from molgen.models.denovo import Scales
+from molgen.nn.block import pair_distances
+from molgen.nn.network import Estimate
+from molgen.train.loss import DISTANCE_UNIT
+from molgen.train.parts import weighting_of
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a student should estimate.
+
+    Attributes:
+        pos: Clean positions in units of the model, ``[B, N, 3]``.
+        element: Probabilities of the elements, ``[B, N, K]``.
+        charge: Of the formal charges, ``[B, N, C]``.
+        bond: Of the bonds, ``[B, N, N, O]``.
+    """
+
+    pos: Tensor
+    element: Tensor
+    charge: Tensor
+    bond: Tensor
+
+    @classmethod
+    def of(
+        cls, clean: dict[str, Tensor], last: Estimate, scales: Scales, sharpness: float = 1.0
+    ) -> Target:
+        """From the clean state that makes the teacher's step, and the teacher's last call.
+
+        Elements of that state may lie outside the simplex, since the step extrapolates; what is
+        below zero is cut.
+
+        Args:
+            clean: ``pos`` and ``element`` of `molgen.flow.jump.jump_target`.
+            last: The teacher's last estimate within the step.
+            scales: Units of the diffused state.
+            sharpness: Power of the probabilities.
+        """
+        n_elements = clean["element"].shape[-1]
+        element = (clean["element"] / scales.element + 1 / n_elements).clamp_min(0)
+        return cls(
+            pos=clean["pos"],
+            element=_sharpened(element, sharpness),
+            charge=_sharpened(last.charge.float().softmax(dim=-1), sharpness),
+            bond=_sharpened(last.bond.float().softmax(dim=-1), sharpness),
+        )
+
+
+def per_molecule(
+    estimate: Estimate,
+    target: Target,
+    lam: float,
+    mask: Tensor,
+    config: LossConfig,
+    pos_scale: float,
+) -> dict[str, Tensor]:
+    """Every term of the loss for every molecule, ``[B]`` each, before the terms' weights.
+
+    The terms and their weights are those of the denoising loss with the teacher's probabilities
+    in place of classes: bonded pairs count as far as the teacher believes in the bond.
+
+    Args:
+        estimate: The student's.
+        target: The teacher's.
+        lam: Half log-SNR of the state that both saw.
+        mask: Real atoms, ``[B, N]``.
+        config: Weights of the terms.
+        pos_scale: Å per unit of position.
+    """
+    real = mask.to(target.pos.dtype)
+    n_atoms = real.sum(dim=1)
+    pairs = mask[:, :, None] & mask[:, None, :]
+    pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
+    level = target.pos.new_full((len(mask),), lam)
+    pos = clean_error(estimate.pos, target.pos, level, weighting_of(config.weighting), mask)
+    element = (_cross_entropy(estimate.element, target.element) * real).sum(dim=1) / n_atoms
+    charge = (_cross_entropy(estimate.charge, target.charge) * real).sum(dim=1) / n_atoms
+    weight = pairs * (1 + (config.bonded - 1) * (1 - target.bond[..., 0]))
+    bond = (_cross_entropy(estimate.bond, target.bond) * weight).sum(dim=(1, 2))
+    bond = bond / weight.sum(dim=(1, 2)).clamp(min=1)
+    terms = {"pos": pos, "element": element, "charge": charge, "bond": bond}
+    return {**terms, "distance": _distance(estimate.pos, target, lam, pairs, config, pos_scale)}
+
+
+def _distance(
+    pos: Tensor, target: Target, lam: float, pairs: Tensor, config: LossConfig, pos_scale: float
+) -> Tensor:
+    """Huber loss of short distances where there is little noise, ``[B]``."""
+    if math.exp(-lam) * pos_scale >= config.distance_sigma:
+        return pos.new_zeros(len(pos))
+    wanted = pair_distances(target.pos[..., None]).squeeze(-1) * pos_scale
+    found = pair_distances(pos[..., None]).squeeze(-1) * pos_scale
+    near = (pairs & (wanted < config.distance_reach)).to(wanted.dtype)
+    wrong = functional.huber_loss(found / DISTANCE_UNIT, wanted / DISTANCE_UNIT, reduction="none")
+    return (wrong * near).sum(dim=(1, 2)) / near.sum(dim=(1, 2)).clamp(min=1)
+
+
+def _sharpened(probability: Tensor, power: float) -> Tensor:
+    """Probabilities to a power, normalised."""
+    raised = probability if power == 1 else probability**power
+    return raised / raised.sum(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+def _cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
+    """Cross-entropy over the last dimension."""
+    return -(probability * logits.float().log_softmax(dim=-1)).sum(dim=-1)

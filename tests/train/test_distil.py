@@ -1,0 +1,191 @@
+"""Few-step distillation: its targets, its stream of sizes, and whole runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from molgen.checkpoint import load_model, save_model
+from molgen.config import Config
+from molgen.errors import ConfigError, UsageError
+from molgen.models.build import build, start_from
+from molgen.models.denovo import DeNovo
+from molgen.models.info import ModelInfo
+from molgen.sampling.plan import default_plan
+from molgen.sampling.sampler import draw
+from molgen.train.blank import GROUP, BlankStream
+from molgen.train.distil import DistillationModule
+from molgen.train.module import DenoisingModule
+from molgen.train.pace import Pace
+from molgen.train.run import train
+
+from .conftest import assert_equal_trees, checkpoint_of, rows_of
+
+Recipe = Callable[..., Config]
+
+N_ATOMS = (0, 0, 0, 3, 5, 2, 1)
+LADDER = "distil.ladders=[{sigma: [20, 2, 0.3]}]"
+
+
+@pytest.fixture
+def teacher(tmp_path: Path, recipe: Recipe) -> Path:
+    """Weights that say something everywhere."""
+    torch.manual_seed(3)
+    config = recipe()
+    model = build(config, len(N_ATOMS) - 1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    path = tmp_path / "teacher.safetensors"
+    save_model(path, model, ModelInfo("teacher", config, N_ATOMS))
+    return path
+
+
+def few(recipe: Recipe, teacher: Path, *overrides: str) -> Config:
+    """A recipe that distils the teacher from its own weights."""
+    return recipe(
+        "data.store=nowhere",
+        f"distil.teacher={teacher}",
+        f"train.init={teacher}",
+        "train.precision=32-true",
+        "train.sample_steps=3",
+        LADDER,
+        *overrides,
+    )
+
+
+def module_of(config: Config, teacher: Path) -> DistillationModule:
+    student = build(config, len(N_ATOMS) - 1)
+    start_from(student, load_model(teacher, "cpu").model)
+    module = DistillationModule(student, load_model(teacher, "cpu").model, config, Pace(100, None))
+    module.on_fit_start()
+    return module
+
+
+def loss_terms(module: DistillationModule) -> dict[str, float]:
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    module.training_step(batch, 0)
+    assert module.meter is not None
+    return module.meter.read()
+
+
+def test_a_student_that_is_its_teacher_call_for_call_has_nothing_to_learn(
+    recipe: Recipe, teacher: Path
+) -> None:
+    config = few(recipe, teacher, "distil.sigma=[20, 2, 0.3]", "distil.solver=ddim")
+    terms = loss_terms(module_of(config, teacher))
+    assert terms["pos"] < 1e-8
+    assert terms["distance"] < 1e-8
+
+
+def test_it_has_where_the_teacher_takes_more_calls(recipe: Recipe, teacher: Path) -> None:
+    config = few(recipe, teacher, "distil.sigma=[20, 6, 2, 1, 0.3, 0.1]", "distil.solver=ddim")
+    terms = loss_terms(module_of(config, teacher))
+    assert terms["pos"] > 1e-4
+    assert terms["distance"] > 1e-4
+
+
+def test_only_the_student_is_trained_and_saved(recipe: Recipe, teacher: Path) -> None:
+    module = module_of(few(recipe, teacher), teacher)
+    groups = module.configure_optimizers().param_groups
+    trained = {id(weight) for group in groups for weight in group["params"]}
+    assert trained == {id(weight) for weight in module.model.parameters()}
+    on_data = DenoisingModule(module.model, module.config, Pace(100, None))
+    assert module.state_dict().keys() == on_data.state_dict().keys()
+
+
+def test_the_student_learns_to_hear_where_its_step_ends(recipe: Recipe, teacher: Path) -> None:
+    module = module_of(few(recipe, teacher, "model.end_aware=true"), teacher)
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    module.training_step(batch, 0).backward()
+    ends = module.model.network.noise_end
+    assert ends is not None
+    assert float(ends[1].weight.detach().abs().max()) == 0
+    gradient = ends[1].weight.grad
+    assert gradient is not None
+    assert float(gradient.abs().max()) > 0
+
+
+def test_targets_can_be_sharper_than_the_teacher(recipe: Recipe, teacher: Path) -> None:
+    plain, sharp = (
+        loss_terms(module_of(few(recipe, teacher, f"distil.sharpness={power}"), teacher))
+        for power in (1, 4)
+    )
+    assert plain["pos"] == sharp["pos"]
+    assert plain["bond"] != sharp["bond"]
+
+
+def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
+    recipe: Recipe, teacher: Path, tmp_path: Path
+) -> None:
+    config = few(recipe, teacher, "model.end_aware=true", "optim.lr=0.003")
+    weights = train(config, name="few", out=tmp_path / "run", device="cpu", progress=False)
+    rows = rows_of(tmp_path / "run" / "losses.csv")
+    early, late = (np.mean([float(row["pos"]) for row in part]) for part in (rows[:4], rows[-4:]))
+    assert late < early
+    loaded = load_model(weights, "cpu")
+    assert loaded.info.training["teacher"] == "teacher"
+    assert list(loaded.info.ladders) == [3]
+    assert loaded.info.n_atoms == N_ATOMS
+    plan = default_plan(loaded.info, 3)
+    drawn = list(draw(loaded, range(4), plan=plan, seed=1))
+    assert all(np.isfinite(one.beliefs.pos).all() for one in drawn)
+
+
+def test_a_resumed_run_ends_at_the_same_bits(recipe: Recipe, teacher: Path, tmp_path: Path) -> None:
+    two = "distil.ladders=[{sigma: [20, 0.5]}, {sigma: [20, 2, 0.5], weight: 2}]"
+    # Annealing starts after the half, so that both halves have the rates of the whole.
+    config = few(recipe, teacher, two, "train.max_steps=8", "optim.decay_from=0.99")
+    half = few(recipe, teacher, two, "train.max_steps=4", "optim.decay_from=0.99")
+    train(config, name="few", out=tmp_path / "once", device="cpu", progress=False)
+    train(half, name="few", out=tmp_path / "twice", device="cpu", progress=False)
+    train(config, name="few", out=tmp_path / "twice", device="cpu", progress=False, resume=True)
+    once, twice = (checkpoint_of(tmp_path / name)["state_dict"] for name in ("once", "twice"))
+    assert_equal_trees(once, twice)
+
+
+def test_sizes_of_a_batch_follow_from_its_number() -> None:
+    stream = BlankStream(N_ATOMS, 4, 7, torch.device("cpu"))
+    masks = [mask.mask for mask, _ in zip(stream, range(2 * GROUP + 3), strict=False)]
+    late = BlankStream(N_ATOMS, 4, 7, torch.device("cpu"), step=GROUP + 2)
+    for mask, other in zip(masks[GROUP + 2 :], late, strict=False):
+        assert torch.equal(mask, other.mask)
+
+
+def test_sizes_are_those_of_the_training_data() -> None:
+    stream = BlankStream(N_ATOMS, 50, 0, torch.device("cpu"))
+    sizes = torch.cat([one.mask.sum(dim=1) for one, _ in zip(stream, range(200), strict=False)])
+    share = torch.bincount(sizes, minlength=len(N_ATOMS)).double() / len(sizes)
+    wanted = torch.tensor(N_ATOMS).double() / sum(N_ATOMS)
+    assert float((share - wanted).abs().max()) < 0.02  # five standard errors of 10,000 draws
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("distil.sigma=[1, 2]", "from large to small"),
+        ("distil.ladders=[{sigma: [2, 0]}]", "from large to small"),
+        ("distil.ladders=[{sigma: [2]}, {sigma: [3]}]", "same number of calls"),
+        ("distil.ladders=[]", "at least 1"),
+    ],
+)
+def test_ladders_that_make_no_sense_are_refused(
+    recipe: Recipe, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        recipe(override)
+
+
+def test_weights_of_another_network_are_no_start(recipe: Recipe) -> None:
+    aware: DeNovo = build(recipe("model.end_aware=true"), 9)
+    plain = build(recipe(), 9)
+    with pytest.raises(UsageError, match="of another network"):
+        start_from(plain, aware)
+    with pytest.raises(UsageError, match="other sizes"):
+        start_from(plain, build(recipe("model.width.mlp=24"), 9))
+    start_from(aware, plain)
+    assert torch.equal(aware.network.size.weight, plain.network.size.weight)
