@@ -1,0 +1,246 @@
+"""The road of evidence: cells, judging, CSV file, pooling, tables, page, figure."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts"
+NAMES = ("cells", "scores", "measure", "points", "tables", "ladder", "report", "plot")
+
+Scripts = dict[str, ModuleType]
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[Scripts]:
+    """The scripts, imported as they import each other."""
+    import importlib
+
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        yield {name: importlib.import_module(f"results_{name}") for name in NAMES} | {
+            "csv": importlib.import_module("schedule_table")
+        }
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+def row_of(scripts: Scripts, count: int = 50, n: int = 100, **values: object) -> dict[str, str]:
+    row = dict.fromkeys(scripts["cells"].COLUMNS, "")
+    row |= {"weights": "m", "digest": "d" * 12, "steps": "4", "calls": "4", "seed": "0"}
+    row |= {"n": str(n), "relax": "0", "solver": "ddim", "sigma": "20 1", "hardware": "CPU"}
+    row |= {"seconds_sampling": "2", "workers": "1", "megabytes": "1.0"}
+    for name in scripts["scores"].RATES:
+        row |= {f"{name}_count": str(count), f"{name}_n": str(n)}
+    for name in scripts["scores"].NUMBERS:
+        row[name] = "0.5"
+    return row | {name: str(value) for name, value in values.items()}
+
+
+def options_of(scripts: Scripts, words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    scripts["measure"].add_options(parser)
+    return parser.parse_args([*words, "--device", "cpu", "--relax", "2"])
+
+
+def test_a_cell_is_measured_once_and_a_torn_row_again(
+    scripts: Scripts, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.csv"
+    words = ["--weights", str(tiny_weights), "--steps", "1", "2", "--n", "3", "--seeds", "0"]
+    words += ["--reference", str(ROOT / "data" / "sample"), "--out", str(out), "--workers", "1"]
+    measure, columns = scripts["measure"].main, scripts["cells"].COLUMNS
+    measure(options_of(scripts, words))
+    whole = out.read_text()
+    measure(options_of(scripts, words))
+    assert out.read_text() == whole
+    out.write_text(whole[: whole.rindex("\n", 0, -1) + 20])
+    measure(options_of(scripts, words))
+    data, one, two = scripts["csv"].read_rows(out, columns)
+    fixed = [name for name in columns if not name.startswith(("seconds", "molecules_per"))]
+    before = list(csv.DictReader(whole.splitlines()))
+    assert [[row[name] for name in fixed] for row in (data, one, two)] == [
+        [row[name] for name in fixed] for row in before
+    ]
+
+    assert data["weights"] == "QM9 test"
+    assert (data["n"], data["connected_valid_count"], data["connected_valid_n"]) == (
+        "30",
+        "30",
+        "30",
+    )
+    assert data["connected_valid_raw_n"] == data["steps"] == ""
+    assert (one["weights"], one["steps"], one["calls"], two["steps"]) == ("tiny", "1", "1", "2")
+    assert len(two["sigma"].split()) == 2
+    assert int(one["bond_graph_atom_stable_raw_n"]) >= int(one["perceived_valid_n"]) == 3
+    assert one["command"].endswith("--steps 1 --n 3 --seeds 0 --relax 2")
+
+
+def test_counts_equal_those_of_the_evaluation(
+    scripts: Scripts, tiny_weights: Path, tmp_path: Path
+) -> None:
+    from molgen.api import load
+    from molgen.eval.metrics import evaluate
+    from molgen.sampling.request import Request
+    from molgen.sampling.run import Tally
+
+    store = ROOT / "data" / "sample"
+    setting = scripts["cells"].Setting(0, store, "cpu", 0, 1, scripts["measure"].PlanOptions())
+    cell = scripts["cells"].ModelCell("tiny", str(tiny_weights), 1, 5, 4)
+    row = scripts["scores"].judge(cell.make(setting, lambda _: None), 1)
+    tally = Tally(keep=True)
+    list(load(tiny_weights, "cpu").run(Request(n=4, steps=1, seed=5)).stream(tally))
+    found = evaluate(tally.molecules, raw=tally.raw, relax=False, n_workers=1).to_dict()
+    for name in ("connected_valid", "edm_atom_stable", "perceived_valid", "connected_valid_raw"):
+        expected = (found[name]["count"], found[name]["n"])
+        assert (int(row[f"{name}_count"]), int(row[f"{name}_n"])) == expected, name
+
+
+def test_departures_and_digests_are_other_measurements(
+    scripts: Scripts, tiny_weights: Path, tmp_path: Path
+) -> None:
+    cells, plan = scripts["cells"], scripts["measure"].PlanOptions
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(tiny_weights.read_bytes() + b" ")
+    keys = {
+        cells.ModelCell("tiny", str(path), 1, 0, 4).key(
+            cells.Setting(0, tmp_path, "cpu", 0, 1, plan(solver=solver))
+        )
+        for path in (tiny_weights, copy)
+        for solver in (None, "euler")
+    }
+    assert len(keys) == 4
+    named = cells.cells([f"mine={copy}"], [1], [0], 4, ROOT / "data" / "sample")
+    assert [getattr(cell, "weights", None) for cell in named] == [None, "mine"]
+
+
+def test_a_run_that_is_cut_short_has_whole_seeds(scripts: Scripts, tiny_weights: Path) -> None:
+    store = ROOT / "data" / "sample"
+    _, *found = scripts["cells"].cells([str(tiny_weights)], [1, 2], [7, 8], 4, store)
+    assert [(cell.seed, cell.steps) for cell in found] == [(7, 1), (7, 2), (8, 1), (8, 2)]
+
+
+def test_seeds_are_added_and_a_smaller_run_of_a_seed_does_not_count(scripts: Scripts) -> None:
+    rows = [
+        row_of(scripts, 90, 100, seed=0, size_tv=0.1),
+        row_of(scripts, 9, 10, seed=0),
+        row_of(scripts, 70, 100, seed=1, size_tv=0.3),
+        row_of(scripts, 1, 1, weights=scripts["cells"].DATA, calls="", steps=""),
+    ]
+    (point,) = scripts["points"].model_points(rows)
+    rate = point.rate("perceived_valid")
+    assert (rate.count, rate.n, point.n) == (160, 200, "2 × 100")
+    assert point.mean("size_tv") == pytest.approx(0.2)
+    assert point.apart("size_tv") == pytest.approx(0.2)
+    whole, kept = scripts["points"].real_points(rows)
+    assert whole.rate("edm_stable").n == 13082
+    assert whole.rate("connected_valid") is None
+    assert kept.rate("connected_valid").n == 1
+
+
+def test_files_of_one_name_are_not_pooled(scripts: Scripts) -> None:
+    rows = [row_of(scripts), row_of(scripts, digest="e" * 12)]
+    names = [point.name for point in scripts["points"].model_points(rows)]
+    assert names == ["`m` dddddd", "`m` eeeeee"]
+
+
+def test_the_best_of_a_column_is_bold_and_real_molecules_are_not(scripts: Scripts) -> None:
+    rows = [
+        row_of(scripts, 100, 1000, size_tv=0.2),
+        row_of(scripts, 900, 1000, calls=8, steps=8, size_tv=0.1),
+    ]
+    points, tables = scripts["points"], scripts["tables"]
+    models, real = points.model_points(rows), points.real_points(rows)
+    lines = tables.main_table(models, real).splitlines()
+    assert lines[2].startswith("| `m` | 4 | 1,000 | 0.100 (0.083–0.120) |")
+    assert lines[3].startswith("| `m` | 8 | 1,000 | **0.900** (0.880–0.917) |")
+    assert "**" not in lines[4]
+    assert lines[4].count("–") >= 3
+    assert len({line.count("|") for line in lines[:5]}) == 1
+    sizes = [line.split("|")[4].strip() for line in tables.distance_table(models, real).split("\n")]
+    assert sizes[2:4] == ["0.2000", "**0.1000**"]
+    assert tables.more_table(models, real).endswith("at most 0.019 to either side.")
+    assert "| 500 | CPU | 0 |" in tables.speed_table(models)
+
+
+def test_the_page_keeps_its_prose_and_refuses_unknown_markers(scripts: Scripts) -> None:
+    from molgen.errors import DataError
+
+    filled = scripts["report"].filled
+    page = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
+    once = filled(page, {"x": r"new \1"})
+    assert once == "a\n<!-- begin x -->\n\nnew \\1\n\n<!-- end x -->\nb\n"
+    assert filled(once, {"x": r"new \1"}) == once
+    with pytest.raises(DataError, match="differ: y"):
+        filled(page, {"x": "", "y": ""})
+    with pytest.raises(DataError, match="do not match"):
+        filled(page.replace("end x", "end z"), {"x": ""})
+
+
+def test_the_shipped_page_can_be_written(scripts: Scripts, tmp_path: Path) -> None:
+    """Markers, ladder and figure, with rows and without."""
+    page, out = tmp_path / "results.md", tmp_path / "x.csv"
+    page.write_text((ROOT / "docs" / "results.md").read_text())
+    ladder = ROOT / "docs" / "ablation.csv"
+    options = argparse.Namespace(rows=out, ablation=ladder, page=page)
+    scripts["report"].main(options)
+    assert "Not measured yet" in page.read_text()
+    assert not page.with_suffix(".png").exists()
+    for seed in (0, 1):
+        row = row_of(scripts, seed=seed)
+        scripts["csv"].append_row(out, scripts["cells"].COLUMNS, row)
+    scripts["report"].main(options)
+    text = page.read_text()
+    assert "Not measured yet" not in text
+    assert "*seeds apart, at most*" in text
+    assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_ladder_holds_rates_or_nothing(scripts: Scripts) -> None:
+    rows = scripts["ladder"].read_ladder(ROOT / "docs" / "ablation.csv")
+    rates = ("perceived_valid", "edm_stable", "bond_graph_stable_raw", "element_tv")
+    assert {row["kept"] for row in rows} <= {"yes", "no", "option"}
+    for row in rows:
+        assert all(not row[name] or 0 <= float(row[name]) <= 1 for name in rates), row
+        assert row["note"] or any(row[name] for name in rates), row
+        assert not any("|" in cell for cell in row.values()), row
+
+
+def test_a_ladder_with_other_columns_is_refused(scripts: Scripts, tmp_path: Path) -> None:
+    from molgen.errors import DataError
+
+    path = tmp_path / "x.csv"
+    path.write_text("change,note\n1,2\n")
+    with pytest.raises(DataError, match="other columns"):
+        scripts["ladder"].read_ladder(path)
+    path.write_text(",".join(scripts["ladder"].COLUMNS) + "\na,b,c\n")
+    with pytest.raises(DataError, match="row 2"):
+        scripts["ladder"].read_ladder(path)
+
+
+@pytest.mark.slow
+def test_judges_in_other_processes_agree(tiny_weights: Path, tmp_path: Path) -> None:
+    """The whole command, with one worker and with several."""
+    texts = []
+    for workers in ("1", "3"):
+        out = tmp_path / f"{workers}.csv"
+        words = ["--weights", str(tiny_weights), "--steps", "1", "--n", "3", "--seeds", "0", "1"]
+        words += ["--workers", workers, "--relax", "1", "--device", "cpu", "--out", str(out)]
+        command = [sys.executable, "scripts/results.py", "measure", *words]
+        command += ["--reference", "data/sample"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        with out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        varying = ("seconds", "molecules_per", "workers")
+        texts.append([{k: v for k, v in row.items() if not k.startswith(varying)} for row in rows])
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 3
