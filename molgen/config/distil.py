@@ -44,7 +44,9 @@ class DistilConfig(Section):
         solver: Solver of the teacher.
         ladders: Ladders of the student; one model learns all of them.
         sharpness: Power of the teacher's class probabilities as targets: 1 copies its doubts,
-            more decides them.
+            more lessens them.
+        decided: Whether the classes of the last step are those of the teacher's decoded molecule
+            instead, which costs host work.
     """
 
     teacher: str = "qm9"
@@ -57,6 +59,7 @@ class DistilConfig(Section):
         (StudentConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1
     )
     sharpness: float = Field(1.0, ge=1)
+    decided: bool = False
 
     _sigma = field_validator("sigma")(_falling)
 

@@ -16,7 +16,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from molgen.config import Config
+from molgen.chem.elements import Vocabulary
+from molgen.config import Config, DistilConfig
 from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import jump_target, split
 from molgen.flow.solvers import solver_named
@@ -26,6 +27,7 @@ from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
 from molgen.train.base import TrainingModule
 from molgen.train.blank import Blank
+from molgen.train.decided import decided
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.loss import TERMS, total
 from molgen.train.pace import Pace
@@ -80,8 +82,9 @@ class DistillationModule(TrainingModule):
     def __init__(self, model: DeNovo, teacher: DeNovo, config: Config, pace: Pace) -> None:
         super().__init__(model, config, pace)
         self.courses, self.weights = courses_of(config)
-        self.solver: Solver = solver_named(config.distil.solver if config.distil else "ddim")
-        self.sharpness = config.distil.sharpness if config.distil else 1.0
+        self.part = cast("DistilConfig", config.distil)
+        self.solver: Solver = solver_named(self.part.solver)
+        self.vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
 
@@ -120,9 +123,11 @@ class DistillationModule(TrainingModule):
         offsets = self.model.offsets
         end = self.solver.solve(teacher, x, grid, offsets=offsets)
         clean = jump_target(x, end, grid.lam[0], grid.lam[-1], offsets)
-        return Target.of(
-            cast("dict[str, Tensor]", clean), teacher.estimate, self.model.scales, self.sharpness
-        )
+        state = cast("dict[str, Tensor]", clean)
+        target = Target.of(state, teacher.estimate, self.model.scales, self.part.sharpness)
+        if self.part.decided and grid.ends_clean:
+            target = decided(target, mask, self.vocabulary)
+        return target
 
     def _estimate(
         self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor
