@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from molgen.errors import DataError
 
 BUCKET_BATCHES = 32
 """Batches that are drawn together, sorted by size and cut, so that padding stays small."""
+
+DEVICE_MULTIPLE = 4
+"""Atoms in whose multiples batches are padded on accelerators: six widths for QM9."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +58,23 @@ class DeviceData:
     charge: Tensor
     bond: Tensor
 
+    @cached_property
+    def sizes(self) -> Tensor:
+        """Molecule sizes on the device of the data, ``[M]`` int64."""
+        return self.n_atoms.to(self.pos.device)
+
     def batch(self, indices: Tensor) -> Batch:
         """The molecules ``indices`` (CPU, ``[B]``), padded to the largest of them."""
-        n = int(self.n_atoms[indices].max())
-        device = self.pos.device
-        rows = indices.to(device)
-        sizes = self.n_atoms[indices].to(device)
+        return self.padded(indices.to(self.pos.device), int(self.n_atoms[indices].max()))
+
+    def padded(self, indices: Tensor, n: int) -> Batch:
+        """The molecules ``indices`` (device of the data, ``[B]``) as ``n`` rows each."""
         return Batch(
-            pos=self.pos[rows, :n],
-            element=self.element[rows, :n].long(),
-            charge=self.charge[rows, :n].long(),
-            bond=self.bond[rows, :n, :n].long(),
-            mask=torch.arange(n, device=device) < sizes[:, None],
+            pos=self.pos[indices, :n],
+            element=self.element[indices, :n].long(),
+            charge=self.charge[indices, :n].long(),
+            bond=self.bond[indices, :n, :n].long(),
+            mask=torch.arange(n, device=indices.device) < self.sizes[indices][:, None],
         )
 
 
@@ -154,18 +163,29 @@ class BatchStream:
         batch_size: Molecules per batch.
         seed: Seed of the order.
         step: Batches already consumed by training; set it before iterating to resume.
+        multiple: Batches are padded to a multiple of so many atoms, at most to the largest
+            molecule. None does so on accelerators only: few shapes, so that a compiled network is
+            compiled few times.
     """
 
     data: DeviceData
     batch_size: int
     seed: int
     step: int = 0
+    multiple: int | None = None
+
+    def width(self, n: int) -> int:
+        """Rows of a batch whose largest molecule has ``n`` atoms."""
+        multiple = self.multiple or (1 if self.data.pos.device.type == "cpu" else DEVICE_MULTIPLE)
+        return min(-(-n // multiple) * multiple, self.data.pos.shape[1])
 
     def __iter__(self) -> Iterator[Batch]:
         n_batches = len(batch_order(self.data.n_atoms, self.batch_size, self.seed, 0))
         epoch, start = divmod(self.step, n_batches)
         while True:
-            order = batch_order(self.data.n_atoms, self.batch_size, self.seed, epoch)
-            for indices in order[start:]:
-                yield self.data.batch(indices)
+            order = batch_order(self.data.n_atoms, self.batch_size, self.seed, epoch)[start:]
+            widths = [self.width(int(self.data.n_atoms[indices].max())) for indices in order]
+            # One copy per epoch: a device that gets its indices batch by batch waits each time.
+            for indices, n in zip(torch.stack(order).to(self.data.pos.device), widths, strict=True):
+                yield self.data.padded(indices, n)
             epoch, start = epoch + 1, 0

@@ -10,11 +10,12 @@ from .grids import GRIDS, GridOptions, grid_named
 from .guidance import clash_energy, classifier_free, energy_guided
 from .interpolation import Route, interpolate, matched
 from .intervals import IntervalWeights, cluster_intervals
+from .jump import jump_target
 from .lagging import pyramid
 from .masking import ModalityMasking, Task
 from .mmse import MMSECurve
 from .objective import Objective, denoising_loss
-from .parameterisation import EPS, PARAMETERISATIONS, X0, Parameterisation, V
+from .parameterisation import EPS, PARAMETERISATIONS, X0, Parameterisation, U, V
 from .plan import Plan
 from .plan_options import PlanOptions
 from .prior import FromStructure, Matched, Moments
@@ -154,6 +155,7 @@ __all__ = [
     "TimeOffset",
     "TimeSampler",
     "Trig",
+    "U",
     "UniPC2",
     "UniPC3",
     "Uniform",
@@ -179,6 +181,7 @@ __all__ = [
     "grid_named",
     "held",
     "interpolate",
+    "jump_target",
     "matched",
     "pyramid",
     "revised",

@@ -1,7 +1,8 @@
 """What a network predicts: clean data, noise or velocity, on the unit-total-variance state.
 
 With ``x = a x0 + b eps`` and ``a^2 + b^2 = 1``. The velocity ``v = a eps - b x0`` (Salimans and
-Ho 2022) equals the EDM preconditioning with unit data variance up to its sign.
+Ho 2022) equals the EDM preconditioning with unit data variance up to its sign; ``u = eps - x0`` is
+that of straight lines.
 """
 
 # ruff: noqa: ARG002  (each conversion uses the part of the shared signature that it needs)
@@ -96,10 +97,33 @@ class VelocityPrediction:
         return expand_like(a, x) * x - expand_like(b, x) * out
 
 
+@dataclass(frozen=True)
+class LineVelocity:
+    """The velocity ``eps - x0`` of the straight line between data and noise.
+
+    What flow matching regresses (Lipman et al. 2023, arXiv 2210.02747) at every time of its path,
+    ``(1 - t) x0 + t eps``. The state of unit total variance is that one over its length, so
+    ``a`` and ``b`` stand for ``1 - t`` and ``t`` over ``sqrt((1 - t)^2 + t^2)``.
+    """
+
+    name: str = "u"
+
+    def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """``eps - x0``."""
+        return eps - x0
+
+    def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
+        """``(x - b u) / (a + b)``."""
+        a, b = unit_tv(lam)
+        total = a + b
+        return expand_like(1 / total, x) * x - expand_like(b / total, x) * out
+
+
 X0 = DataPrediction()
 EPS = NoisePrediction()
 V = VelocityPrediction()
+U = LineVelocity()
 
 PARAMETERISATIONS: Mapping[str, Parameterisation] = MappingProxyType(
-    {parameterisation.name: parameterisation for parameterisation in (X0, EPS, V)}
+    {parameterisation.name: parameterisation for parameterisation in (X0, EPS, V, U)}
 )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from molgen.config import OptimConfig, RunConfig
 from molgen.flow.intervals import IntervalWeights
+from molgen.train.average import WeightAverage
 from molgen.train.meter import LossMeter
 from molgen.train.optimiser import Together, build_optimiser
 from molgen.train.pace import Pace, learning_rate_factor
@@ -52,10 +51,10 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model, self.config, self.pace, self.balance = model, config, pace, balance
-        self.average = AveragedModel(model, multi_avg_fn=self._move_average)
+        self.average = WeightAverage(model, self._move_average)
         self.average.requires_grad_(False)
         self.meter: LossMeter | None = None
-        self.compiled = torch.compile(model) if config.train.compile else model
+        self.compiled = self.compiled_model(model) if config.train.compile else model
 
     @property
     def averaged(self) -> nn.Module:
@@ -66,6 +65,22 @@ class TrainingModule(pl.LightningModule):
         """Randomness of the present step: a function of the recipe's seed and the step alone."""
         seed = self.config.train.seed * 1_000_000_007 + self.global_step
         return torch.Generator(device).manual_seed(seed)
+
+    def happens(self, probability: float, generator: torch.Generator) -> bool:
+        """Whether something happens in the present step, decided on the host.
+
+        Args:
+            probability: How probable it is.
+            generator: That of the step; if it lives elsewhere, one on the host is asked instead,
+                since the answer of a device would have to be waited for.
+        """
+        host = generator if generator.device.type == "cpu" else self.generator()
+        return bool(torch.rand((), generator=host) < probability)
+
+    @staticmethod
+    def compiled_model(model: nn.Module) -> nn.Module:
+        """The model in compiled form."""
+        return cast("nn.Module", torch.compile(model))
 
     def configure_optimizers(self) -> Together:
         """Muon and AdamW, or AdamW alone."""
@@ -92,13 +107,10 @@ class TrainingModule(pl.LightningModule):
         super().optimizer_step(*args, **kwargs)
         self.average.update_parameters(self.model)
 
-    def _move_average(
-        self, averaged: Iterable[Tensor], current: Iterable[Tensor], _: Tensor | int
-    ) -> None:
+    def _move_average(self, averaged: list[Tensor], current: list[Tensor]) -> None:
         """Exponential average whose memory grows with the run, so that it forgets the start."""
         decay = min(self.config.optim.ema, (1 + self.global_step) / (10 + self.global_step))
-        for old, new in zip(averaged, current, strict=True):
-            old.lerp_(new, 1 - decay)
+        torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the time spent, so that a resumed run anneals where this one would have."""

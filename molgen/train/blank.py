@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molgen.data.loader import DEVICE_MULTIPLE
+
 GROUP = 16
 """Batches whose sizes are drawn together, sorted and cut, so that padding stays small."""
 
@@ -47,9 +49,14 @@ class BlankStream:
         group, start = divmod(self.step, GROUP)
         while True:
             for sizes in self._group(group)[start:]:
-                present = np.arange(int(sizes.max())) < sizes[:, None]
+                present = np.arange(self.width(int(sizes.max()))) < sizes[:, None]
                 yield Blank(torch.from_numpy(present).to(self.device))
             group, start = group + 1, 0
+
+    def width(self, n: int) -> int:
+        """Rows of a batch whose largest molecule has ``n`` atoms; few different ones on a GPU."""
+        multiple = 1 if self.device.type == "cpu" else DEVICE_MULTIPLE
+        return min(-(-n // multiple) * multiple, len(self.n_atoms) - 1)
 
     def _group(self, number: int) -> list[np.ndarray]:
         """Sizes of the batches of one group, ``[B]`` each, in random order."""

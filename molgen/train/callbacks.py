@@ -14,7 +14,7 @@ from molgen.sampling.sampler import draw
 from molgen.train.base import TrainingModule
 from molgen.train.loss import TERMS
 from molgen.train.meter import CsvLog
-from molgen.train.module import DenoisingModule
+from molgen.train.molecules import MoleculeModule
 from molgen.train.recorder import Recorder
 
 QUICK_COLUMNS = ["step", "molecules", "seconds", "nfe"]
@@ -38,7 +38,7 @@ class MoleculeRecorder(Recorder):
 
     def write_weights(self, module: TrainingModule, counts: dict[str, float | int]) -> None:
         """Write the averaged weights with what they know of their origin."""
-        model = cast("DenoisingModule", module).averaged
+        model = cast("MoleculeModule", module).averaged
         save_model(self.out / "model.safetensors", model, self._trained(counts))
 
     def _trained(self, counts: dict[str, float | int]) -> ModelInfo:
@@ -48,7 +48,7 @@ class MoleculeRecorder(Recorder):
 
     def judge(self, module: TrainingModule, counts: dict[str, float | int]) -> None:
         """Sample and score without any chemistry package."""
-        molecules = cast("DenoisingModule", module)
+        molecules = cast("MoleculeModule", module)
         train = molecules.config.train
         drawn = draw(
             LoadedModel(molecules.averaged, self.info),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -25,11 +25,12 @@ from molgen.flow.solvers.base import Evaluation, Solver, transfer
 from molgen.flow.state import State
 from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
-from molgen.train.base import TrainingModule
 from molgen.train.blank import Blank
+from molgen.train.compiled import compile_blocks
 from molgen.train.decided import decided
 from molgen.train.distil_loss import Target, per_molecule
-from molgen.train.loss import TERMS, total
+from molgen.train.loss import total
+from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
 
 
@@ -65,7 +66,7 @@ def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
     return TimeGrid.from_sigma([level / scale for level in sigma])
 
 
-class DistillationModule(TrainingModule):
+class DistillationModule(MoleculeModule):
     """Trains a student on what its teacher does from the student's own states.
 
     Args:
@@ -75,23 +76,16 @@ class DistillationModule(TrainingModule):
         pace: Progress of the run.
     """
 
-    terms: ClassVar[tuple[str, ...]] = TERMS
-    config: Config
-    model: DeNovo
-
     def __init__(self, model: DeNovo, teacher: DeNovo, config: Config, pace: Pace) -> None:
         super().__init__(model, config, pace)
         self.courses, self.weights = courses_of(config)
         self.part = cast("DistilConfig", config.distil)
         self.solver: Solver = solver_named(self.part.solver)
         self.vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
+        if config.train.compile:
+            compile_blocks(teacher)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
-
-    @property
-    def averaged(self) -> DeNovo:
-        """The student with averaged weights."""
-        return cast("DeNovo", self.average.module)
 
     def training_step(self, batch: Blank, batch_idx: int) -> Tensor:
         """Walk one ladder from fresh noise, and compare every step with the teacher's."""

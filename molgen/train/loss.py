@@ -13,6 +13,7 @@ from molgen.data.loader import Batch
 from molgen.flow.asynchronous import CLEAN_LEVEL, is_given
 from molgen.flow.coupling import Coupling
 from molgen.flow.objective import clean_error
+from molgen.flow.polar import orthonormal_by_cross, orthonormal_by_qr
 from molgen.models.denovo import ELEMENT, POS, DeNovo
 from molgen.nn.network import Estimate
 from molgen.train.parts import weighting_of
@@ -48,10 +49,14 @@ class Corrupted:
 
 
 def random_orthogonal(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Haar-random rotations and reflections, ``[batch, 3, 3]``, by QR of Gaussian matrices."""
-    gaussian = torch.randn(batch, 3, 3, generator=generator)
-    q, r = torch.linalg.qr(gaussian)
-    return (q * r.diagonal(dim1=1, dim2=2).sign()[:, None]).to(device)
+    """Haar-random rotations and reflections, ``[batch, 3, 3]``, by QR of Gaussian matrices.
+
+    The draw happens on the device of the generator.
+    """
+    gaussian = torch.randn(batch, 3, 3, generator=generator, device=generator.device)
+    # Libraries for GPUs factor one matrix after the other.
+    factor = orthonormal_by_qr if gaussian.device.type == "cpu" else orthonormal_by_cross
+    return factor(gaussian).to(device)
 
 
 def corrupt(
@@ -74,7 +79,8 @@ def corrupt(
         batch: The molecules.
         lam: Half log-SNR of the positions, ``[B]`` or ``[B, N]``.
         coupling: Chooses the noise of the positions.
-        generator: Source of randomness.
+        generator: Source of randomness; where it lives on the batch's device, nothing waits for
+            the host.
         lam_element: Half log-SNR of the elements; None puts them ahead by the model's lead, and
             gives those of atoms that are given.
     """
@@ -84,7 +90,9 @@ def corrupt(
     n_elements = model.network.sizes.n_elements
     one_hot = functional.one_hot(batch.element, n_elements).to(clean_pos)
     clean_element = ELEMENT.project(model.clean_elements(one_hot), batch.mask)
-    noise = torch.randn(n_batch, n, 3 + n_elements, generator=generator).to(device)
+    noise = torch.randn(
+        n_batch, n, 3 + n_elements, generator=generator, device=generator.device
+    ).to(device)
     noise_pos = POS.prior(noise[..., :3], batch.mask)
     ahead = lam + model.scales.element_lead if lam_element is None else lam_element
     given = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
-
 import torch
 from torch import Tensor
 
@@ -11,9 +9,9 @@ from molgen.config import Config
 from molgen.data.loader import Batch
 from molgen.flow.masking import ModalityMasking, Task
 from molgen.models.denovo import DeNovo
-from molgen.train.base import TrainingModule
 from molgen.train.levels import Levels, Range, levels_of
-from molgen.train.loss import TERMS, Corrupted, corrupt, per_molecule, total
+from molgen.train.loss import Corrupted, corrupt, per_molecule, total
+from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
 from molgen.train.parts import balance_of, coupling_of
 
@@ -37,7 +35,7 @@ def noisiest(lam: Tensor, mask: Tensor) -> Tensor:
     return lam if lam.dim() == 1 else lam.masked_fill(~mask, torch.inf).amin(dim=1)
 
 
-class DenoisingModule(TrainingModule):
+class DenoisingModule(MoleculeModule):
     """Trains a `DeNovo` model; everything random follows from the recipe's seed and the step.
 
     Args:
@@ -46,30 +44,23 @@ class DenoisingModule(TrainingModule):
         pace: Progress of the run.
     """
 
-    terms: ClassVar[tuple[str, ...]] = TERMS
-    config: Config
-    model: DeNovo
-
     def __init__(self, model: DeNovo, config: Config, pace: Pace) -> None:
         super().__init__(model, config, pace, balance_of(config.loss.balance))
         self.coupling = coupling_of(config.coupling)
         self.levels, self.masking = noise_levels(config), masking_of(config)
 
-    @property
-    def averaged(self) -> DeNovo:
-        """The model with averaged weights."""
-        return cast("DeNovo", self.average.module)
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Noise a batch, estimate it (half of the time with a hint), and compare."""
-        generator = self.generator()
+        generator = self.generator(self.device)
         with torch.autocast(self.device.type, enabled=False):
             noised = self._corrupt(batch, generator)
         known = (noised.state, noised.lam, batch.mask)
         hint = None
-        if torch.rand((), generator=generator) < self.config.train.self_condition:
+        if self.happens(self.config.train.self_condition, generator):
             with torch.no_grad():
                 hint = self.model.hint(self.compiled(*known, None, noised.lam_element))
+            # Older versions of torch would use the weights rounded here again, without gradients.
+            torch.clear_autocast_cache()
         estimate = self.compiled(*known, hint, noised.lam_element)
         scale = self.model.scales.pos
         with torch.autocast(self.device.type, enabled=False):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from molgen.config import OptimConfig
+from molgen.train.muon import StackedMuon
 
 
 class Together(Optimizer):
@@ -64,7 +65,8 @@ def build_optimiser(
     """The optimiser of a recipe, at its peak learning rates.
 
     Muon (Jordan et al. 2024) orthogonalises the update of a matrix; it is meant for hidden
-    matrices, so embeddings, heads, modulations, biases and norms stay with AdamW.
+    matrices, so embeddings, heads, modulations, biases and norms stay with AdamW. On a GPU both
+    take many parameters per kernel.
 
     Args:
         model: What is trained.
@@ -81,9 +83,12 @@ def build_optimiser(
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    parts: list[Optimizer] = [AdamW(groups, lr=config.lr, betas=(0.9, 0.99))]
+    is_on_gpu = all(parameter.is_cuda for parameter in model.parameters())
+    fused = True if is_on_gpu else None
+    parts: list[Optimizer] = [AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=fused)]
     if hidden:
-        parts.append(Muon(hidden, lr=config.muon_lr, weight_decay=config.weight_decay))
+        kind = StackedMuon if is_on_gpu else Muon
+        parts.append(kind(hidden, lr=config.muon_lr, weight_decay=config.weight_decay))
     return Together(*parts)
 
 

@@ -155,3 +155,38 @@ def test_a_small_store_makes_small_batches(train_split: DeviceData) -> None:
     few = DeviceData(*(getattr(train_split, field.name)[:5] for field in fields(DeviceData)))
     for batch in islice(BatchStream(few, 16, 0), 3):
         assert len(batch.mask) == 5
+
+
+def test_few_widths_hold_the_same_molecules(train_split: DeviceData) -> None:
+    plain = BatchStream(train_split, 16, 0)
+    padded = BatchStream(train_split, 16, 0, multiple=4)
+    largest = train_split.pos.shape[1]
+    assert plain.width(largest - 1) == largest - 1
+    assert {padded.width(n) % 4 for n in range(1, largest)} <= {0, largest % 4}
+    assert padded.width(largest) == largest
+    for one, other in islice(zip(plain, padded, strict=False), 15):
+        n = one.mask.shape[1]
+        assert other.mask.shape[1] == padded.width(n) >= n
+        assert not bool(other.mask[:, n:].any())
+        cut = Batch(
+            other.pos[:, :n],
+            other.element[:, :n],
+            other.charge[:, :n],
+            other.bond[:, :n, :n],
+            other.mask[:, :n],
+        )
+        assert same(one, cut)
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+def test_batches_on_a_gpu_have_few_widths_and_do_not_wait(sample: MoleculeStore) -> None:
+    stream = BatchStream(load_split(sample, "train", QM9, "cuda"), 16, 0)
+    batches = iter(stream)
+    next(batches)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        widths = {next(batches).mask.shape[1] for _ in range(10)}
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert {width % 4 for width in widths - {stream.data.pos.shape[1]}} <= {0}

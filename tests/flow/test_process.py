@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from molgen.flow import EPS, PARAMETERISATIONS, X0, Gaussian, Parameterisation, V, center, unit_tv
+from molgen.flow import (
+    EPS,
+    PARAMETERISATIONS,
+    X0,
+    Gaussian,
+    Parameterisation,
+    U,
+    V,
+    center,
+    unit_tv,
+)
 from molgen.flow.process import exact_step
 
 levels = st.floats(-6, 7)
@@ -210,6 +220,6 @@ def test_parameterisations_are_finite_at_both_ends(lam: float) -> None:
     level = torch.tensor(lam)
     x = Gaussian().corrupt(x0, eps, level)
     # Noise prediction refuses pure noise; tests/flow/test_objective.py has that.
-    for parameterisation in (X0, V) if lam < 0 else (X0, EPS, V):
+    for parameterisation in (X0, U, V) if lam < 0 else (X0, EPS, U, V):
         assert parameterisation.x0(eps, x, level).isfinite().all()
     assert torch.equal(V.x0(eps, x0, torch.tensor(math.inf)), x0)
