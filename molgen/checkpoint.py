@@ -20,6 +20,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
 KEY = "molgen"
 MOLECULES = "molecules"
+_USES = {"images": "molgen images sample --model", "baselines": "python scripts/baselines.py"}
+"""What to type before the weights of other domains."""
+
 MAX_HEADER = 100_000_000
 """Longest header that the safetensors format allows, bytes."""
 
@@ -63,11 +66,10 @@ def read_info(path: Path) -> ModelInfo:
         CheckpointError: The file is missing, truncated, or not a molgen model.
     """
     tree = read_tree(path)
-    if tree.get("domain", MOLECULES) != MOLECULES:
-        raise UsageError(
-            f"{path.stem} makes {tree['domain']}, not molecules",
-            f"Type: molgen {tree['domain']} sample --model {spoken(path)}",
-        )
+    domain = tree.get("domain", MOLECULES)
+    if domain != MOLECULES:
+        hint = f"Type: {_USES[domain]} {spoken(path)}" if domain in _USES else ""
+        raise UsageError(f"{path.stem} is a model of {domain}, not of molecules", hint)
     try:
         return ModelInfo.from_dict(tree, str(path))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

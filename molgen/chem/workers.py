@@ -194,7 +194,7 @@ class _Pool(Generic[Item, Result]):
         ours, theirs = context.Pipe()
         started = context.RawValue("d", 0.0)
         process = context.Process(target=serve, args=(theirs, started, self.timeout_s), daemon=True)
-        with _without_main():
+        with without_main():
             process.start()
         theirs.close()
         worker: _Worker[Item] = _Worker(process, ours, started)
@@ -251,7 +251,7 @@ def _chunk_size(items: Iterable[object], n_workers: int) -> int:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Keep spawned processes from importing the user's script, which may lack a main guard."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

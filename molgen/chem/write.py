@@ -83,6 +83,11 @@ class RecordWriter:
         self._format = form
         self._waiting: list[bytes] = []
 
+    @property
+    def form(self) -> Format:
+        """The format of the file."""
+        return self._format
+
     def write(self, mol: Chem.Mol, title: str, tags: Tags) -> None:
         """Append one record.
 
@@ -94,7 +99,15 @@ class RecordWriter:
         Raises:
             OutputError: The disk is full or the reader of a pipe has gone.
         """
-        self._waiting.append(self._format.render(mol, title, tags).encode())
+        self.append(self._format.render(mol, title, tags))
+
+    def append(self, record: str) -> None:
+        """Append one record that `form` has rendered already.
+
+        Raises:
+            OutputError: The disk is full or the reader of a pipe has gone.
+        """
+        self._waiting.append(record.encode())
         if not self._format.is_compressed or len(self._waiting) >= MEMBER_SIZE:
             self.flush()
 

@@ -26,6 +26,13 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 BatchSize = Annotated[
     int | None, typer.Option(help="Molecules per network call; unset, what suits the device.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that decode, check and write; unset, what suits the device. 1 is none "
+        "beside the main one."
+    ),
+]
 Sizes = Annotated[
     str | None, typer.Option(metavar="N|MIN-MAX", help="Atom counts, hydrogens included.")
 ]

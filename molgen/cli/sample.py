@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from molgen.cli import options
 from molgen.cli.console import note
 from molgen.cli.output import find_target, write_records
@@ -22,6 +24,7 @@ def sample(
     quiet: options.Quiet = False,
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
+    workers: options.Workers = None,
     n_atoms: options.Sizes = None,
     decode: options.Decode = "map",
     valid_only: options.ValidOnly = False,
@@ -71,7 +74,7 @@ def sample(
     from molgen.sampling.known.given import remark
     from molgen.sampling.recording import Start, find_start
 
-    run = load(model or request.usual_model, device).run(request)
+    run = replace(load(model or request.usual_model, device).run(request), workers=workers)
     if not quiet and (text := remark(run.model.info, run.known)):
         note(f"Note: {text}")
     start = find_start(run, target) if resume and target is not None else Start()

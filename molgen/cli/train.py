@@ -90,6 +90,18 @@ def _images(tree: dict[str, Any], asked: _Asked) -> None:
     note(f"{weights} holds the averaged weights; use it: molgen images sample --model {weights}")
 
 
+def _baselines(tree: dict[str, Any], asked: _Asked) -> None:
+    from molgen.baselines.config import parse_baseline_config
+
+    recipe = parse_baseline_config(tree, str(asked.recipe))
+    from molgen.baselines.run import train as run_training
+    from molgen.train.fit import RunOptions
+
+    options = RunOptions(asked.out, asked.max_time, asked.resume, asked.device)
+    weights = run_training(recipe, asked.recipe.stem, options)
+    note(f"{weights} holds the averaged weights; compare it: python scripts/baselines.py {weights}")
+
+
 _DOMAINS: Mapping[str, Callable[[dict[str, Any], _Asked], None]] = MappingProxyType(
-    {"molecules": _molecules, "images": _images}
+    {"molecules": _molecules, "images": _images, "baselines": _baselines}
 )

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from molgen.config.levels import NoiseLevels, Rows
+from molgen.config.networks import Networks
 from molgen.config.parts import CouplingParts, WeightingParts
 from molgen.config.recipe import Config
 from molgen.config.section import Section
@@ -18,7 +19,7 @@ from molgen.names import nearest
 
 KINDS: dict[str, Any] = {
     section.model_fields["kind"].default: section
-    for union in (NoiseLevels, Rows, CouplingParts, WeightingParts)
+    for union in (NoiseLevels, Rows, CouplingParts, WeightingParts, Networks)
     for section in get_args(get_args(union)[0])
 }
 """Sections that are told apart by their ``kind``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 from molgen.chem.io import STDOUT, Record, completed_records, open_writer, read_records
 from molgen.errors import UsageError
 from molgen.sampling.destination import Destination
-from molgen.sampling.run import Sample, TagValue, Tally
+from molgen.sampling.run import Run, Sample, TagValue, Tally
 
 
 class Recordable(Protocol):
@@ -109,9 +109,14 @@ def record(
     path: str | Path = target.partial if target is not None else STDOUT
     try:
         with open_writer(path, keep_bytes=start.keep_bytes) as writer:
-            samples = run.stream(tally, first=start.first, n_done=start.n_done)
+            # What draws many molecules renders their records where it finishes them.
+            source = replace(run, form=writer.form) if isinstance(run, Run) else run
+            samples = source.stream(tally, first=start.first, n_done=start.n_done)
             for n_written, sample in enumerate(samples, start=start.n_done + 1):
-                writer.write(sample.mol, run.title(sample.index), run.tags(sample))
+                if sample.record is None:
+                    writer.write(sample.mol, run.title(sample.index), run.tags(sample))
+                else:
+                    writer.append(sample.record)
                 on_written(n_written)
     finally:
         if target is not None:

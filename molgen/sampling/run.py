@@ -5,27 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import DECODERS, decode_argmax
-from molgen.chem.mol import BuiltMol, build_mol, smiles_of
+from molgen.chem.finish import Finisher, Labels, Rendering, finish_beliefs
 from molgen.chem.molecule import Molecule
-from molgen.errors import ChemistryError
+from molgen.chem.render import Format, TagValue
+from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
+from molgen.sampling.finishing import Sample, samples, usual_workers
 from molgen.sampling.known.parts import Known
 from molgen.sampling.request import Request
-from molgen.sampling.sampler import draw
+from molgen.sampling.sampler import device_of, draw_batches
 from molgen.sampling.steering.steering import Steering
 
 if TYPE_CHECKING:
-    from rdkit import Chem
-
     from molgen.checkpoint import LoadedModel
+
+__all__ = ["PATIENCE", "Run", "Sample", "TagValue", "Tally", "decoded", "labels"]
 
 PATIENCE: Final = 10_000
 """Rejections in a row after which ``valid_only`` gives up."""
@@ -35,35 +37,6 @@ FOUND: Final = (
     *("guidance", "guidance_interval", "avoid", "guide"),
 )
 """Options whose effect is in what was found for them, and not in how it was asked for."""
-
-TagValue = str | int | float | bool
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One molecule of a run.
-
-    Attributes:
-        index: Its number in the run; with the seed it decides the molecule.
-        raw: Each head's argmax, before any decoding.
-        molecule: The decoded molecule.
-        built: The decoded molecule in RDKit, and what is wrong with it.
-    """
-
-    index: int
-    raw: Molecule
-    molecule: Molecule
-    built: BuiltMol
-
-    @property
-    def mol(self) -> Chem.Mol:
-        """The decoded molecule with one conformer."""
-        return self.built.mol
-
-    @property
-    def reason(self) -> str:
-        """The first fault found; empty for a valid molecule."""
-        return self.built.reason
 
 
 @dataclass
@@ -104,6 +77,9 @@ class Run:
         plan: Solver and grid.
         known: What the request says of its molecules beforehand; None for nothing.
         steering: Guidance that the request asks for; None for none.
+        workers: Processes that decode, build and check molecules; 1 is this one, None suits the
+            device and the number of molecules. Changes speed, never the molecules.
+        form: Format in which samples carry their record; None for no records.
     """
 
     model: LoadedModel
@@ -111,6 +87,13 @@ class Run:
     plan: Plan
     known: Known | None = None
     steering: Steering | None = None
+    workers: int | None = None
+    form: Format | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a number of processes that there cannot be."""
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}", "Use 1 or more")
 
     @cached_property
     def network_calls(self) -> int:
@@ -142,18 +125,33 @@ class Run:
         text = json.dumps(content, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
+    @cached_property
+    def rendering(self) -> Rendering | None:
+        """How samples get their records."""
+        return None if self.form is None else Rendering(self.form, self._stem, self._labels)
+
     def title(self, index: int) -> str:
         """Unique name of one record, such as ``qm9-s0-k4-17``: model, seed, steps, index."""
-        return f"{self.model.name}-s{self.request.seed}-k{self.request.steps}-{index}"
+        return f"{self._stem}-{index}"
 
     def tags(self, sample: Sample) -> dict[str, TagValue]:
         """What is stored beside one molecule."""
+        return self._labels.of(sample.index, sample.reason, sample.smiles)
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.model.name}-s{self.request.seed}-k{self.request.steps}"
+
+    @cached_property
+    def _labels(self) -> Labels:
         facts = {"seed": self.request.seed, "steps": self.request.steps}
         if self.network_calls != self.request.steps:
             facts["network_calls"] = self.network_calls
-        return labels(self.model, facts, self.fingerprint, sample)
+        return Labels(self.model.name, tuple(facts.items()), self.fingerprint)
 
-    def stream(self, tally: Tally, *, first: int = 0, n_done: int = 0) -> Iterator[Sample]:
+    def stream(
+        self, tally: Tally, *, first: int = 0, n_done: int = 0
+    ) -> Generator[Sample, None, None]:
         """Draw molecules until the request is fulfilled.
 
         Args:
@@ -170,25 +168,26 @@ class Run:
         n_left, n_in_vain = self.request.n - n_done, 0
         if n_left <= 0:
             return
-        for sample in self._drawn(first):
-            tally.add(sample)
-            if self.request.valid_only and sample.reason:
-                n_in_vain += 1
-                if n_in_vain == PATIENCE:
-                    raise ChemistryError(
-                        f"none of the last {PATIENCE} molecules is valid",
-                        "Use more --steps, another --model, or leave out --valid-only",
-                    )
-                continue
-            n_in_vain = 0
-            yield sample
-            n_left -= 1
-            if n_left == 0:
-                return
+        with closing(self._drawn(first)) as drawn:
+            for sample in drawn:
+                tally.add(sample)
+                if self.request.valid_only and sample.reason:
+                    n_in_vain += 1
+                    if n_in_vain == PATIENCE:
+                        raise ChemistryError(
+                            f"none of the last {PATIENCE} molecules is valid",
+                            "Use more --steps, another --model, or leave out --valid-only",
+                        )
+                    continue
+                n_in_vain = 0
+                yield sample
+                n_left -= 1
+                if n_left == 0:
+                    return
 
-    def _drawn(self, first: int) -> Iterator[Sample]:
-        request = self.request
-        drawn = draw(
+    def _drawn(self, first: int) -> Generator[Sample, None, None]:
+        request, on_gpu = self.request, device_of(self.model.model).type == "cuda"
+        batches = draw_batches(
             self.model,
             count(first) if request.valid_only else range(first, request.n),
             seed=request.seed,
@@ -198,8 +197,9 @@ class Run:
             known=self.known,
             steering=self.steering,
         )
-        for one in drawn:
-            yield decoded(one.index, one.beliefs, request.decode)
+        workers = self.workers or usual_workers(request.n - first, on_gpu=on_gpu)
+        finisher = Finisher(request.decode, self.rendering)
+        return samples(batches, self.model.info.vocabulary, finisher, workers)
 
 
 def decoded(index: int, beliefs: Beliefs, decoder: str) -> Sample:
@@ -210,9 +210,7 @@ def decoded(index: int, beliefs: Beliefs, decoder: str) -> Sample:
         beliefs: What the model says.
         decoder: A name of :data:`molgen.chem.decode.DECODERS`.
     """
-    decode, raw = DECODERS[decoder], decode_argmax(beliefs)
-    molecule = raw if decode is decode_argmax else decode(beliefs)
-    return Sample(index, raw, molecule, build_mol(molecule))
+    return Sample(index, finish_beliefs(index, beliefs, decoder), 0)
 
 
 def labels(
@@ -226,12 +224,5 @@ def labels(
         fingerprint: Of the run.
         sample: The molecule.
     """
-    return {
-        "molgen_model": model.name,
-        **{f"molgen_{name}": value for name, value in facts.items()},
-        "molgen_index": sample.index,
-        "molgen_run": fingerprint,
-        "molgen_valid": not sample.reason,
-        "molgen_reason": sample.reason,
-        "smiles": "" if sample.reason else smiles_of(sample.mol),
-    }
+    known = Labels(model.name, tuple(facts.items()), fingerprint)
+    return known.of(sample.index, sample.reason, sample.smiles)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from molgen.chem.beliefs import Beliefs
@@ -19,21 +22,32 @@ from molgen.flow.state import Offsets
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
 from molgen.rng import generator
+from molgen.sampling.captured import ScalarsByValue, captured, identity_of, is_static
+from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.known.informed import WithKnown
 from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.known.roads import NOISED, Road, road_for
 from molgen.sampling.known.rows import known_rows
-from molgen.sampling.readout import beliefs_of
+from molgen.sampling.noise import Streams, draw_sizes, normal_noise
+from molgen.sampling.readout import Fetched, HostReadout, Readout, read_out
 from molgen.sampling.steering.steering import Steering, scene_of
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
+
+T = TypeVar("T")
 
 WINDOW = 512
 """Molecules that are drawn together and sorted by size, so that little of them is padding."""
 
 CPU_BATCH, GPU_BATCH = 32, 1024
 """Molecules per network call: what stays in a core's cache, and what fills a GPU."""
+
+GPU_WINDOW = 8
+"""Batches that a GPU's window holds."""
+
+GPU_PADDING = 4
+"""Padded sizes on a GPU are multiples of this: few shapes, so few graphs to record."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,23 @@ class Settings:
     steering: Steering | None = None
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One batch of a run, on the host.
+
+    Attributes:
+        places: Where its molecules stand in the order that was asked for, from 0.
+        indices: Their numbers in the run.
+        sizes: Their numbers of atoms.
+        readout: What the network says of them; rows beyond theirs are padding.
+    """
+
+    places: tuple[int, ...]
+    indices: tuple[int, ...]
+    sizes: NDArray[np.int64]
+    readout: HostReadout
+
+
 def draw(
     loaded: LoadedModel,
     indices: Iterable[int],
@@ -77,10 +108,48 @@ def draw(
     known: Known | None = None,
     steering: Steering | None = None,
 ) -> Iterator[Draw]:
-    """Draw molecules by number.
+    """Draw molecules by number, as `draw_batches` does.
+
+    Yields:
+        Molecules in the order of ``indices``.
+
+    Raises:
+        UsageError: No training molecule has a size within ``n_atoms``.
+    """
+    batches = draw_batches(
+        loaded,
+        indices,
+        plan=plan,
+        seed=seed,
+        n_atoms=n_atoms,
+        batch_size=batch_size,
+        known=known,
+        steering=steering,
+    )
+    vocabulary = loaded.info.vocabulary
+    return in_order(
+        (batch.places[row], Draw(index, batch.readout.beliefs(vocabulary, row, int(n))))
+        for batch in batches
+        for row, (index, n) in enumerate(zip(batch.indices, batch.sizes, strict=True))
+    )
+
+
+def draw_batches(
+    loaded: LoadedModel,
+    indices: Iterable[int],
+    *,
+    plan: Plan,
+    seed: int = 0,
+    n_atoms: tuple[int, int] | None = None,
+    batch_size: int | None = None,
+    known: Known | None = None,
+    steering: Steering | None = None,
+) -> Iterator[Batch]:
+    """Draw molecules by number, batch by batch.
 
     Size and noise of a molecule follow from the seed and its number alone, so it is the same
-    whatever is drawn beside it; memory is bounded by the window of batches.
+    whatever is drawn beside it; memory is bounded by the window of batches. A GPU has its next
+    batch before the host waits for the one before.
 
     Args:
         loaded: The model.
@@ -93,43 +162,97 @@ def draw(
         steering: Guidance; None for none.
 
     Yields:
-        Molecules in the order of ``indices``.
+        Batches in the order of their sizes, window after window.
 
     Raises:
         UsageError: No training molecule has a size within ``n_atoms``.
     """
-    size_of = _sizes(loaded.info, n_atoms, known, seed)
+    sizes_of = _sizes(loaded.info, n_atoms, known, seed)
     settings = Settings(plan, seed, road_for(loaded.info, known), steering)
     size = batch_size or default_batch(loaded.model)
-    remaining = iter(indices)
-    width = size  # a short first window lets the first molecules appear at once
-    while window := list(islice(remaining, width)):
-        width = max(size, WINDOW)
-        sizes = np.array([size_of(index) for index in window])
-        order = np.argsort(sizes, kind="stable")
-        done: dict[int, Draw] = {}
-        for start in range(0, len(window), size):
-            rows = order[start : start + size]
-            batch = [window[row] for row in rows]
-            parts = None if known is None else [known.of(index) for index in batch]
-            beliefs = sample_batch(loaded.model, loaded.info, batch, sizes[rows], settings, parts)
-            done.update((i, Draw(i, b)) for i, b in zip(batch, beliefs, strict=True))
-        for index in window:
-            yield done.pop(index)
+    on_gpu = device_of(loaded.model).type == "cuda"
+    width = max(GPU_WINDOW * size if on_gpu else size, WINDOW)
+    table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model))
+    queued: deque[tuple[_Rows, Fetched]] = deque()
+    for rows in _rows(indices, sizes_of, size, width):
+        is_full = len(rows.indices) == size
+        queued.append(
+            (rows, Fetched(_sample(loaded, table, rows, settings, known, is_full=is_full)))
+        )
+        if len(queued) > on_gpu:
+            yield _batch(known, *queued.popleft())
+    while queued:
+        yield _batch(known, *queued.popleft())
+
+
+def in_order(placed: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """What comes with its place, from 0, in the order of the places.
+
+    Example:
+        >>> list(in_order([(1, "b"), (0, "a"), (2, "c")]))
+        ['a', 'b', 'c']
+    """
+    waiting: dict[int, T] = {}
+    next_place = 0
+    for place, value in placed:
+        waiting[place] = value
+        while next_place in waiting:
+            yield waiting.pop(next_place)
+            next_place += 1
+
+
+def device_of(model: DeNovo) -> torch.device:
+    """Where a model computes."""
+    return next(model.parameters()).device
 
 
 def default_batch(model: DeNovo) -> int:
     """Molecules per network call that suit the model's device."""
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return CPU_BATCH if on_cpu else GPU_BATCH
+    return CPU_BATCH if device_of(model).type == "cpu" else GPU_BATCH
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Molecules that are drawn in one batch; attributes as those of `Batch`."""
+
+    places: tuple[int, ...]
+    indices: tuple[int, ...]
+    sizes: NDArray[np.int64]
+
+
+def _rows(
+    indices: Iterable[int],
+    sizes_of: Callable[[Sequence[int]], NDArray[np.int64]],
+    size: int,
+    width: int,
+) -> Iterator[_Rows]:
+    """Molecules in batches of similar size, window after window."""
+    remaining, first = iter(indices), 0
+    take = size  # a short first window lets the first molecules appear at once
+    while window := list(islice(remaining, take)):
+        take = width
+        sizes = sizes_of(window)
+        order = np.argsort(sizes, kind="stable")
+        for start in range(0, len(window), size):
+            rows = order[start : start + size].tolist()
+            places = tuple(first + row for row in rows)
+            yield _Rows(places, tuple(window[row] for row in rows), sizes[rows])
+        first += len(window)
+
+
+def _batch(known: Known | None, rows: _Rows, fetched: Fetched) -> Batch:
+    readout = fetched.wait()
+    if known is not None:
+        _put_back(readout.pos, [known.of(index) for index in rows.indices])
+    return Batch(rows.places, rows.indices, rows.sizes, readout)
 
 
 def _sizes(
     info: ModelInfo, n_atoms: tuple[int, int] | None, known: Known | None, seed: int
-) -> Callable[[int], int]:
-    """The function from a molecule's number to its size."""
+) -> Callable[[Sequence[int]], NDArray[np.int64]]:
+    """The function from molecules' numbers to their sizes."""
     if known is not None and known.is_whole:
-        return lambda index: known.of(index).n_atoms
+        return lambda indices: np.array([known.of(index).n_atoms for index in indices])
     low, high = n_atoms or (0, info.max_atoms)
     if known is not None and low <= known.most_atoms:
         low = known.most_atoms + 1
@@ -140,7 +263,7 @@ def _sizes(
                 f"Use --n-atoms {low}-{info.max_atoms}, or keep fewer atoms of it",
             )
     probability = size_probability(info, n_atoms if known is None else (low, high))
-    return lambda index: draw_size(probability, seed, index)
+    return lambda indices: draw_sizes(probability, seed, indices)
 
 
 def size_probability(info: ModelInfo, n_atoms: tuple[int, int] | None) -> np.ndarray:
@@ -167,45 +290,81 @@ def draw_size(probability: np.ndarray, seed: int, index: int) -> int:
     return int(generator(seed, index, "size").choice(len(probability), p=probability))
 
 
-def _noise(seed: int, batch: Sequence[int], sizes: np.ndarray, width: int, stream: str) -> Tensor:
+def _noise(
+    seed: int,
+    batch: Sequence[int],
+    sizes: np.ndarray,
+    width: int,
+    stream: str,
+    n: int | None = None,
+) -> Tensor:
     """Standard normal noise, ``[B, N, width]``; every molecule from its own generator."""
-    noise = np.zeros((len(batch), int(sizes.max()), width), dtype=np.float32)
-    for row, (index, n) in enumerate(zip(batch, sizes, strict=True)):
-        noise[row, :n] = generator(seed, index, stream).standard_normal((int(n), width))
-    return torch.from_numpy(noise)
+    return normal_noise(Streams(seed, stream), batch, sizes, (n or int(sizes.max()), width))
 
 
 @torch.inference_mode()
+def _sample(
+    loaded: LoadedModel,
+    table: ValenceTable,
+    rows: _Rows,
+    settings: Settings,
+    known: Known | None,
+    *,
+    is_full: bool,
+) -> Readout:
+    """Sample one batch; a full one on a GPU by a recorded graph where the plan allows it."""
+    model, device = loaded.model, device_of(loaded.model)
+    parts = None if known is None else [known.of(index) for index in rows.indices]
+    is_plain = parts is None and settings.steering is None and is_static(settings.plan)
+    on_gpu = device.type == "cuda" and not torch.is_autocast_enabled("cuda")
+    by_graph = is_full and is_plain and on_gpu
+    n = int(rows.sizes.max())
+    n = -(-n // GPU_PADDING) * GPU_PADDING if by_graph else n
+    mask = _sent(torch.from_numpy(np.arange(n) < rows.sizes[:, None]), device)
+    width = 3 + loaded.info.vocabulary.n_elements
+
+    def noise(stream: str) -> Tensor:
+        drawn = _noise(settings.seed, rows.indices, rows.sizes, width, stream, n)
+        return _sent(drawn, device)
+
+    def walk(start: Tensor, mask: Tensor) -> Readout:
+        # Numbers on a CPU are tensors like any other, and cost nothing to send.
+        with nullcontext() if device.type == "cpu" else ScalarsByValue():
+            return sample_batch(
+                model, table, settings, start, mask, lambda step: noise(f"step {step}"), parts
+            )
+
+    if not by_graph:
+        return walk(noise("noise"), mask)
+    key = settings.plan, settings.road, model.scales, identity_of(model)
+    return captured(model).run(walk, key, noise("noise"), mask)
+
+
 def sample_batch(
     model: DeNovo,
-    info: ModelInfo,
-    batch: Sequence[int],
-    sizes: np.ndarray,
+    table: ValenceTable,
     settings: Settings,
+    noise: Tensor,
+    mask: Tensor,
+    fresh: Callable[[int], Tensor],
     parts: Sequence[Part] | None = None,
-) -> list[Beliefs]:
-    """Sample one padded batch.
+) -> Readout:
+    """Sample one padded batch, with nothing but queueing work on the device.
 
     Args:
         model: The model.
-        info: Its vocabulary and units.
-        batch: Numbers of the molecules, ``[B]``.
-        sizes: Their numbers of atoms, ``[B]``.
+        table: Of its vocabulary, on its device.
         settings: What all batches of the run share.
+        noise: Standard normal numbers to start from, ``[B, N, 3 + K]``, zero in the padding.
+        mask: Real atoms, ``[B, N]``.
+        fresh: More such numbers for a step, where the solver asks for them.
         parts: What is known of each molecule; None for nothing.
-
-    Returns:
-        Beliefs of every molecule, in the order of ``batch``.
     """
-    device = next(model.parameters()).device
-    n_elements = info.vocabulary.n_elements
-    mask = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
 
-    def noise(stream: str) -> dict[str, Tensor]:
-        drawn = _noise(settings.seed, batch, sizes, 3 + n_elements, stream).to(device)
+    def prior(drawn: Tensor) -> dict[str, Tensor]:
         return settings.road.prior({"pos": drawn[..., :3], "element": drawn[..., 3:]}, mask)
 
-    memory, start = SelfConditioned(model, mask), noise("noise")
+    memory, start = SelfConditioned(model, mask, settings.plan.jumps), prior(noise)
     known, rows = None, None
     denoise: Denoiser = memory
     offsets: Offsets = model.offsets
@@ -217,14 +376,19 @@ def sample_batch(
         denoise = settings.steering.steered(denoise, scene_of(model, mask, rows, parts))
     plan = settings.plan
     final = plan.solver.solve(
-        denoise, start, plan.grid, offsets=offsets, noise=lambda step: noise(f"step {step}")
+        denoise, start, plan.grid, offsets=offsets, noise=lambda step: prior(fresh(step))
     )
     placed, estimate = cast("dict[str, Tensor]", final)["pos"], memory.estimate
     if known is not None:
         placed, estimate = known.outcome(placed)
-    pos = (placed * model.scales.pos).cpu().numpy()
-    _put_back(pos, parts or ())
-    return beliefs_of(info, estimate, pos, sizes)
+    return read_out(table, estimate, placed * model.scales.pos, mask)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device; to a GPU without waiting for what is queued there."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _put_back(pos: np.ndarray, parts: Sequence[Part]) -> None:

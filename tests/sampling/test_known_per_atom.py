@@ -112,7 +112,7 @@ def test_the_network_sees_known_atoms_as_they_are(loaded: LoadedModel, seen: lis
     assert len(seen) == len(GRID.lam) - 1
     about = torch.from_numpy((SCAFFOLD - SCAFFOLD.mean(axis=0)) / 1.4).float()
     clean = loaded.model.clean_elements(torch.eye(5)[[1, 2, 3]])
-    for (state, lam, mask, _, ahead), level in zip(seen, GRID.lam, strict=False):
+    for (state, lam, mask, _, ahead, *_), level in zip(seen, GRID.lam, strict=False):
         assert torch.equal(state["pos"][:, :3], about.expand(3, 3, 3))
         assert torch.equal(state["element"][:, :3], clean.expand(3, 3, 5))
         assert (lam[:, :3] == CLEAN_LEVEL).all()
@@ -129,7 +129,7 @@ def test_guidance_compares_with_one_level_for_all(loaded: LoadedModel, seen: lis
     clean = loaded.model.clean_elements(torch.eye(5)[[1, 2, 3]])
     fixed = None
     for call, level in zip(range(0, len(seen), 2), GRID.lam, strict=False):
-        (aware, _, _, _, _), (blind, lam, mask, hint, ahead) = seen[call : call + 2]
+        (aware, *_), (blind, lam, mask, hint, ahead, *_) = seen[call : call + 2]
         assert lam.tolist() == pytest.approx([level] * len(guided))
         assert ahead is None
         assert (blind["pos"] * mask[..., None]).sum(dim=1).abs().max() < 1e-5

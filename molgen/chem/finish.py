@@ -1,0 +1,249 @@
+"""From what a network said of some molecules to finished ones: decoded, built, checked, written.
+
+Everything that a molecule costs the host after the network, in one function that other processes
+can run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem
+
+from molgen.chem.beliefs import Beliefs
+from molgen.chem.decode import DECODERS, decode_argmax
+from molgen.chem.elements import Vocabulary
+from molgen.chem.mol import BuiltMol, build_mol, smiles_of
+from molgen.chem.molecule import Molecule, bonds_of_matrix
+from molgen.chem.packed import PackedMolecules, PackedMols
+from molgen.chem.render import Format, TagValue
+
+
+@dataclass(frozen=True)
+class Open:
+    """Log-probabilities of the molecules whose most probable classes do not settle them.
+
+    Attributes:
+        rows: Which of the chunk they are, ``[U]``.
+        element_log_prob: ``[U, N, K]``, float32.
+        charge_log_prob: ``[U, N, C]``, float32.
+        bond_log_prob: ``[U, N, N, 5]``, float32.
+    """
+
+    rows: NDArray[np.int64]
+    element_log_prob: NDArray[np.float32]
+    charge_log_prob: NDArray[np.float32]
+    bond_log_prob: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some molecules as a network left them, padded to ``N`` atoms.
+
+    Attributes:
+        vocabulary: Meaning of the classes.
+        places: Where they stand in the order that was asked for.
+        indices: Their numbers in the run.
+        sizes: Their numbers of atoms, ``[C]``.
+        pos: Positions in Å, ``[C, N, 3]``, float32.
+        element: Most probable element classes, ``[C, N]``.
+        charge: Most probable charge classes, ``[C, N]``.
+        bond: Most probable bond classes, ``[C, N, N]``; only the upper triangle is read.
+        open: What else is needed of those that are to be decoded anew; the others are what these
+            classes say.
+    """
+
+    vocabulary: Vocabulary
+    places: tuple[int, ...]
+    indices: tuple[int, ...]
+    sizes: NDArray[np.int64]
+    pos: NDArray[np.float32]
+    element: NDArray[np.uint8]
+    charge: NDArray[np.uint8]
+    bond: NDArray[np.uint8]
+    open: Open
+
+    def raw(self) -> list[Molecule]:
+        """The most probable classes of every molecule, as `molgen.chem.decode.decode_argmax`."""
+        elements = np.array(self.vocabulary.atomic_numbers, dtype=np.uint8)[self.element]
+        charges = np.array(self.vocabulary.charges, dtype=np.int8)[self.charge]
+        return [
+            Molecule(
+                elements[row, :n], self.pos[row, :n], charges[row, :n],
+                bonds_of_matrix(self.bond[row, :n, :n]),
+            )
+            for row, n in enumerate(self.sizes.tolist())
+        ]  # fmt: skip
+
+    def beliefs(self) -> dict[int, Beliefs]:
+        """Beliefs about the molecules that are not settled, by row."""
+        found = {}
+        for place, row in enumerate(self.open.rows.tolist()):
+            n = int(self.sizes[row])
+            found[row] = Beliefs(
+                vocabulary=self.vocabulary,
+                pos=self.pos[row, :n],
+                element_log_prob=self.open.element_log_prob[place, :n],
+                charge_log_prob=self.open.charge_log_prob[place, :n],
+                bond_log_prob=self.open.bond_log_prob[place, :n, :n],
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is stored beside every molecule of a run.
+
+    Attributes:
+        model: Name of the model.
+        facts: What else decides the molecules, such as seed and steps.
+        fingerprint: Of the run.
+    """
+
+    model: str
+    facts: tuple[tuple[str, TagValue], ...]
+    fingerprint: str
+
+    def of(self, index: int, reason: str, smiles: str) -> dict[str, TagValue]:
+        """The tags of one molecule."""
+        return {
+            "molgen_model": self.model,
+            **{f"molgen_{name}": value for name, value in self.facts},
+            "molgen_index": index,
+            "molgen_run": self.fingerprint,
+            "molgen_valid": not reason,
+            "molgen_reason": reason,
+            "smiles": smiles,
+        }
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How finished molecules become records of a file.
+
+    Attributes:
+        form: The format.
+        stem: Titles without the hyphen and the number at their end.
+        labels: The tags.
+    """
+
+    form: Format
+    stem: str
+    labels: Labels
+
+    def record(self, index: int, built: BuiltMol, smiles: str) -> str:
+        """The text of one record."""
+        tags = self.labels.of(index, built.reason, smiles)
+        return self.form.render(built.mol, f"{self.stem}-{index}", tags)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Finished molecules, in the order of their chunk.
+
+    Attributes:
+        places: Where they stand in the order that was asked for.
+        indices: Their numbers in the run.
+        raw: Each head's argmax, before any decoding.
+        molecules: The decoded molecules.
+        mols: The same in RDKit, with one conformer each.
+        reasons: The first fault found in each; empty for valid ones.
+        smiles: Canonical SMILES of the valid ones; empty for the others.
+        records: The text of each; empty where no file was asked for.
+    """
+
+    places: tuple[int, ...]
+    indices: tuple[int, ...]
+    raw: Sequence[Molecule]
+    molecules: Sequence[Molecule]
+    mols: Sequence[Chem.Mol]
+    reasons: tuple[str, ...]
+    smiles: tuple[str, ...]
+    records: tuple[str, ...]
+
+    def packed(self) -> Finished:
+        """The same, quick to send."""
+        return replace(
+            self,
+            raw=PackedMolecules.of(self.raw),
+            molecules=PackedMolecules.of(self.molecules),
+            mols=PackedMols.of(self.mols),
+        )
+
+
+@dataclass(frozen=True)
+class Finisher:
+    """What to make of chunks.
+
+    Attributes:
+        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
+        rendering: How to write records; None for no file.
+    """
+
+    decoder: str
+    rendering: Rendering | None = None
+
+    @property
+    def searches(self) -> bool:
+        """Whether molecules that are not settled are searched for a better one."""
+        return DECODERS[self.decoder] is not decode_argmax
+
+    def __call__(self, chunk: Chunk) -> Finished:
+        """Finish a chunk."""
+        raw = chunk.raw()
+        return _finished(
+            chunk.places, chunk.indices, raw, self._decoded(chunk, raw), self.rendering
+        )
+
+    def decoded(self, chunk: Chunk) -> PackedMolecules:
+        """The molecules of a chunk without RDKit's part."""
+        return PackedMolecules.of(self._decoded(chunk, chunk.raw()))
+
+    def _decoded(self, chunk: Chunk, raw: list[Molecule]) -> list[Molecule]:
+        decode, molecules = DECODERS[self.decoder], list(raw)
+        for row, beliefs in chunk.beliefs().items():
+            molecules[row] = decode(beliefs)
+        return molecules
+
+    def sendable(self, chunk: Chunk) -> Finished:
+        """Finish a chunk for another process."""
+        return self(chunk).packed()
+
+
+def finish_beliefs(index: int, beliefs: Beliefs, decoder: str) -> Finished:
+    """Finish one molecule by itself.
+
+    Args:
+        index: Its number in the run.
+        beliefs: What the network says.
+        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
+    """
+    decode, raw = DECODERS[decoder], decode_argmax(beliefs)
+    molecule = raw if decode is decode_argmax else decode(beliefs)
+    return _finished((0,), (index,), [raw], [molecule])
+
+
+def _finished(
+    places: tuple[int, ...],
+    indices: tuple[int, ...],
+    raw: list[Molecule],
+    molecules: list[Molecule],
+    rendering: Rendering | None = None,
+) -> Finished:
+    """Build, check and write molecules that are decoded."""
+    built = [build_mol(molecule) for molecule in molecules]
+    smiles = ["" if one.reason else smiles_of(one.mol) for one in built]
+    records = [] if rendering is None else list(map(rendering.record, indices, built, smiles))
+    return Finished(
+        places,
+        indices,
+        raw,
+        molecules,
+        [one.mol for one in built],
+        tuple(one.reason for one in built),
+        tuple(smiles),
+        tuple(records),
+    )

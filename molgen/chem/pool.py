@@ -1,0 +1,96 @@
+"""Apply a function to many items in several processes, in order and in bounded memory.
+
+For items that are safe to run: `molgen.chem.workers` is for those that may hang or crash.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+from typing import Final, TypeVar
+
+from molgen.chem.workers import without_main
+from molgen.errors import MolgenError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD: Final = 8
+"""Items per process that may be under way or waiting to be taken."""
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
+) -> Generator[Result, None, None]:
+    """Yield ``function(item)`` for each item, in the order of the items.
+
+    Items are read as results are taken, a few per process ahead, and their results computed
+    meanwhile. Processes start with the first items that need them and end with the iterator.
+
+    Args:
+        function: A function that an ``import`` can find, or a method of a picklable object.
+        items: Picklable arguments.
+        n_workers: Number of processes, at least 1.
+
+    Yields:
+        The results.
+
+    Raises:
+        MolgenError: A process was killed.
+        Exception: Whatever ``function`` raised.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with _executor(n_workers) as executor:
+        try:
+            for item in items:
+                with without_main():
+                    waiting.append(executor.submit(function, item))
+                while waiting and (waiting[0].done() or len(waiting) > AHEAD * n_workers):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise MolgenError(
+                "a process that finishes molecules was killed, perhaps for want of memory",
+                "Complete the run with --resume, and use fewer --workers",
+            ) from None
+
+
+@contextmanager
+def _executor(n_workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block, whatever they are at."""
+    executor = ProcessPoolExecutor(
+        n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+    )
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

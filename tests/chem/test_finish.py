@@ -1,0 +1,133 @@
+"""Finishing a chunk is decoding, building and writing each of its molecules by itself."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from molgen.chem.beliefs import Beliefs
+from molgen.chem.decode import DECODERS, decode_argmax, is_consistent
+from molgen.chem.elements import AROMATIC, QM9
+from molgen.chem.finish import Chunk, Finisher, Labels, Open, Rendering, finish_beliefs
+from molgen.chem.mol import build_mol, smiles_of
+from molgen.chem.molecule import Molecule
+from molgen.chem.packed import PackedMolecules, PackedMols
+from molgen.chem.render import FORMATS
+
+from .builders import AROMATIC_ONES, STORE, noisy_beliefs
+
+LABELS = Labels("qm9", (("seed", 3),), "0123abcd")
+RENDERING = Rendering(FORMATS[".sdf"], "qm9-s3", LABELS)
+
+
+def beliefs(n: int = 24) -> list[Beliefs]:
+    """Beliefs about real molecules, half of them with faults."""
+    rng = np.random.default_rng(1)
+    chosen = [*AROMATIC_ONES[: n // 2], *range(n - n // 2)]
+    noises = [0.2, 1.5]
+    return [noisy_beliefs(STORE[i], noises[k % 2], rng) for k, i in enumerate(chosen)]
+
+
+def chunk_of(beliefs: Sequence[Beliefs], *, searches: bool = True) -> Chunk:
+    """The chunk that a sampler would make."""
+    sizes = np.array([one.n_atoms for one in beliefs])
+    n = int(sizes.max()) + 2
+
+    def padded(name: str, axes: int) -> np.ndarray:
+        arrays = [getattr(one, name) for one in beliefs]
+        shape = (len(arrays), *[n] * axes, arrays[0].shape[-1])
+        out = np.full(shape, -1.0, dtype=np.float32)
+        for row, array in enumerate(arrays):
+            out[(row, *(slice(0, k) for k in array.shape[:-1]))] = array
+        return out
+
+    element, charge = padded("element_log_prob", 1), padded("charge_log_prob", 1)
+    bond = padded("bond_log_prob", 2)
+    raw = [decode_argmax(one) for one in beliefs]
+    settled = [is_consistent(one) and not (one.bonds[:, 2] == AROMATIC).any() for one in raw]
+    rows = np.flatnonzero(~np.array(settled)) if searches else np.arange(0)
+    indices = tuple(100 + row for row in range(len(beliefs)))
+    return Chunk(
+        QM9,
+        places=tuple(range(len(beliefs))),
+        indices=indices,
+        sizes=sizes,
+        pos=padded("pos", 1),
+        element=element.argmax(-1).astype(np.uint8),
+        charge=charge.argmax(-1).astype(np.uint8),
+        bond=bond.argmax(-1).astype(np.uint8),
+        open=Open(rows, element[rows], charge[rows], bond[rows]),
+    )
+
+
+def same(one: Molecule, other: Molecule) -> bool:
+    names = ("atomic_numbers", "pos", "formal_charge", "bonds")
+    return all(
+        np.array_equal(a := getattr(one, name), b := getattr(other, name)) and a.dtype == b.dtype
+        for name in names
+    )
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_chunk_is_its_molecules_one_by_one(decoder: str) -> None:
+    all_beliefs, finisher = beliefs(), Finisher(decoder, RENDERING)
+    chunk = chunk_of(all_beliefs, searches=finisher.searches)
+    assert len(chunk.open.rows) < len(all_beliefs)
+    done = finisher(chunk)
+    for row, one in enumerate(all_beliefs):
+        molecule = DECODERS[decoder](one)
+        built = build_mol(molecule)
+        assert same(done.raw[row], decode_argmax(one))
+        assert same(done.molecules[row], molecule)
+        assert done.reasons[row] == built.reason
+        assert done.smiles[row] == ("" if built.reason else smiles_of(built.mol))
+        tags = LABELS.of(100 + row, built.reason, done.smiles[row])
+        assert done.records[row] == FORMATS[".sdf"].render(built.mol, f"qm9-s3-{100 + row}", tags)
+        alone = finish_beliefs(7, one, decoder)
+        assert same(alone.molecules[0], molecule)
+        assert (alone.indices, alone.reasons[0]) == ((7,), built.reason)
+        assert not alone.records
+
+
+def of_atom(atom: Chem.Atom) -> dict[str, object]:
+    """All properties with a value of their own; RDKit's vectors have none that compares."""
+    properties = atom.GetPropsAsDict(True, True)
+    return {name: value for name, value in properties.items() if isinstance(value, int | str)}
+
+
+def test_sending_changes_nothing() -> None:
+    here = Finisher("map", RENDERING)(chunk_of(beliefs()))
+    there = pickle.loads(pickle.dumps(Finisher("map", RENDERING).sendable(chunk_of(beliefs()))))  # noqa: S301
+    assert (here.places, here.indices, here.reasons) == (there.places, there.indices, there.reasons)
+    assert (here.smiles, here.records) == (there.smiles, there.records)
+    for row in range(len(here.raw)):
+        assert same(here.raw[row], there.raw[row])
+        assert same(here.molecules[row], there.molecules[row])
+        one, other = here.mols[row], there.mols[row]
+        assert Chem.MolToMolBlock(one, kekulize=False) == Chem.MolToMolBlock(other, kekulize=False)
+        assert one.GetPropsAsDict() == other.GetPropsAsDict()
+        assert [of_atom(atom) for atom in one.GetAtoms()] == [
+            of_atom(atom) for atom in other.GetAtoms()
+        ]
+        if not here.reasons[row]:
+            assert smiles_of(other) == here.smiles[row]
+
+
+def test_packed_sequences_are_sequences() -> None:
+    molecules = [STORE[i] for i in range(5)]
+    molecules[2] = replace(molecules[2], bonds=np.zeros((0, 3), dtype=np.int16))
+    packed = PackedMolecules.of(molecules)
+    assert len(packed) == 5
+    assert all(same(a, b) for a, b in zip(packed, molecules, strict=True))
+    assert same(packed[-1], molecules[4])
+    assert [one.n_atoms for one in packed[1:3]] == [one.n_atoms for one in molecules[1:3]]
+    with pytest.raises(IndexError):
+        packed[5]
+    mols = PackedMols.of([build_mol(one).mol for one in molecules])
+    assert len(mols) == 5
+    assert [mol.GetNumAtoms() for mol in mols[3:]] == [one.n_atoms for one in molecules[3:]]

@@ -1,0 +1,111 @@
+"""Molecules are finished the same way in this process and in others, and come in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from molgen.checkpoint import LoadedModel
+from molgen.chem.decode import DECODERS, decode_argmax
+from molgen.chem.mol import build_mol, smiles_of
+from molgen.chem.render import FORMATS
+from molgen.config import parse_config
+from molgen.errors import UsageError
+from molgen.models.info import ModelInfo
+from molgen.sampling.finishing import CHUNK, WORTH_A_PROCESS, Sample, usual_workers
+from molgen.sampling.plan import default_plan
+from molgen.sampling.request import Request
+from molgen.sampling.run import Run, Tally
+from molgen.sampling.sampler import draw, in_order
+
+from ..networks import random_model  # noqa: TID252
+
+INFO = ModelInfo("random", parse_config({}), (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1))
+PLAN = default_plan(INFO, 2)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    return LoadedModel(random_model().eval(), INFO)
+
+
+def run_of(loaded: LoadedModel, n: int, **options: object) -> Run:
+    return Run(loaded, Request(n=n, steps=2, seed=5, **options), PLAN)  # type: ignore[arg-type]
+
+
+def assert_same(one: Sample, other: Sample) -> None:
+    assert (one.index, one.reason, one.smiles) == (other.index, other.reason, other.smiles)
+    assert one.record == other.record
+    for a, b in ((one.raw, other.raw), (one.molecule, other.molecule)):
+        for name in ("atomic_numbers", "pos", "formal_charge", "bonds"):
+            assert np.array_equal(getattr(a, name), getattr(b, name)), name
+    assert Chem.MolToMolBlock(one.mol) == Chem.MolToMolBlock(other.mol)
+
+
+@pytest.mark.parametrize("decode", DECODERS)
+def test_samples_are_what_the_beliefs_stand_for(loaded: LoadedModel, decode: str) -> None:
+    n = 12
+    samples = list(run_of(loaded, n, decode=decode, batch_size=5).stream(Tally()))
+    drawn = list(draw(loaded, range(n), plan=PLAN, seed=5, batch_size=5))
+    assert [one.index for one in samples] == list(range(n))
+    for sample, one in zip(samples, drawn, strict=True):
+        molecule = DECODERS[decode](one.beliefs)
+        built = build_mol(molecule)
+        assert np.array_equal(sample.molecule.bonds, molecule.bonds)
+        assert np.array_equal(sample.molecule.pos, molecule.pos)
+        assert np.array_equal(sample.raw.bonds, decode_argmax(one.beliefs).bonds)
+        assert sample.reason == built.reason
+        assert sample.smiles == ("" if built.reason else smiles_of(built.mol))
+        assert sample.record is None
+
+
+def test_other_processes_make_the_same_molecules(loaded: LoadedModel) -> None:
+    form = FORMATS[".sdf"]
+    n = 2 * CHUNK + 9
+    run = run_of(loaded, n, batch_size=CHUNK, decode="argmax")
+    alone, shared = (
+        list(replace(run, workers=workers, form=form).stream(Tally())) for workers in (1, 2)
+    )
+    assert [one.index for one in shared] == list(range(n))
+    for one, other in zip(alone, shared, strict=True):
+        assert_same(one, other)
+        assert one.record
+
+
+def test_a_run_may_end_before_its_processes_do(loaded: LoadedModel) -> None:
+    run = replace(run_of(loaded, 400, batch_size=8, decode="argmax"), workers=2)
+    with closing(run.stream(Tally())) as stream:
+        assert [next(stream).index for _ in range(3)] == [0, 1, 2]
+    assert multiprocessing.active_children() == []
+
+
+def test_a_record_is_what_a_writer_would_render(loaded: LoadedModel) -> None:
+    form = FORMATS[".sdf"]
+    run = replace(run_of(loaded, 6), form=form)
+    for sample in run.stream(Tally()):
+        assert sample.record == form.render(sample.mol, run.title(sample.index), run.tags(sample))
+
+
+def test_processes_do_not_change_what_a_run_is_called(loaded: LoadedModel) -> None:
+    run = run_of(loaded, 6)
+    assert replace(run, workers=3, form=FORMATS[".xyz"]).fingerprint == run.fingerprint
+
+
+def test_no_processes_are_no_way_to_run(loaded: LoadedModel) -> None:
+    with pytest.raises(UsageError, match="workers is 0"):
+        replace(run_of(loaded, 6), workers=0)
+
+
+def test_few_molecules_are_not_worth_a_process() -> None:
+    assert usual_workers(10, on_gpu=True) == 1
+    assert usual_workers(10**6, on_gpu=False) == 1
+    assert 1 <= usual_workers(3 * WORTH_A_PROCESS, on_gpu=True) <= 3
+
+
+def test_order_needs_every_place() -> None:
+    assert list(in_order([(2, "c"), (0, "a"), (3, "d"), (1, "b"), (5, "f")])) == list("abcd")
