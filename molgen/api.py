@@ -38,7 +38,8 @@ class Options(TypedDict, total=False):
         seed: Molecule i depends on the seed and on i alone; 0 unless given.
         n_atoms: Smallest and largest atom count, hydrogens included; None follows the data.
         batch_size: Molecules per network call; None suits the device.
-        decode: ``"map"`` (the most probable state that obeys the valences) or ``"argmax"``.
+        decode: ``"geometry"`` (the most probable state that obeys the valences, with the
+            distances' own evidence), ``"map"`` (without it) or ``"argmax"``.
         valid_only: Keep drawing until all molecules pass the checks.
         plan: Another solver or grid than the model's best.
         formula: Composition of every molecule, such as ``"C6H6O"``.

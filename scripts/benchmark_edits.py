@@ -99,7 +99,9 @@ def varied(
     """Scores of the variations of all molecules, and of each one's distinct new ones."""
     began = time.perf_counter()
     given = [build_mol(source).mol for source in sources]
-    made = generator.vary(given, n=each, strength=strength, steps=steps, progress=False)
+    made = generator.vary(
+        given, n=each, strength=strength, steps=steps, decode="map", progress=False
+    )
     seconds = time.perf_counter() - began
     outcomes = [Outcome(sources[place // each], molecule_of(mol)) for place, mol in enumerate(made)]
     news = [set(_constitutions(outcomes[i : i + each])) for i in range(0, len(outcomes), each)]

@@ -106,7 +106,7 @@ def measure(
     model: LoadedModel, known: Known, n: int, steps: int, guidance: float, seed: int
 ) -> dict[str, str]:
     """Complete the parts and check what came out; molecule i completes part i, round and round."""
-    request = Request(n=n, steps=steps, seed=seed)
+    request = Request(n=n, steps=steps, seed=seed, decode="map")
     plan = make_plan(model.info, steps, PlanOptions())
     steering = None if guidance == 1 else Steering(scale=guidance)
     run = Run(model, request, plan, known, steering)

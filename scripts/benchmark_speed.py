@@ -171,7 +171,7 @@ def once(bench: Bench, run: Run) -> dict[str, float]:
     with network_clock(bench) as network:
         batches = list(bench.batches(run))
         bench.wait()
-    finisher, vocabulary = Finisher("map", run.rendering), run.model.info.vocabulary
+    finisher, vocabulary = Finisher(run.request.decode, run.rendering), run.model.info.vocabulary
     chunks = [chunk for batch in batches for chunk in chunks_of(batch, vocabulary, searches=True)]
     decode = bench.seconds(lambda: [finisher.decoded(chunk) for chunk in chunks])
     finish = bench.seconds(lambda: [finisher(chunk) for chunk in chunks])

@@ -24,6 +24,9 @@ from molgen.eval.table import ROWS
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
 
+DECODER = Request(n=1).decode
+"""How molecules are decoded: by default."""
+
 
 def measure(generator: Generator, steps: int, n: int, seed: int) -> dict[str, Any]:
     """All scores of one step count, with the seconds that sampling and decoding took."""
@@ -104,10 +107,11 @@ in 3D: coordinates, elements, bonds and formal charges, jointly.
 
 ## Scores
 
-Over all {n:,} molecules of seed {results[0]["seed"]}, default sampler, decoding `map`; columns are
-network calls per molecule. Lines that say "before decoding" are the heads' plain argmax. The
-command was `{command}`. "QM9 all" is the whole test split judged by its coordinates alone, "QM9
-kept" the test molecules whose bonds could be settled.
+Over all {n:,} molecules of seed {results[0]["seed"]}, default sampler, decoding `{DECODER}`;
+columns are network calls per molecule. Lines that say "before decoding" are the heads' plain
+argmax. The command was `{command}`. "QM9 all" is the
+whole test split judged by its coordinates alone, "QM9 kept" the test molecules whose bonds could
+be settled.
 
 {table(results)}
 
@@ -122,7 +126,7 @@ Noise levels of the calls (Å), searched on other seeds{origin}; `scripts/fit_pl
 ## Limits
 
 Only molecules like QM9's: at most nine heavy atoms of C, N, O, F, neutral in total. Decoding
-(`map`) repairs valences, so a valid graph does not prove a good geometry: read "connected
+(`{DECODER}`) repairs valences, so a valid graph does not prove a good geometry: read "connected
 validity" together with "validity from coordinates" and "agreement of the graphs". Not trained on
 drug-like molecules; not a force field; no property is predicted.
 """

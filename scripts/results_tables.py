@@ -30,8 +30,9 @@ class Column:
 MAIN = (
     Column("connected_valid", "connected valid, decoded"),
     Column("bond_graph_stable_raw", "graph stable, undecoded"),
-    Column("perceived_valid", "valid from coordinates"),
-    Column("edm_stable", "EDM stable"),
+    Column("perceived_valid_raw", "valid from coordinates, undecoded"),
+    Column("perceived_valid", "valid from coordinates, decoded"),
+    Column("edm_stable", "EDM stable, decoded"),
     Column("unique", "unique of valid"),
 )
 
@@ -40,6 +41,7 @@ MORE = (
     Column("bond_graph_stable", "graph stable, decoded"),
     Column("bond_graph_atom_stable_raw", "graph: atoms stable, undecoded", 4),
     Column("graphs_agree", "graph agrees with coordinates"),
+    Column("edm_stable_raw", "EDM stable, undecoded"),
     Column("edm_atom_stable", "EDM: atoms stable", 4),
     Column("edm_valid", "EDM valid"),
     Column("edm_valid_unique", "EDM valid × unique"),

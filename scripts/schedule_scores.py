@@ -92,7 +92,7 @@ def known_compositions(bench: Bench, n: int) -> Known:
 def measure(bench: Bench, cell: Cell) -> dict[str, str]:
     """The row of one cell."""
     model = bench.generator.model
-    request = Request(n=cell.n, steps=cell.steps, seed=cell.seed)
+    request = Request(n=cell.n, steps=cell.steps, seed=cell.seed, decode="map")
     known = known_compositions(bench, cell.n) if cell.given else None
     began = time.perf_counter()
     with np.errstate(all="ignore"):  # raw solvers may leave the range of floats

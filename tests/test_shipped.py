@@ -10,8 +10,9 @@ from rdkit import Chem
 
 import molgen
 from molgen.checkpoint import available_models
+from molgen.flow.plan_options import PlanOptions
 from molgen.sampling.known.roads import has_per_atom_levels
-from molgen.sampling.request import COMPLETING_MODEL, MODEL, Request
+from molgen.sampling.request import COMPLETING_MODEL, FEW_MODEL, MODEL, Request
 
 ETHYL = """7
 
@@ -35,10 +36,18 @@ def ethyl(tmp_path: Path) -> Path:
 
 def test_every_model_has_its_purpose() -> None:
     known = {info.name: info for info in available_models()}
-    assert set(known) == {MODEL, COMPLETING_MODEL}
+    assert set(known) == {MODEL, FEW_MODEL, COMPLETING_MODEL}
     assert has_per_atom_levels(known[COMPLETING_MODEL])
     assert not has_per_atom_levels(known[MODEL])
-    assert Request(n=1).usual_model == Request(n=1, formula="C2H6").usual_model == MODEL
+    assert Request(n=1).usual_model == Request(n=1, steps=8).usual_model == FEW_MODEL
+    assert {2, 4, 8} == set(known[FEW_MODEL].ladders)
+    others = (
+        Request(n=1, steps=1),
+        Request(n=1, steps=20),
+        Request(n=1, formula="C2H6"),
+        Request(n=1, plan=PlanOptions(solver="euler")),
+    )
+    assert {request.usual_model for request in others} == {MODEL}
     assert Request(n=1, scaffold="core.sdf").usual_model == COMPLETING_MODEL
 
 

@@ -8,12 +8,15 @@ from typing import Final
 import numpy as np
 
 from molgen.chem.beliefs import Beliefs
+from molgen.chem.distances import with_distances
 from molgen.chem.joint import decode_joint
 from molgen.chem.kekule import is_kekulisable
 from molgen.chem.molecule import Molecule, bonds_of_matrix, n_fragments
 from molgen.chem.valence import is_stable
 
-__all__ = ["DECODERS", "Beliefs", "decode_argmax", "decode_map", "is_consistent"]
+__all__ = [
+    "DECODERS", "Beliefs", "decode_argmax", "decode_geometry", "decode_map", "is_consistent",
+]  # fmt: skip
 
 
 def decode_argmax(beliefs: Beliefs) -> Molecule:
@@ -56,6 +59,23 @@ def decode_map(beliefs: Beliefs) -> Molecule:
     return molecule if joint is None else joint
 
 
+def decode_geometry(beliefs: Beliefs) -> Molecule:
+    """As `decode_map`, with a search that also weighs the distances of the final positions.
+
+    Args:
+        beliefs: The model's log-probabilities and positions.
+
+    Returns:
+        The heads' own maximum where it is consistent, as with `decode_map`; else the best
+        molecule by heads and distances together (`molgen.chem.distances`).
+    """
+    molecule = decode_argmax(beliefs)
+    if is_consistent(molecule):
+        return molecule
+    joint = decode_joint(with_distances(beliefs))
+    return decode_map(beliefs) if joint is None else joint
+
+
 def is_consistent(molecule: Molecule) -> bool:
     """Whether a bond graph is neutral, connected, stable and can be kekulised.
 
@@ -75,6 +95,7 @@ def is_consistent(molecule: Molecule) -> bool:
 
 DECODERS: Final[Mapping[str, Callable[[Beliefs], Molecule]]] = {
     "argmax": decode_argmax,
+    "geometry": decode_geometry,
     "map": decode_map,
 }
 """Decoders by their name on the command line."""

@@ -27,7 +27,7 @@ def vary(
     quiet: options.Quiet = False,
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
-    decode: options.Decode = "map",
+    decode: options.Decode = "geometry",
 ) -> None:
     """Make molecules near given ones, of as many atoms.
 
@@ -55,7 +55,7 @@ def interpolate(
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "auto",
-    decode: options.Decode = "map",
+    decode: options.Decode = "geometry",
 ) -> None:
     """Make molecules between two given ones of the same number of atoms.
 

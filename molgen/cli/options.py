@@ -37,7 +37,11 @@ Sizes = Annotated[
     str | None, typer.Option(metavar="N|MIN-MAX", help="Atom counts, hydrogens included.")
 ]
 Decode = Annotated[
-    str, typer.Option(help="argmax of each head, or map: the best state that obeys the valences.")
+    str,
+    typer.Option(
+        help="geometry: the best state that obeys the valences and fits the distances; map: the "
+        "same without the distances; argmax: of each head."
+    ),
 ]
 ValidOnly = Annotated[
     bool, typer.Option("--valid-only", help="Keep drawing until N molecules pass the checks.")

@@ -26,7 +26,7 @@ def sample(
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     n_atoms: options.Sizes = None,
-    decode: options.Decode = "map",
+    decode: options.Decode = "geometry",
     valid_only: options.ValidOnly = False,
     formula: options.Formula = None,
     like: options.Like = None,

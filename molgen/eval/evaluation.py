@@ -24,9 +24,11 @@ class Evaluation:
         bond_graph_stable: Molecules whose atoms all do.
         bond_graph_stable_raw: The same for the undecoded molecules.
         perceived_valid: Valid by the coordinates alone (`molgen.eval.perception`).
+        perceived_valid_raw: The same with the elements of the undecoded molecules.
         graphs_agree: Own graph equals the perceived one (`molgen.eval.agreement`).
         edm_atom_stable: Atoms stable by the distance table (`molgen.eval.edm`).
         edm_stable: Molecules stable by the distance table.
+        edm_stable_raw: The same with the elements of the undecoded molecules.
         edm_valid: Largest fragment of the distance-table molecule sanitises.
         edm_valid_unique: Distinct such molecules over all n (the literature's "V×U").
         rmsd_to_mmff: RMSD over all atoms to the MMFF94s minimum, Å.
@@ -48,9 +50,11 @@ class Evaluation:
     bond_graph_stable: Rate | None
     bond_graph_stable_raw: Rate | None
     perceived_valid: Rate
+    perceived_valid_raw: Rate | None
     graphs_agree: Rate | None
     edm_atom_stable: Rate
     edm_stable: Rate
+    edm_stable_raw: Rate | None
     edm_valid: Rate
     edm_valid_unique: Rate
     rmsd_to_mmff: Spread | None

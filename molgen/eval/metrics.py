@@ -69,7 +69,8 @@ def evaluate(
     )
     return Evaluation(
         n=n,
-        **_graph_scores(molecules, raw, graphs, perceived),
+        **_graph_scores(molecules, graphs, perceived),
+        **_raw_scores(molecules, raw, perceived, workers),
         **_distance_scores(molecules),
         **_relaxation_scores(relaxed),
         **_set_scores(molecules, valid, reference),
@@ -82,7 +83,6 @@ def evaluate(
 
 def _graph_scores(
     molecules: Sequence[Molecule],
-    raw: Sequence[Molecule] | None,
     graphs: Sequence[GraphCheck] | None,
     perceived: Sequence[Perception],
 ) -> dict[str, Any]:
@@ -97,11 +97,34 @@ def _graph_scores(
             "bond_graph_stable": rate_of(_all_of(atoms) for atoms in stable),
             "graphs_agree": rate_of(graphs_agree(graph, seen) for graph, seen in pairs),
         }
-    scores["connected_valid_raw"] = scores["bond_graph_stable_raw"] = None
-    if raw is not None:
-        scores["connected_valid_raw"] = rate_of(check_graph(molecule).is_valid for molecule in raw)
-        scores["bond_graph_stable_raw"] = rate_of(valence.is_stable(molecule) for molecule in raw)
     return scores
+
+
+def _raw_scores(
+    molecules: Sequence[Molecule],
+    raw: Sequence[Molecule] | None,
+    perceived: Sequence[Perception],
+    n_workers: int,
+) -> dict[str, Any]:
+    """Scores before decoding, which leaves positions alone: geometries differ by elements only."""
+    if raw is None:
+        names = ("connected_valid", "bond_graph_stable", "perceived_valid", "edm_stable")
+        return dict.fromkeys(f"{name}_raw" for name in names)
+    changed = [
+        not np.array_equal(one.atomic_numbers, other.atomic_numbers)
+        for one, other in zip(molecules, raw, strict=True)
+    ]
+    again = iter(
+        perceive_all([one for one, new in zip(raw, changed, strict=True) if new], n_workers)
+    )
+    seen = [next(again) if new else old for old, new in zip(perceived, changed, strict=True)]
+    stable = [edm.stable_atoms(molecule.atomic_numbers, molecule.pos) for molecule in raw]
+    return {
+        "connected_valid_raw": rate_of(check_graph(molecule).is_valid for molecule in raw),
+        "bond_graph_stable_raw": rate_of(valence.is_stable(molecule) for molecule in raw),
+        "perceived_valid_raw": rate_of(perception.is_valid for perception in seen),
+        "edm_stable_raw": rate_of(_all_of(atoms) for atoms in stable),
+    }
 
 
 def _distance_scores(molecules: Sequence[Molecule]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from molgen.names import unknown
 if TYPE_CHECKING:
     from molgen.sampling.steering.steering import Guide
 
-DECODERS: Final = ("argmax", "map")
+DECODERS: Final = ("argmax", "geometry", "map")
 """Ways from beliefs to one molecule; the table itself lives in :mod:`molgen.chem.decode`."""
 
 _SIZES: Final = re.compile(r"(\d+)(?:-(\d+))?")
@@ -26,6 +26,12 @@ MAX_SEED: Final = 2**64 - 1
 
 MODEL: Final = "qm9"
 """The shipped model that makes molecules from nothing."""
+
+FEW_MODEL: Final = "qm9-few"
+"""The shipped model that was trained to make molecules from nothing in a few calls."""
+
+FEW_STEPS: Final = range(2, 9)
+"""Network calls per molecule for which it is the better one."""
 
 COMPLETING_MODEL: Final = "qm9-scaffold"
 """The shipped model that was trained to complete a part of a molecule."""
@@ -43,8 +49,8 @@ class Request:
         n_atoms: Smallest and largest number of atoms; None follows the training data.
         batch_size: Molecules per network call; changes speed and memory, never the molecules;
             None suits the device.
-        decode: ``"argmax"`` of each head, or ``"map"``: the most probable state that obeys the
-            valences.
+        decode: ``"geometry"``: the most probable state that obeys the valences, with the
+            distances' own evidence; ``"map"``: without it; ``"argmax"`` of each head.
         valid_only: Keep drawing until ``n`` molecules pass the checks.
         formula: Composition of every molecule, such as ``"C6H6O"``.
         like: File of molecules; molecule i gets the composition of record i, round and round.
@@ -65,7 +71,7 @@ class Request:
     plan: PlanOptions = AS_PRESCRIBED
     n_atoms: tuple[int, int] | None = None
     batch_size: int | None = None
-    decode: str = "map"
+    decode: str = "geometry"
     valid_only: bool = False
     formula: str | None = None
     like: str | None = None
@@ -93,8 +99,16 @@ class Request:
 
     @property
     def usual_model(self) -> str:
-        """The shipped model that suits this request best."""
-        return MODEL if self.scaffold is None else COMPLETING_MODEL
+        """The shipped model that suits this request best.
+
+        The few-step model knows its own ladders, and nothing of what is given beforehand.
+        """
+        if self.scaffold is not None:
+            return COMPLETING_MODEL
+        other_road = self.plan != AS_PRESCRIBED or self.guide is not None
+        is_given = self.formula is not None or self.like is not None
+        few = self.steps in FEW_STEPS and not other_road and not is_given
+        return FEW_MODEL if few else MODEL
 
     def _check_known(self) -> None:
         """Reject what contradicts itself; what a model does not know is found out later."""

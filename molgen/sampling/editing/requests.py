@@ -30,7 +30,7 @@ class VaryRequest:
     steps: int = 8
     seed: int = 0
     batch_size: int | None = None
-    decode: str = "map"
+    decode: str = "geometry"
 
     def __post_init__(self) -> None:
         """Reject what no run can do."""
@@ -58,7 +58,7 @@ class PathRequest:
 
     frames: int = 9
     steps: int = 8
-    decode: str = "map"
+    decode: str = "geometry"
 
     def __post_init__(self) -> None:
         """Reject what no run can do."""
