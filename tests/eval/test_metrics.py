@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from molgen.chem.molecule import Molecule
@@ -26,8 +28,10 @@ def test_denominators_are_all_records(mixed: list[Molecule]) -> None:
         found.bond_graph_stable,
         found.bond_graph_stable_raw,
         found.perceived_valid,
+        found.perceived_valid_raw,
         found.graphs_agree,
         found.edm_stable,
+        found.edm_stable_raw,
         found.edm_valid,
         found.edm_valid_unique,
     )
@@ -96,6 +100,20 @@ def test_nothing_is_valid_json(real: list[Molecule]) -> None:
         plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
         assert plain["n"] == len(molecules)
         assert plain["perceived_valid"]["n"] == len(molecules)
+
+
+def test_geometry_is_judged_with_the_elements_from_before_decoding_too(
+    real: list[Molecule],
+) -> None:
+    """Decoding named the hydrogens of a molecule that the network had called nitrogen."""
+    hydrogens = real[100].atomic_numbers == 1
+    misnamed = np.where(hydrogens, 7, real[100].atomic_numbers).astype(np.uint8)
+    raw = [replace(real[100], atomic_numbers=misnamed), *real[101:104]]
+    found = evaluate(real[100:104], raw=raw, relax=False, n_workers=1)
+    alone = evaluate(raw, relax=False, n_workers=1)
+    assert found.perceived_valid == found.edm_stable == Rate(4, 4)
+    assert found.perceived_valid_raw == alone.perceived_valid
+    assert found.edm_stable_raw == alone.edm_stable == Rate(3, 4)
 
 
 def test_raw_must_pair_with_decoded(real: list[Molecule]) -> None:
