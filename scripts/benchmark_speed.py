@@ -37,7 +37,8 @@ from molgen.sampling.noise import Streams, draw_sizes, normal_noise
 from molgen.sampling.readout import Fetched
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
-from molgen.sampling.sampler import Batch, default_batch, draw_batches, size_probability
+from molgen.sampling.sampler import Batch, default_batch, draw_batches
+from molgen.sampling.sizes import size_probability
 
 WARM_UP_SEED, FIRST_SEED = 1000, 0
 PARTS = ("noise", "network", "transfer", "decode", "rdkit_sdf")

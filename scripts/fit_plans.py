@@ -48,8 +48,9 @@ from molgen.flow.schedules import ISSNR
 from molgen.flow.solvers import SOLVERS, Euler, solver_named
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import Ladder
+from molgen.sampling.noise import draw_sizes
 from molgen.sampling.plan import default_plan
-from molgen.sampling.sampler import draw_size, size_probability
+from molgen.sampling.sizes import size_probability
 
 TUNING_SEED, HELD_OUT_SEED = 10_000, 20_000
 
@@ -145,7 +146,7 @@ def problem_of(model: LoadedModel, n: int, seed: int) -> Problem:
     """A batch of noise, for fits that follow trajectories."""
     net, info = model.model, model.info
     probability = size_probability(info, None)
-    sizes = sorted(draw_size(probability, seed, index) for index in range(n))
+    sizes = sorted(draw_sizes(probability, seed, range(n)).tolist())
     mask = torch.arange(sizes[-1]) < torch.tensor(sizes)[:, None]
     generator = torch.Generator().manual_seed(seed)
 

@@ -15,21 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molgen.chem.beliefs import Beliefs
-from molgen.errors import UsageError
 from molgen.flow.plan import Plan
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import Offsets
 from molgen.models.denovo import DeNovo, SelfConditioned
-from molgen.models.info import ModelInfo
-from molgen.rng import generator
 from molgen.sampling.captured import ScalarsByValue, captured, identity_of, is_static
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.known.informed import WithKnown
 from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.known.roads import NOISED, Road, road_for
 from molgen.sampling.known.rows import known_rows
-from molgen.sampling.noise import Streams, draw_sizes, normal_noise
+from molgen.sampling.noise import Streams, normal_noise
 from molgen.sampling.readout import Fetched, HostReadout, Readout, read_out
+from molgen.sampling.sizes import sizes_of
 from molgen.sampling.steering.steering import Steering, scene_of
 
 if TYPE_CHECKING:
@@ -167,14 +165,14 @@ def draw_batches(
     Raises:
         UsageError: No training molecule has a size within ``n_atoms``.
     """
-    sizes_of = _sizes(loaded.info, n_atoms, known, seed)
+    sizes = sizes_of(loaded.info, n_atoms, known, seed)
     settings = Settings(plan, seed, road_for(loaded.info, known), steering)
     size = batch_size or default_batch(loaded.model)
     on_gpu = device_of(loaded.model).type == "cuda"
     width = max(GPU_WINDOW * size if on_gpu else size, WINDOW)
     table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model))
     queued: deque[tuple[_Rows, Fetched]] = deque()
-    for rows in _rows(indices, sizes_of, size, width):
+    for rows in _rows(indices, sizes, size, width):
         is_full = len(rows.indices) == size
         queued.append(
             (rows, Fetched(_sample(loaded, table, rows, settings, known, is_full=is_full)))
@@ -245,49 +243,6 @@ def _batch(known: Known | None, rows: _Rows, fetched: Fetched) -> Batch:
     if known is not None:
         _put_back(readout.pos, [known.of(index) for index in rows.indices])
     return Batch(rows.places, rows.indices, rows.sizes, readout)
-
-
-def _sizes(
-    info: ModelInfo, n_atoms: tuple[int, int] | None, known: Known | None, seed: int
-) -> Callable[[Sequence[int]], NDArray[np.int64]]:
-    """The function from molecules' numbers to their sizes."""
-    if known is not None and known.is_whole:
-        return lambda indices: np.array([known.of(index).n_atoms for index in indices])
-    low, high = n_atoms or (0, info.max_atoms)
-    if known is not None and low <= known.most_atoms:
-        low = known.most_atoms + 1
-        if high < low:
-            raise UsageError(
-                f"scaffold {known.label} has {known.most_atoms} atoms, which leaves nothing to "
-                f"add to molecules of up to {high}",
-                f"Use --n-atoms {low}-{info.max_atoms}, or keep fewer atoms of it",
-            )
-    probability = size_probability(info, n_atoms if known is None else (low, high))
-    return lambda indices: draw_sizes(probability, seed, indices)
-
-
-def size_probability(info: ModelInfo, n_atoms: tuple[int, int] | None) -> np.ndarray:
-    """Probability of every number of atoms, from 0 to the largest, ``[max_atoms + 1]``.
-
-    Raises:
-        UsageError: The range holds no size that the training data have.
-    """
-    counts = np.array(info.n_atoms, dtype=np.float64)
-    if n_atoms is not None:
-        allowed = np.arange(len(counts))
-        counts = np.where((allowed >= n_atoms[0]) & (allowed <= n_atoms[1]), counts, 0.0)
-    if n_atoms is not None and not counts.any():
-        present = np.flatnonzero(info.n_atoms)
-        raise UsageError(
-            f"no training molecule of {info.name} has {n_atoms[0]} to {n_atoms[1]} atoms",
-            f"Choose within {present[0]}-{present[-1]}",
-        )
-    return counts / counts.sum()
-
-
-def draw_size(probability: np.ndarray, seed: int, index: int) -> int:
-    """Number of atoms of one molecule."""
-    return int(generator(seed, index, "size").choice(len(probability), p=probability))
 
 
 def _noise(

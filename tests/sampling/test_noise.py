@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from molgen.errors import UsageError
 from molgen.rng import generator
 from molgen.sampling.noise import Streams, draw_sizes, normal_noise
-from molgen.sampling.sampler import draw_size
 
 numbers = st.integers(0, 2**64 - 1)
 
@@ -36,7 +35,10 @@ def test_sizes_are_those_of_one_at_a_time(seed: int, weights: list[float]) -> No
     probability = np.array(weights) + 1e-3
     probability /= probability.sum()
     indices = range(20)
-    expected = [draw_size(probability, seed, index) for index in indices]
+    expected = [
+        int(generator(seed, index, "size").choice(len(probability), p=probability))
+        for index in indices
+    ]
     assert draw_sizes(probability, seed, indices).tolist() == expected
 
 

@@ -19,15 +19,15 @@ from molgen.config import Config, parse_config
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
 from molgen.models.info import ModelInfo
+from molgen.sampling.noise import draw_sizes
 from molgen.sampling.plan import Plan, default_plan, make_plan
 from molgen.sampling.sampler import (
     CPU_BATCH,
     WINDOW,
     Draw,
     draw,
-    draw_size,
-    size_probability,
 )
+from molgen.sampling.sizes import size_probability
 
 from ..networks import random_model  # noqa: TID252
 
@@ -204,7 +204,7 @@ def test_sizes_stay_in_the_range_asked_for(low: int, extra: int, seed: int) -> N
     high = low + extra
     assume(any(N_ATOMS[low : high + 1]))
     probability = size_probability(INFO, (low, high))
-    drawn_sizes = {draw_size(probability, seed, index) for index in range(20)}
+    drawn_sizes = set(draw_sizes(probability, seed, range(20)).tolist())
     assert all(low <= size <= high and N_ATOMS[size] for size in drawn_sizes)
 
 
@@ -223,7 +223,7 @@ def test_sizes_follow_the_training_data() -> None:
     probability = size_probability(INFO, None)
     assert probability == pytest.approx(np.array(N_ATOMS) / sum(N_ATOMS))
     n = 3000
-    counts = np.bincount([draw_size(probability, 0, index) for index in range(n)], minlength=13)
+    counts = np.bincount(draw_sizes(probability, 0, range(n)), minlength=13)
     assert not counts[np.array(N_ATOMS) == 0].any()
     expected = n * probability[probability > 0]
     chi2 = ((counts[probability > 0] - expected) ** 2 / expected).sum()
