@@ -85,6 +85,11 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     start = f", from the weights `{training['from']}`" if "from" in training else ""
     n_train, n_seen = sum(info.n_atoms), training["molecules"]
     hours = training["seconds"] / 3600
+    data = f"QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules"
+    levels = f"searched on other seeds{origin}; `scripts/fit_plans.py` goes on"
+    if info.config.distil is not None:
+        levels = "those that were trained; other numbers of calls stretch the nearest"
+        data = f"none but what `{info.config.distil.teacher}` makes of noise; that saw {data}"
     grids = "\n".join(
         f"| {r['steps']} | {r['solver']} | {', '.join(f'{s:.3g}' for s in r['sigma'][:20])}"
         f"{', …' if len(r['sigma']) > 20 else ''} |"
@@ -98,7 +103,7 @@ in 3D: coordinates, elements, bonds and formal charges, jointly.
 | | |
 |---|---|
 | Network | E(3)-equivariant transformer over the complete graph, {n_million:.2f} M parameters |
-| Training data | QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules |
+| Training data | {data} |
 | Training | {training["steps"]:,} steps, {n_seen:,} molecules seen, {hours:.2f} h{start} |
 | Hardware | {training["hardware"]} |
 | Software | PyTorch {training["torch"]} |
@@ -117,7 +122,7 @@ be settled.
 
 ## Sampling grids
 
-Noise levels of the calls (Å), searched on other seeds{origin}; `scripts/fit_plans.py` goes on.
+Noise levels of the calls (Å), {levels}.
 
 | calls | solver | sigma / Å |
 |---|---|---|

@@ -166,7 +166,23 @@ def _fault(mol: Chem.Mol, pos: NDArray[np.float32]) -> str:
     charge = Chem.GetFormalCharge(mol)
     if charge:
         return f"net charge {charge}"
+    if not _has_kekule_form(mol):
+        return "cannot kekulize"
     return "atoms overlap" if _overlaps(pos) else ""
+
+
+def _has_kekule_form(mol: Chem.Mol) -> bool:
+    """Whether the molecule can still be read once its hydrogens are implicit.
+
+    RDKit accepts some aromatic systems with their hydrogens spelled out, and no longer without.
+    """
+    if not any(atom.GetIsAromatic() for atom in mol.GetAtoms()):
+        return True
+    try:
+        Chem.RemoveHs(mol)
+    except Chem.MolSanitizeException:
+        return False
+    return True
 
 
 def _valence(atom: Chem.Atom) -> str:
