@@ -12,6 +12,7 @@ from rdkit import Chem
 from molgen.chem.mol import build_mol, molecule_of, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.errors import ChemistryError
+from molgen.eval.agreement import check_graph
 
 from .builders import STORE, molecule, molecules, ring, same_graph
 
@@ -91,3 +92,18 @@ def test_molecule_of_refuses_what_it_cannot_represent() -> None:
     mol.GetBondWithIdx(2).SetBondType(Chem.BondType.DATIVE)
     with pytest.raises(ChemistryError, match="bond 2 is dative"):
         molecule_of(mol)
+
+
+def test_what_no_longer_reads_without_its_hydrogens_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RDKit accepts a few aromatic graphs that it then cannot name."""
+    pyrrole = ring("C C C C N", 5, range(5))
+    assert build_mol(pyrrole).is_valid
+
+    def refuse(mol: Chem.Mol) -> Chem.Mol:
+        raise Chem.KekulizeException(f"Can't kekulize mol of {mol.GetNumAtoms()} atoms")
+
+    monkeypatch.setattr(Chem, "RemoveHs", refuse)
+    assert build_mol(pyrrole).reason == "cannot kekulize"
+    assert not check_graph(pyrrole).is_valid
