@@ -103,12 +103,16 @@ def distance_table(models: Sequence[Point], real: Sequence[Point]) -> str:
 
 
 def speed_table(models: Sequence[Point]) -> str:
-    """Molecules per second of each kind of hardware, with solver and noise levels."""
+    """Molecules per second of each kind of hardware, with solver and noise levels.
+
+    Rows without a time, such as those measured beside other work, do not count.
+    """
     head = ["weights", "calls", "solver", "noise levels Å", "molecules per second", "hardware"]
     lines = [_line([*head, "judges beside", "MB"]), "|---|---:|---|---|---:|---|---:|---:|"]
     for point in models:
-        for hardware, workers in dict.fromkeys((r["hardware"], r["workers"]) for r in point.rows):
-            rows = [r for r in point.rows if (r["hardware"], r["workers"]) == (hardware, workers)]
+        timed = [row for row in point.rows if row["seconds_sampling"]]
+        for hardware, workers in dict.fromkeys((r["hardware"], r["workers"]) for r in timed):
+            rows = [r for r in timed if (r["hardware"], r["workers"]) == (hardware, workers)]
             seconds = sum(float(row["seconds_sampling"]) for row in rows)
             speed = sum(int(row["n"]) for row in rows) / seconds
             sigma = ", ".join(rows[0]["sigma"].split())
