@@ -123,7 +123,9 @@ class Shifted(Reshaped):
     def dlog_tau(self, t: Tensor) -> Tensor:
         """Chain rule through the base's time of the same level."""
         there = self._base_time(t)
-        return self.base.dlog_tau(there) * self.base.dlam(t) / self.base.dlam(there)
+        slope = self.base.dlog_tau(there)
+        # Beyond the base's reach its level stands still, and so does a constant variance.
+        return torch.where(slope == 0, slope, slope * self.base.dlam(t) / self.base.dlam(there))
 
     def shift(self, log_m: float) -> Schedule:
         """One shift by the sum."""
