@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from molgen.config.section import Section
 
@@ -45,8 +46,14 @@ class DistilConfig(Section):
         ladders: Ladders of the student; one model learns all of them.
         sharpness: Power of the teacher's class probabilities as targets: 1 copies its doubts,
             more lessens them.
-        decided: Whether the classes of the last step are those of the teacher's decoded molecule
-            instead, which costs host work.
+        decoder: How the teacher's last estimate is decoded, whose molecule the last step of the
+            student is to reach; None keeps the teacher's probabilities. It costs host work.
+        relax: Iterations of a force field (MMFF94s) on the decoded molecule before the student
+            sees it; 0 keeps the teacher's positions.
+        restraint: Force constant, in kcal/mol/Å², that keeps every atom near the teacher's
+            position while it relaxes.
+        compared: Steps of a walk that are compared with the teacher's, the last one always among
+            them; None for all. The others cost one call of the student each.
     """
 
     teacher: str = "qm9"
@@ -59,9 +66,32 @@ class DistilConfig(Section):
         (StudentConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1
     )
     sharpness: float = Field(1.0, ge=1)
-    decided: bool = False
+    decoder: Literal["map", "geometry"] | None = None
+    relax: int = Field(0, ge=0)
+    restraint: float = Field(10.0, ge=0)
+    compared: int | None = Field(None, ge=1)
 
     _sigma = field_validator("sigma")(_falling)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decided_of_old(cls, tree: Any) -> Any:
+        """Recipes in the headers of old weights had one decoder, on or off."""
+        if not isinstance(tree, dict) or "decided" not in tree:
+            return tree
+        rest = {key: value for key, value in tree.items() if key != "decided"}
+        return {"decoder": "map" if tree["decided"] else None, **rest}
+
+    @model_validator(mode="after")
+    def _relaxes_molecules(self) -> Self:
+        """Only a decoded molecule has a force field.
+
+        Raises:
+            ValueError: There is a number of iterations, and no decoder.
+        """
+        if self.relax and self.decoder is None:
+            raise ValueError("relax needs a decoder, 'map' or 'geometry'")
+        return self
 
     @field_validator("ladders")
     @classmethod

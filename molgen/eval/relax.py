@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdForceFieldHelpers, rdMolAlign
 
+from molgen.chem.force_field import FORCE_FIELD, field_of, superpose
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.chem.workers import Unfinished, run_with_limit
 
-FORCE_FIELD = "MMFF94s"
+__all__ = ["FORCE_FIELD", "Relaxation", "relax", "relax_all"]
+
 MAX_ITERATIONS = 2000
 TIME_LIMIT_S = 10.0
 
@@ -83,23 +84,17 @@ def relax_all(
 
 
 def _relax(mol: Chem.Mol) -> Relaxation:
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant=FORCE_FIELD)
-    if properties is None:
-        return Relaxation(reason="no force field parameters")
     relaxed = Chem.Mol(mol)
-    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(relaxed, properties)
-    field.Initialize()
+    field = field_of(relaxed)
+    if field is None:
+        return Relaxation(reason="no force field parameters")
     before = field.CalcEnergy()
     if field.Minimize(maxIts=MAX_ITERATIONS) != 0:
         return Relaxation(reason="not converged")
+    energy_drop = before - field.CalcEnergy()
     heavy = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1]
     return Relaxation(
-        rmsd=_superposed_rmsd(relaxed, mol, list(range(mol.GetNumAtoms()))),
-        heavy_rmsd=_superposed_rmsd(relaxed, mol, heavy) if heavy else None,
-        energy_drop=before - field.CalcEnergy(),
+        rmsd=superpose(Chem.Mol(relaxed), mol, list(range(mol.GetNumAtoms()))),
+        heavy_rmsd=superpose(Chem.Mol(relaxed), mol, heavy) if heavy else None,
+        energy_drop=energy_drop,
     )
-
-
-def _superposed_rmsd(probe: Chem.Mol, target: Chem.Mol, atoms: list[int]) -> float:
-    rmsd: float = rdMolAlign.AlignMol(Chem.Mol(probe), target, atomMap=[(i, i) for i in atoms])
-    return rmsd

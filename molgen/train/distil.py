@@ -27,7 +27,7 @@ from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
 from molgen.train.blank import Blank
 from molgen.train.compiled import compile_blocks
-from molgen.train.decided import decided
+from molgen.train.decided import decided, decision_of
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
@@ -81,7 +81,8 @@ class DistillationModule(MoleculeModule):
         self.courses, self.weights = courses_of(config)
         self.part = cast("DistilConfig", config.distil)
         self.solver: Solver = solver_named(self.part.solver)
-        self.vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
+        vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
+        self.decision = decision_of(self.part, vocabulary, config.model.pos_scale)
         if config.train.compile:
             compile_blocks(teacher)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
@@ -93,13 +94,25 @@ class DistillationModule(MoleculeModule):
         course = self.courses[int(torch.multinomial(self.weights, 1, generator=self.generator()))]
         x, estimate = self._start(batch.mask, generator), None
         losses = []
-        for (lam, end), grid in zip(pairwise(course.grid.lam), course.substeps, strict=True):
-            target = self._target(x, estimate, grid, batch.mask)
-            estimate = self._estimate(x, estimate, lam, end, batch.mask)
-            losses.append(self._compare(estimate, target, lam, batch.mask))
+        compared = self._compared(len(course.substeps))
+        for step, (lam, end) in enumerate(pairwise(course.grid.lam)):
+            if step in compared:
+                target = self._target(x, estimate, course.substeps[step], batch.mask)
+                estimate = self._estimate(x, estimate, lam, end, batch.mask)
+                losses.append(self._compare(estimate, target, lam, end, batch.mask))
+            else:
+                with torch.no_grad():
+                    estimate = self._estimate(x, estimate, lam, end, batch.mask)
             if math.isfinite(end):
                 x = self._next(x, estimate, lam, end, batch.mask)
         return torch.stack(losses).sum()
+
+    def _compared(self, n_steps: int) -> set[int]:
+        """Which steps of a walk are compared with the teacher's: some, and the last."""
+        if self.part.compared is None or n_steps <= self.part.compared:
+            return set(range(n_steps))
+        order = torch.randperm(n_steps - 1, generator=self.generator()).tolist()
+        return {n_steps - 1, *order[: self.part.compared - 1]}
 
     def _start(self, mask: Tensor, generator: torch.Generator) -> State:
         """Noise to start from, drawn on the device of the generator."""
@@ -119,8 +132,8 @@ class DistillationModule(MoleculeModule):
         clean = jump_target(x, end, grid.lam[0], grid.lam[-1], offsets)
         state = cast("dict[str, Tensor]", clean)
         target = Target.of(state, teacher.estimate, self.model.scales, self.part.sharpness)
-        if self.part.decided and grid.ends_clean:
-            target = decided(target, mask, self.vocabulary)
+        if self.decision is not None and grid.ends_clean:
+            target = decided(target, mask, self.decision)
         return target
 
     def _estimate(
@@ -133,11 +146,13 @@ class DistillationModule(MoleculeModule):
         estimate: Estimate = self.compiled(state, level, mask, hint, None, until)
         return estimate
 
-    def _compare(self, estimate: Estimate, target: Target, lam: float, mask: Tensor) -> Tensor:
+    def _compare(
+        self, estimate: Estimate, target: Target, lam: float, end: float, mask: Tensor
+    ) -> Tensor:
         """Loss of one step of the ladder."""
         scale = self.model.scales.pos
         with torch.autocast(self.device.type, enabled=False):
-            terms = per_molecule(estimate, target, lam, mask, self.config.loss, scale)
+            terms = per_molecule(estimate, target, (lam, end), mask, self.config.loss, scale)
         if self.meter is not None:
             sigma = target.pos.new_full((len(mask),), math.exp(-lam) * scale)
             self.meter.add(sigma, terms)

@@ -62,7 +62,7 @@ class Target:
 def per_molecule(
     estimate: Estimate,
     target: Target,
-    lam: float,
+    step: tuple[float, float],
     mask: Tensor,
     config: LossConfig,
     pos_scale: float,
@@ -75,7 +75,8 @@ def per_molecule(
     Args:
         estimate: The student's.
         target: The teacher's.
-        lam: Half log-SNR of the state that both saw.
+        step: Half log-SNR of the state that both saw, and of the end of the step. A step that ends
+            without noise leads to a molecule, so its short distances count at any level.
         mask: Real atoms, ``[B, N]``.
         config: Weights of the terms.
         pos_scale: Å per unit of position.
@@ -84,7 +85,7 @@ def per_molecule(
     n_atoms = real.sum(dim=1)
     pairs = mask[:, :, None] & mask[:, None, :]
     pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
-    level = target.pos.new_full((len(mask),), lam)
+    level = target.pos.new_full((len(mask),), step[0])
     pos = clean_error(estimate.pos, target.pos, level, weighting_of(config.weighting), mask)
     element = (_cross_entropy(estimate.element, target.element) * real).sum(dim=1) / n_atoms
     charge = (_cross_entropy(estimate.charge, target.charge) * real).sum(dim=1) / n_atoms
@@ -92,14 +93,20 @@ def per_molecule(
     bond = (_cross_entropy(estimate.bond, target.bond) * weight).sum(dim=(1, 2))
     bond = bond / weight.sum(dim=(1, 2)).clamp(min=1)
     terms = {"pos": pos, "element": element, "charge": charge, "bond": bond}
-    return {**terms, "distance": _distance(estimate.pos, target, lam, pairs, config, pos_scale)}
+    return {**terms, "distance": _distance(estimate.pos, target, step, pairs, config, pos_scale)}
 
 
 def _distance(
-    pos: Tensor, target: Target, lam: float, pairs: Tensor, config: LossConfig, pos_scale: float
+    pos: Tensor,
+    target: Target,
+    step: tuple[float, float],
+    pairs: Tensor,
+    config: LossConfig,
+    pos_scale: float,
 ) -> Tensor:
-    """Huber loss of short distances where there is little noise, ``[B]``."""
-    if math.exp(-lam) * pos_scale >= config.distance_sigma:
+    """Huber loss of short distances where there is little noise or none will be left, ``[B]``."""
+    lam, end = step
+    if math.isfinite(end) and math.exp(-lam) * pos_scale >= config.distance_sigma:
         return pos.new_zeros(len(pos))
     wanted = pair_distances(target.pos[..., None]).squeeze(-1) * pos_scale
     found = pair_distances(pos[..., None]).squeeze(-1) * pos_scale

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from molgen.chem.beliefs import Beliefs
+from molgen.chem.decode import DECODERS, decode_map
 from molgen.chem.elements import AROMATIC, QM9
+from molgen.chem.molecule import Molecule
+from molgen.config import DistilConfig
 from molgen.data.loader import Batch, load_split
 from molgen.data.store import MoleculeStore
-from molgen.train.decided import decided
+from molgen.train.decided import Decision, decided, decision_of
 from molgen.train.distil_loss import Target
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
+
+
+MAP = Decision(QM9, pos_scale=1.4)
 
 
 def real_molecules() -> Batch:
@@ -39,7 +49,7 @@ def target_of(batch: Batch, doubt: float = 0.1) -> Target:
 
 def test_a_teacher_that_is_right_everywhere_is_only_made_sure() -> None:
     batch = real_molecules()
-    target = decided(target_of(batch), batch.mask, QM9)
+    target = decided(target_of(batch), batch.mask, MAP)
     pairs = batch.mask[:, :, None] & batch.mask[:, None, :]
     settled = pairs & (batch.bond != AROMATIC)
     assert torch.equal(target.element.argmax(-1)[batch.mask], batch.element[batch.mask])
@@ -55,7 +65,7 @@ def test_aromatic_bonds_are_not_turned_into_one_of_their_forms() -> None:
     aromatic = batch.bond == AROMATIC
     assert bool(aromatic.any())
     before = target_of(batch)
-    assert torch.equal(decided(before, batch.mask, QM9).bond[aromatic], before.bond[aromatic])
+    assert torch.equal(decided(before, batch.mask, MAP).bond[aromatic], before.bond[aromatic])
 
 
 def test_a_broken_valence_is_settled() -> None:
@@ -68,7 +78,7 @@ def test_a_broken_valence_is_settled() -> None:
     probability = soft(bond, 5, 0.01)
     for row, column in ((0, 1), (1, 0)):
         probability[0, row, column] = torch.tensor([0.0, 0.45, 0.55, 0.0, 0.0])
-    target = decided(Target(torch.zeros(1, 5, 3), element, charge, probability), mask, QM9)
+    target = decided(Target(torch.zeros(1, 5, 3), element, charge, probability), mask, MAP)
     assert torch.equal(target.bond.argmax(-1), bond)
     assert float(target.bond[0, 0, 1].max()) == 1.0
 
@@ -79,9 +89,88 @@ def test_rows_of_probabilities_still_add_up_to_one_on_real_atoms() -> None:
     doubtful = target_of(batch, 0.6)
     noise = 0.5 * torch.randn(doubtful.bond.shape, generator=generator)
     mixed = (doubtful.bond.log() + noise + noise.transpose(1, 2)).softmax(-1)
-    target = decided(Target(batch.pos, doubtful.element, doubtful.charge, mixed), batch.mask, QM9)
+    target = decided(Target(batch.pos, doubtful.element, doubtful.charge, mixed), batch.mask, MAP)
     pairs = batch.mask[:, :, None] & batch.mask[:, None, :]
     for values, real in ((target.element, batch.mask), (target.bond, pairs)):
         sums = values.sum(-1)[real].numpy()
         np.testing.assert_allclose(sums, 1.0, atol=1e-6)
     torch.testing.assert_close(target.bond, target.bond.transpose(1, 2))
+
+
+def stretched(batch: Batch, scale: float = 1.4, by: float = 1.05) -> Target:
+    """Real molecules in units of the model, all distances too long."""
+    return replace(target_of(batch, 0.01), pos=batch.pos * by / scale)
+
+
+def bonds_of(pos: Tensor, batch: Batch) -> Tensor:
+    """Lengths of the bonds, in the units of the positions."""
+    distance = (pos[:, :, None] - pos[:, None]).norm(dim=-1)
+    return distance[batch.bond > 0]
+
+
+def test_relaxing_mends_bonds_and_keeps_what_was_decided() -> None:
+    batch = real_molecules()
+    before = stretched(batch)
+    plain = decided(before, batch.mask, MAP)
+    relaxed = decided(before, batch.mask, replace(MAP, relax=200, restraint=1.0))
+    real, long, mended = (
+        bonds_of(pos, batch) for pos in (batch.pos, before.pos * 1.4, relaxed.pos * 1.4)
+    )
+    assert float((long - real).abs().mean()) > 0.05
+    assert float((mended - real).abs().mean()) < 0.015
+    assert torch.equal(plain.pos, before.pos)
+    assert torch.equal(plain.bond, relaxed.bond)
+    assert torch.equal(plain.element, relaxed.element)
+
+
+def test_relaxing_neither_moves_a_molecule_nor_touches_the_padding() -> None:
+    batch = real_molecules()
+    before = stretched(batch)
+    relaxed = decided(before, batch.mask, replace(MAP, relax=50, restraint=10.0))
+    assert torch.equal(relaxed.pos[~batch.mask], before.pos[~batch.mask])
+    n_atoms = batch.mask.sum(dim=1)[:, None]
+    shift = (relaxed.pos - before.pos).sum(dim=1) / n_atoms
+    assert float(shift.abs().max()) < 1e-5
+
+
+def test_a_stronger_restraint_moves_atoms_less() -> None:
+    batch = real_molecules()
+    before = stretched(batch)
+    moved = [
+        float(
+            (
+                decided(before, batch.mask, replace(MAP, relax=50, restraint=force)).pos
+                - before.pos
+            ).norm()
+        )
+        for force in (0.0, 10.0, 1000.0)
+    ]
+    assert moved[0] > moved[1] > moved[2] > 0
+
+
+def test_the_decoder_is_the_one_that_is_named() -> None:
+    """Methane at real distances, with a network that takes one of its bonds for none."""
+    mask = torch.ones(1, 5, dtype=torch.bool)
+    corners = torch.tensor([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
+    pos = corners[None] * 1.09 / 3**0.5
+    element = soft(torch.tensor([[1, 0, 0, 0, 0]]), 5, 0.01)
+    charge = soft(torch.ones(1, 5, dtype=torch.int64), 3, 0.01)
+    bond = torch.zeros(1, 5, 5, dtype=torch.int64)
+    bond[0, 0, 1:] = bond[0, 1:, 0] = 1
+    seen: list[Beliefs] = []
+
+    def watched(beliefs: Beliefs) -> Molecule:
+        seen.append(beliefs)
+        return decode_map(beliefs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(cast("dict[str, object]", DECODERS), "geometry", watched)
+        target = Target(pos / 1.4, element, charge, soft(bond, 5, 0.01))
+        decided(target, mask, replace(MAP, decoder="geometry"))
+    np.testing.assert_allclose(seen[0].pos, pos[0].numpy(), atol=1e-6)
+
+
+def test_a_recipe_says_how_targets_are_decided() -> None:
+    part = DistilConfig(decoder="geometry", relax=7, restraint=3.0)
+    assert decision_of(part, QM9, 2.0) == Decision(QM9, 2.0, "geometry", 7, 3.0)
+    assert decision_of(DistilConfig(), QM9, 2.0) is None

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from molgen.checkpoint import load_model, save_model
-from molgen.config import Config
+from molgen.config import Config, LossConfig
 from molgen.errors import ConfigError, UsageError
+from molgen.flow.grid import TimeGrid
+from molgen.flow.state import State
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
+from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
 from molgen.train.blank import GROUP, BlankStream
 from molgen.train.distil import DistillationModule
+from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.module import DenoisingModule
 from molgen.train.pace import Pace
 from molgen.train.run import train
@@ -28,6 +34,20 @@ from .conftest import assert_equal_trees, checkpoint_of, rows_of
 Recipe = Callable[..., Config]
 
 N_ATOMS = (0, 0, 0, 3, 5, 2, 1)
+_GENERATOR = torch.Generator().manual_seed(0)
+MASK = torch.ones(2, 4, dtype=torch.bool)
+ESTIMATE = Estimate(
+    pos=torch.randn(2, 4, 3, generator=_GENERATOR),
+    element=torch.zeros(2, 4, 5),
+    charge=torch.zeros(2, 4, 3),
+    bond=torch.zeros(2, 4, 4, 5),
+)
+TARGET = Target(
+    pos=torch.randn(2, 4, 3, generator=_GENERATOR),
+    element=torch.full((2, 4, 5), 0.2),
+    charge=torch.full((2, 4, 3), 1 / 3),
+    bond=torch.full((2, 4, 4, 5), 0.2),
+)
 LADDER = "distil.ladders=[{sigma: [20, 2, 0.3]}]"
 
 
@@ -119,6 +139,39 @@ def test_targets_can_be_sharper_than_the_teacher(recipe: Recipe, teacher: Path) 
     assert plain["bond"] != sharp["bond"]
 
 
+def test_the_last_step_of_any_length_learns_distances(recipe: Recipe, teacher: Path) -> None:
+    """One call from pure noise leads to a molecule; the first of two leads to a noisy state."""
+    one = few(recipe, teacher, "distil.ladders=[{sigma: [20]}]")
+    assert loss_terms(module_of(one, teacher))["distance"] > 0
+    terms = [
+        per_molecule(ESTIMATE, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["distance"]
+        for end in (0.0, math.inf)
+    ]
+    assert float(terms[0].abs().max()) == 0
+    assert float(terms[1].min()) > 0
+
+
+def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Path) -> None:
+    ladder = "distil.ladders=[{sigma: [20, 8, 4, 2, 1, 0.5]}]"
+    module = module_of(few(recipe, teacher, ladder, "distil.compared=3"), teacher)
+    seen: list[float] = []
+    target = module._target
+
+    def watched(x: State, before: Estimate | None, grid: TimeGrid, mask: Tensor) -> Target:
+        seen.append(grid.lam[0])
+        return target(x, before, grid, mask)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_target", watched)
+        loss_terms(module)
+    levels = module.courses[0].grid.lam
+    assert len(seen) == 3
+    assert seen == sorted(seen)
+    assert seen[-1] == levels[-2]
+    whole = module_of(few(recipe, teacher, ladder), teacher)
+    assert whole._compared(6) == set(range(6))
+
+
 def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
     recipe: Recipe, teacher: Path, tmp_path: Path
 ) -> None:
@@ -139,8 +192,9 @@ def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
 def test_a_resumed_run_ends_at_the_same_bits(recipe: Recipe, teacher: Path, tmp_path: Path) -> None:
     two = "distil.ladders=[{sigma: [20, 0.5]}, {sigma: [20, 2, 0.5], weight: 2}]"
     # Annealing starts after the half, so that both halves have the rates of the whole.
-    config = few(recipe, teacher, two, "train.max_steps=8", "optim.decay_from=0.99")
-    half = few(recipe, teacher, two, "train.max_steps=4", "optim.decay_from=0.99")
+    common = (two, "distil.compared=2", "distil.decoder=map", "optim.decay_from=0.99")
+    config = few(recipe, teacher, *common, "train.max_steps=8")
+    half = few(recipe, teacher, *common, "train.max_steps=4")
     train(config, name="few", out=tmp_path / "once", device="cpu", progress=False)
     train(half, name="few", out=tmp_path / "twice", device="cpu", progress=False)
     train(config, name="few", out=tmp_path / "twice", device="cpu", progress=False, resume=True)
@@ -171,6 +225,8 @@ def test_sizes_are_those_of_the_training_data() -> None:
         ("distil.ladders=[{sigma: [2, 0]}]", "from large to small"),
         ("distil.ladders=[{sigma: [2]}, {sigma: [3]}]", "same number of calls"),
         ("distil.ladders=[]", "at least 1"),
+        ("distil.relax=5", "relax needs a decoder"),
+        ("distil.compared=0", "greater than or equal to 1"),
     ],
 )
 def test_ladders_that_make_no_sense_are_refused(
