@@ -55,7 +55,7 @@ def map_in_order(
         Exception: Whatever ``function`` raised.
     """
     waiting: deque[Future[Result]] = deque()
-    with _executor(n_workers) as executor:
+    with processes(n_workers) as executor:
         try:
             for item in items:
                 with without_main():
@@ -72,8 +72,8 @@ def map_in_order(
 
 
 @contextmanager
-def _executor(n_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with the block, whatever they are at."""
+def processes(n_workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block or with their parent, whatever they are at."""
     executor = ProcessPoolExecutor(
         n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
     )

@@ -52,6 +52,8 @@ class DistilConfig(Section):
             sees it; 0 keeps the teacher's positions.
         restraint: Force constant, in kcal/mol/Å², that keeps every atom near the teacher's
             position while it relaxes.
+        workers: Processes that decode and relax; 0 does it in the training process. A GPU waits
+            for the host without them.
         compared: Steps of a walk that are compared with the teacher's, the last one always among
             them; None for all. The others cost one call of the student each.
     """
@@ -69,6 +71,7 @@ class DistilConfig(Section):
     decoder: Literal["map", "geometry"] | None = None
     relax: int = Field(0, ge=0)
     restraint: float = Field(10.0, ge=0)
+    workers: int = Field(0, ge=0)
     compared: int | None = Field(None, ge=1)
 
     _sigma = field_validator("sigma")(_falling)

@@ -10,7 +10,8 @@ for a molecule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from contextlib import ExitStack
 
 import numpy as np
 import torch
@@ -18,93 +19,111 @@ from torch import Tensor
 from torch.nn import functional
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import DECODERS
 from molgen.chem.elements import AROMATIC, N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
+from molgen.chem.pool import processes
+from molgen.chem.settle import Settler
+from molgen.chem.workers import without_main
 from molgen.config import DistilConfig
 from molgen.train.distil_loss import Target
 
 FLOOR = 1e-9
 """Smallest probability whose logarithm is taken."""
 
-
-@dataclass(frozen=True)
-class Decision:
-    """How a molecule is made of a teacher's last estimate.
-
-    Attributes:
-        vocabulary: Meaning of the classes.
-        pos_scale: Å per unit of position.
-        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
-        relax: Iterations of the force field on the decoded molecule; 0 keeps the positions.
-        restraint: Force constant, in kcal/mol/Å², that keeps its atoms near where they were.
-    """
-
-    vocabulary: Vocabulary
-    pos_scale: float
-    decoder: str = "map"
-    relax: int = 0
-    restraint: float = 0.0
+PARTS = 4
+"""Pieces of a batch per process."""
 
 
-def decision_of(part: DistilConfig, vocabulary: Vocabulary, pos_scale: float) -> Decision | None:
-    """The decision that a recipe asks for; None where the teacher's probabilities stay."""
-    if part.decoder is None:
-        return None
-    return Decision(vocabulary, pos_scale, part.decoder, part.relax, part.restraint)
-
-
-def decided(target: Target, mask: Tensor, decision: Decision) -> Target:
-    """The target with the classes and positions of the molecule that it decodes to.
-
-    Where the teacher sees an aromatic bond, a decoded single or double one is only one of its
-    Kekulé forms: there the probabilities stay. Positions stay where there is no relaxing them.
+class Decider:
+    """Decides targets, in other processes if there are any.
 
     Args:
-        target: Positions and probabilities of a teacher.
-        mask: Real atoms, ``[B, N]``.
-        decision: How it is decided.
+        settler: How beliefs become molecules.
+        vocabulary: Meaning of the classes.
+        pos_scale: Å per unit of position.
+        n_workers: Processes beside this one; 0 for none. They start with the first batch.
     """
-    if decision.relax:
-        # Recipes without it train on machines without RDKit.
-        from molgen.chem.force_field import relaxed_pos  # noqa: PLC0415
-    decode, vocabulary = DECODERS[decision.decoder], decision.vocabulary
-    element, charge, bond = (
-        values.clamp_min(FLOOR).log().cpu().numpy()
-        for values in (target.element, target.charge, target.bond)
-    )
-    pos = target.pos.double().cpu().numpy() * decision.pos_scale
-    classes = [np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)]
-    orders = np.zeros(target.bond.shape[:3], np.int64)
-    for row, n in enumerate(mask.sum(dim=1).tolist()):
-        molecule = decode(
+
+    def __init__(
+        self, settler: Settler, vocabulary: Vocabulary, pos_scale: float, n_workers: int = 0
+    ) -> None:
+        self.settler, self.vocabulary, self.pos_scale = settler, vocabulary, pos_scale
+        self.n_workers = n_workers
+        self._processes = ExitStack()
+        self._executor: Executor | None = None
+
+    def __call__(self, target: Target, mask: Tensor) -> Target:
+        """The target with the classes and positions of the molecule that it decodes to.
+
+        Where the teacher sees an aromatic bond, a decoded single or double one is only one of its
+        Kekulé forms: there the probabilities stay.
+
+        Args:
+            target: Positions and probabilities of a teacher.
+            mask: Real atoms, ``[B, N]``.
+        """
+        molecules = self._settle(self._beliefs(target, mask))
+        pos = target.pos.cpu().numpy().copy()
+        classes = [np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)]
+        orders = np.zeros(target.bond.shape[:3], np.int64)
+        for row, molecule in enumerate(molecules):
+            n = molecule.n_atoms
+            if self.settler.relax:
+                pos[row, :n] = molecule.pos / self.pos_scale
+            for out, values in zip(classes, _classes(molecule, self.vocabulary), strict=True):
+                out[row, :n] = values
+            begin, end, order = molecule.bonds.T
+            orders[row, begin, end] = orders[row, end, begin] = order
+        decoded = torch.from_numpy(orders).to(mask.device)
+        aromatic = (target.bond.argmax(dim=-1) == AROMATIC) & (decoded > 0)
+        settled = functional.one_hot(decoded, N_BOND_CLASSES).to(target.bond)
+        return Target(
+            pos=torch.from_numpy(pos).to(target.pos),
+            element=_one_hot(classes[0], target.element),
+            charge=_one_hot(classes[1], target.charge),
+            bond=torch.where(aromatic[..., None], target.bond, settled),
+        )
+
+    def close(self) -> None:
+        """End the other processes."""
+        self._processes.close()
+        self._executor = None
+
+    def _beliefs(self, target: Target, mask: Tensor) -> list[Beliefs]:
+        element, charge, bond = (
+            values.clamp_min(FLOOR).log().cpu().numpy()
+            for values in (target.element, target.charge, target.bond)
+        )
+        pos = (target.pos * self.pos_scale).float().cpu().numpy()
+        return [
             Beliefs(
-                vocabulary=vocabulary,
-                pos=pos[row, :n].astype(np.float32),
+                vocabulary=self.vocabulary,
+                pos=pos[row, :n],
                 element_log_prob=element[row, :n],
                 charge_log_prob=charge[row, :n],
                 bond_log_prob=bond[row, :n, :n],
             )
-        )
-        for out, values in zip(classes, _classes(molecule, vocabulary), strict=True):
-            out[row, :n] = values
-        begin, end, order = molecule.bonds.T
-        orders[row, begin, end] = orders[row, end, begin] = order
-        if decision.relax:
-            relaxed = relaxed_pos(molecule, decision.relax, decision.restraint)
-            pos[row, :n] = pos[row, :n] if relaxed is None else relaxed
-    decoded = torch.from_numpy(orders).to(mask.device)
-    aromatic = (target.bond.argmax(dim=-1) == AROMATIC) & (decoded > 0)
-    settled = functional.one_hot(decoded, N_BOND_CLASSES).to(target.bond)
-    return replace(
-        target,
-        pos=torch.from_numpy(pos / decision.pos_scale).to(target.pos)
-        if decision.relax
-        else target.pos,
-        element=_one_hot(classes[0], target.element),
-        charge=_one_hot(classes[1], target.charge),
-        bond=torch.where(aromatic[..., None], target.bond, settled),
-    )
+            for row, n in enumerate(mask.sum(dim=1).tolist())
+        ]
+
+    def _settle(self, beliefs: list[Beliefs]) -> list[Molecule]:
+        if not self.n_workers:
+            return self.settler(beliefs)
+        if self._executor is None:
+            self._executor = self._processes.enter_context(processes(self.n_workers))
+        # Several parts per process, since molecules that contradict themselves take long.
+        size = -(-len(beliefs) // (PARTS * self.n_workers))
+        parts = [beliefs[start : start + size] for start in range(0, len(beliefs), size)]
+        with without_main():
+            return [one for part in self._executor.map(self.settler, parts) for one in part]
+
+
+def decider_of(part: DistilConfig, vocabulary: Vocabulary, pos_scale: float) -> Decider | None:
+    """What decides targets by a recipe; None where the teacher's probabilities stay."""
+    if part.decoder is None:
+        return None
+    settler = Settler(part.decoder, part.relax, part.restraint)
+    return Decider(settler, vocabulary, pos_scale, part.workers)
 
 
 def _classes(molecule: Molecule, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:

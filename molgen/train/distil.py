@@ -27,7 +27,7 @@ from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
 from molgen.train.blank import Blank
 from molgen.train.compiled import compile_blocks
-from molgen.train.decided import decided, decision_of
+from molgen.train.decided import decider_of
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
@@ -82,11 +82,16 @@ class DistillationModule(MoleculeModule):
         self.part = cast("DistilConfig", config.distil)
         self.solver: Solver = solver_named(self.part.solver)
         vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
-        self.decision = decision_of(self.part, vocabulary, config.model.pos_scale)
+        self.decider = decider_of(self.part, vocabulary, config.model.pos_scale)
         if config.train.compile:
             compile_blocks(teacher)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
+
+    def on_fit_end(self) -> None:
+        """End the processes that decide targets."""
+        if self.decider is not None:
+            self.decider.close()
 
     def training_step(self, batch: Blank, batch_idx: int) -> Tensor:
         """Walk one ladder from fresh noise, and compare every step with the teacher's."""
@@ -132,8 +137,8 @@ class DistillationModule(MoleculeModule):
         clean = jump_target(x, end, grid.lam[0], grid.lam[-1], offsets)
         state = cast("dict[str, Tensor]", clean)
         target = Target.of(state, teacher.estimate, self.model.scales, self.part.sharpness)
-        if self.decision is not None and grid.ends_clean:
-            target = decided(target, mask, self.decision)
+        if self.decider is not None and grid.ends_clean:
+            target = self.decider(target, mask)
         return target
 
     def _estimate(

@@ -16,16 +16,21 @@ from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import DECODERS, decode_map
 from molgen.chem.elements import AROMATIC, QM9
 from molgen.chem.molecule import Molecule
+from molgen.chem.settle import Settler
 from molgen.config import DistilConfig
 from molgen.data.loader import Batch, load_split
 from molgen.data.store import MoleculeStore
-from molgen.train.decided import Decision, decided, decision_of
+from molgen.train.decided import Decider, decider_of
 from molgen.train.distil_loss import Target
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 
+SCALE = 1.4
+MAP = Settler()
 
-MAP = Decision(QM9, pos_scale=1.4)
+
+def decided(target: Target, mask: Tensor, settler: Settler) -> Target:
+    return Decider(settler, QM9, SCALE)(target, mask)
 
 
 def real_molecules() -> Batch:
@@ -171,6 +176,22 @@ def test_the_decoder_is_the_one_that_is_named() -> None:
 
 
 def test_a_recipe_says_how_targets_are_decided() -> None:
-    part = DistilConfig(decoder="geometry", relax=7, restraint=3.0)
-    assert decision_of(part, QM9, 2.0) == Decision(QM9, 2.0, "geometry", 7, 3.0)
-    assert decision_of(DistilConfig(), QM9, 2.0) is None
+    decider = decider_of(DistilConfig(decoder="geometry", relax=7, restraint=3.0), QM9, 2.0)
+    assert decider is not None
+    assert decider.settler == Settler("geometry", 7, 3.0)
+    assert decider.pos_scale == 2.0
+    assert decider_of(DistilConfig(), QM9, 2.0) is None
+
+
+@pytest.mark.slow
+def test_other_processes_decide_the_same() -> None:
+    batch = real_molecules()
+    before, settler = stretched(batch), Settler("geometry", relax=20, restraint=10.0)
+    here, beside = Decider(settler, QM9, SCALE), Decider(settler, QM9, SCALE, n_workers=2)
+    try:
+        for _ in range(2):  # the second time, they run already
+            wanted, found = here(before, batch.mask), beside(before, batch.mask)
+            for name in ("pos", "element", "charge", "bond"):
+                assert torch.equal(getattr(found, name), getattr(wanted, name)), name
+    finally:
+        beside.close()
