@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem, rdBase
+from scipy.spatial.transform import Rotation
 
 from molgen.api import Generator, load
 from molgen.chem.constitution import constitution
@@ -183,9 +184,8 @@ def _heavy_rmsd(one: Outcome) -> float:
     heavy = one.source.atomic_numbers > 1
     p, q = (molecule.pos[heavy].astype(np.float64) for molecule in (one.source, one.made))
     p, q = p - p.mean(axis=0), q - q.mean(axis=0)
-    u, _, vh = np.linalg.svd(q.T @ p)
-    turn = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vh))]) @ vh
-    return float(np.sqrt(np.square(p - q @ turn).sum(axis=1).mean()))
+    turn, _ = Rotation.align_vectors(p, q)
+    return float(np.sqrt(np.square(p - turn.apply(q)).sum(axis=1).mean()))
 
 
 def _pairs(store: MoleculeStore, split: np.ndarray) -> list[tuple[Molecule, Molecule]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from schedule_table import append_row, read_rows
 
 from molgen.images.frechet import NAME
 
@@ -42,6 +42,9 @@ class Row:
     seconds: float
 
 
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
 @dataclass(frozen=True)
 class Cell:
     """Rows of one method and budget.
@@ -67,27 +70,19 @@ class Cell:
 
 def read(path: Path) -> list[Row]:
     """Rows of an earlier run."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Row(
-                line["method"],
-                *(int(line[name]) for name in ("asked", "nfe", "n", "seed")),
-                *(float(line[name]) for name in ("frechet", "seconds")),
-            )
-            for line in csv.DictReader(file)
-        ]
+    return [
+        Row(
+            line["method"],
+            *(int(line[name]) for name in ("asked", "nfe", "n", "seed")),
+            *(float(line[name]) for name in ("frechet", "seconds")),
+        )
+        for line in read_rows(path, COLUMNS)
+    ]
 
 
 def append(path: Path, row: Row) -> None:
     """One more row, on disk at once."""
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerow(vars(row))
+    append_row(path, COLUMNS, {name: str(value) for name, value in vars(row).items()})
 
 
 def cells(rows: list[Row], seeds: Sequence[int]) -> dict[str, dict[int, Cell]]:

@@ -9,23 +9,23 @@ file stays as it is.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch.nn import functional
 
-from molgen.checkpoint import KEY, LoadedModel, load_model, read_tree
+from molgen.checkpoint import LoadedModel, load_model
 from molgen.data.loader import Batch, DeviceData, load_split
 from molgen.data.store import MoleculeStore
 from molgen.flow.fit.mmse import mmse_curve
 from molgen.flow.state import State
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import ErrorCurve
+from molgen.weights_file import read_tree, write
 
 BATCH = 32
 
@@ -76,13 +76,10 @@ def measure(model: LoadedModel, data: DeviceData, n: int, levels: int, seed: int
     return ErrorCurve(tuple(lams), tuple((total / n_real).tolist()))
 
 
-def write(path: Path, curve: ErrorCurve) -> None:
+def add_curve(path: Path, curve: ErrorCurve) -> None:
     """Put the curve into the header; tensors and the rest of the header stay bit for bit."""
     # The recipe is not parsed and dumped: that would write it in this version's schema.
-    tree = {**read_tree(path), "mmse": curve.to_dict()}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(load_file(path), metadata={KEY: json.dumps(tree)}))
-    partial.replace(path)
+    write(path, load_file(path), {**read_tree(path), "mmse": curve.to_dict()})
 
 
 def main() -> None:
@@ -102,7 +99,7 @@ def main() -> None:
     curve = measure(model, data, options.n, options.levels, options.seed)
     for lam, error in zip(curve.lam, curve.mmse, strict=True):
         print(f"half log-SNR {lam:6.3f}  error {error:.5f}")
-    write(options.weights, curve)
+    add_curve(options.weights, curve)
 
 
 if __name__ == "__main__":

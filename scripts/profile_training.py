@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from molgen.data.loader import BatchStream, load_split
 from molgen.data.store import MoleculeStore
 from molgen.device import keep_freed_memory, pick_device
 from molgen.models.build import build
-from molgen.train.fit import hardware
+from molgen.train.fit import machine, quiet_trainer
 from molgen.train.module import DenoisingModule
 from molgen.train.pace import Pace
 
@@ -60,19 +59,7 @@ def run(config: Config, device: torch.device, observer: Observer) -> dict[str, A
     attach(module, observer.watch)
     batches = BatchStream(data, config.train.batch_size, config.train.seed)
     stream = TimedStream(batches, observer.watch, observer.warmup + observer.steps)
-    trainer = pl.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision=config.train.precision,
-        max_steps=observer.n_steps,
-        gradient_clip_val=config.optim.clip,
-        callbacks=[observer],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = quiet_trainer(config, device, [observer], max_steps=observer.n_steps)
     trainer.fit(module, train_dataloaders=stream)
     memory = peak_memory(device)
     plain = DenoisingModule(build(_plain(config), max_atoms), _plain(config), pace).to(device)
@@ -97,7 +84,6 @@ def _plain(config: Config) -> Config:
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
     """Profile, and relate the rates to what the device can do."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     keep_freed_memory()
     config, device = load_config(options.recipe, options.set), pick_device(options.device)
     observer = Observer(Stopwatch(device), options.warmup, options.steps, options.trace)
@@ -110,8 +96,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
         "set": options.set,
         "batch_size": config.train.batch_size,
         "compile": config.train.compile,
-        "hardware": hardware(device),
-        "torch": str(torch.__version__),
+        **machine(device),
         "steps": options.steps,
         "peak_tflops": tflops,
         "peak_gbps": gbps,

@@ -2,66 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from typing import Any, ClassVar
 
 from molgen.baselines.build import build
 from molgen.baselines.config import BaselineConfig, parse_baseline_config
 from molgen.baselines.model import Baseline
-from molgen.checkpoint import KEY, find_model, read_tree
-from molgen.chem.elements import Vocabulary
-from molgen.device import keep_freed_memory, pick_device
-from molgen.errors import CheckpointError, UsageError
-from molgen.models.info import FORMAT
+from molgen.checkpoint import find_model
+from molgen.errors import UsageError
+from molgen.models.info import MoleculeHeader
+from molgen.weights_file import load_network, read_header, save_network
 
 DOMAIN = "baselines"
 
 
 @dataclass(frozen=True)
-class BaselineInfo:
-    """Everything about a baseline but its weights.
+class BaselineInfo(MoleculeHeader[BaselineConfig]):
+    """Everything about a baseline but its weights."""
 
-    Attributes:
-        name: Its name, such as ``edm``.
-        config: The recipe it was trained with.
-        n_atoms: Molecules of the training data per number of atoms, from 0 on.
-        training: Steps, molecules, seconds, hardware: how the weights came about.
-    """
+    domain: ClassVar[str] = DOMAIN
 
-    name: str
-    config: BaselineConfig
-    n_atoms: tuple[int, ...]
-    training: dict[str, Any] = field(default_factory=dict)
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any], origin: str) -> BaselineInfo:
+        """From the JSON form.
 
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Elements of the model."""
-        return Vocabulary(self.config.data.atomic_numbers, self.config.data.charges)
-
-    @property
-    def max_atoms(self) -> int:
-        """Largest molecule of the training data."""
-        return len(self.n_atoms) - 1
-
-    def trained(self, **facts: Any) -> BaselineInfo:
-        """A copy with more facts about its training."""
-        return replace(self, training={**self.training, **facts})
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "format": FORMAT,
-            "domain": DOMAIN,
-            "name": self.name,
-            "config": self.config.model_dump(mode="json"),
-            "n_atoms": list(self.n_atoms),
-            "training": self.training,
-        }
+        Raises:
+            KeyError: A part is missing.
+            ConfigError: The recipe does not fit this version's schema.
+        """
+        return cls(
+            name=tree["name"],
+            config=parse_baseline_config(tree["config"], origin),
+            n_atoms=tuple(tree["n_atoms"]),
+            training=tree["training"],
+        )
 
 
 @dataclass(frozen=True)
@@ -79,10 +54,7 @@ class LoadedBaseline:
 
 def save_baseline(path: Path, model: Baseline, info: BaselineInfo) -> None:
     """Write weights and header in one move: a kill leaves the old file or the new one."""
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, metadata={KEY: json.dumps(info.to_dict())}))
-    partial.replace(path)
+    save_network(path, model, info)
 
 
 def read_baseline_info(path: Path) -> BaselineInfo:
@@ -92,18 +64,7 @@ def read_baseline_info(path: Path) -> BaselineInfo:
         UsageError: It is another kind of model.
         CheckpointError: The file is missing, truncated, or not a molgen model.
     """
-    tree = read_tree(path)
-    if tree.get("domain") != DOMAIN:
-        raise UsageError(
-            f"{path} is no baseline", "Train one: molgen train configs/baselines/edm.yaml"
-        )
-    try:
-        config = parse_baseline_config(tree["config"], str(path))
-        return BaselineInfo(tree["name"], config, tuple(tree["n_atoms"]), tree["training"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} has a damaged header ({error!r})", "copy or train the file again"
-        ) from None
+    return read_header(path, BaselineInfo, _no_baseline)
 
 
 def load_baseline(name_or_path: str | Path, device: str = "auto") -> LoadedBaseline:
@@ -115,11 +76,11 @@ def load_baseline(name_or_path: str | Path, device: str = "auto") -> LoadedBasel
     """
     path = find_model(name_or_path)
     info = read_baseline_info(path)
-    keep_freed_memory()
-    model = build(info.config, info.max_atoms)
-    try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} does not fit its own recipe: {reason}") from None
-    return LoadedBaseline(model.to(pick_device(device)).eval(), info)
+    model = load_network(path, lambda: build(info.config, info.max_atoms), device)
+    return LoadedBaseline(model, info)
+
+
+def _no_baseline(path: Path, _: str) -> UsageError:
+    return UsageError(
+        f"{path} is no baseline", "Train one: molgen train configs/baselines/edm.yaml"
+    )

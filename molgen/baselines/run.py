@@ -16,7 +16,7 @@ from molgen.baselines.module import BaselineModule
 from molgen.baselines.recorder import BaselineRecorder
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.store import MoleculeStore
-from molgen.train.fit import Job, RunOptions, fit, hardware
+from molgen.train.fit import Job, RunOptions, fit, machine
 from molgen.train.pace import Pace
 
 
@@ -48,14 +48,12 @@ def train(config: BaselineConfig, name: str, options: RunOptions) -> Path:
 def _job(config: BaselineConfig, name: str, where: torch.device) -> Job:
     store = MoleculeStore.open(config.data.store)
     counts = tuple(np.bincount(store.n_atoms[store.split("train")]).tolist())
-    info = BaselineInfo(name, config, counts).trained(
-        data=store.manifest.source, hardware=hardware(where), torch=str(torch.__version__)
-    )
+    info = BaselineInfo(name, config, counts).trained(data=store.manifest.source, **machine(where))
     data = load_split(store, "train", info.vocabulary, where)
     return Job(
         stream=BatchStream(data, config.train.batch_size, config.train.seed),
         module=partial(_module, config, info.max_atoms),
-        recorder=lambda folder, first_step: BaselineRecorder(folder, info, first_step),
+        recorder=partial(BaselineRecorder, info),
     )
 
 

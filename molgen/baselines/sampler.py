@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -13,13 +13,13 @@ from torch import Tensor
 from molgen.baselines.checkpoint import LoadedBaseline
 from molgen.chem.molecule import Molecule, from_geometry
 from molgen.flow.plan import Plan
+from molgen.sampling.batching import Rows, batched
 from molgen.sampling.noise import Streams, draw_sizes, normal_noise
+from molgen.sampling.sampler import default_batch, device_of, in_order
+from molgen.sampling.sizes import size_probability
 
 WINDOW = 4096
 """Molecules that are drawn together and sorted by size, so that little of them is padding."""
-
-CPU_BATCH, GPU_BATCH = 32, 1024
-"""Molecules per network call: what stays in a core's cache, and what fills a GPU."""
 
 
 def draw(
@@ -45,45 +45,33 @@ def draw(
     Yields:
         Molecules without bonds, in the order of ``indices``.
     """
-    on_cpu = next(loaded.model.parameters()).device.type == "cpu"
-    size = batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
-    counts = np.array(loaded.info.n_atoms, dtype=np.float64)
-    probability = counts / counts.sum()
-    remaining = iter(indices)
-    while window := list(islice(remaining, WINDOW)):
-        sizes = draw_sizes(probability, seed, window)
-        order = np.argsort(sizes, kind="stable")
-        done: dict[int, Molecule] = {}
-        for start in range(0, len(window), size):
-            rows = order[start : start + size]
-            batch = [window[row] for row in rows]
-            molecules = sample_batch(loaded, batch, sizes[rows], plan, seed)
-            done.update(zip(batch, molecules, strict=True))
-        for index in window:
-            yield done.pop(index)
+    size = batch_size or default_batch(loaded.model)
+    sizes = partial(draw_sizes, size_probability(loaded.info, None), seed)
+    return in_order(
+        placed
+        for rows in batched(indices, sizes, size, first=WINDOW, window=WINDOW)
+        for placed in zip(rows.places, sample_batch(loaded, rows, plan, seed), strict=True)
+    )
 
 
 @torch.inference_mode()
-def sample_batch(
-    loaded: LoadedBaseline, batch: Sequence[int], sizes: np.ndarray, plan: Plan, seed: int
-) -> list[Molecule]:
+def sample_batch(loaded: LoadedBaseline, rows: Rows, plan: Plan, seed: int) -> list[Molecule]:
     """Sample one padded batch.
 
     Args:
         loaded: The model.
-        batch: Numbers of the molecules, ``[B]``.
-        sizes: Their numbers of atoms, ``[B]``.
+        rows: Numbers and sizes of the molecules.
         plan: Solver and grid.
         seed: Seed of the run.
     """
     model = loaded.model
-    device = next(model.parameters()).device
-    mask = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
+    device = device_of(model)
+    mask = torch.from_numpy(rows.mask(int(rows.sizes.max()))).to(device)
     width = sum(model.units.widths.values())
 
     def noise(purpose: str) -> dict[str, Tensor]:
-        drawn = normal_noise(Streams(seed, purpose), batch, sizes, (mask.shape[1], width))
-        return model.prior(drawn.to(device), mask)
+        streams, shape = Streams(seed, purpose), (mask.shape[1], width)
+        return model.prior(normal_noise(streams, rows.indices, rows.sizes, shape).to(device), mask)
 
     final = plan.solver.solve(
         model.denoiser(mask), noise("noise"), plan.grid, noise=lambda step: noise(f"step {step}")
@@ -92,4 +80,4 @@ def sample_batch(
     pos = (state["pos"] * model.units.pos).cpu().numpy()
     known = np.array(loaded.info.vocabulary.atomic_numbers)
     element = known[state["element"].argmax(dim=-1).cpu().numpy()]
-    return [from_geometry(element[row, :n], pos[row, :n]) for row, n in enumerate(sizes)]
+    return [from_geometry(element[row, :n], pos[row, :n]) for row, n in enumerate(rows.sizes)]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from molgen.checkpoint import KEY, find_model
-from molgen.device import keep_freed_memory, pick_device
-from molgen.errors import CheckpointError
+from molgen.checkpoint import find_model
 from molgen.images.info import ImageInfo, read_image_info
 from molgen.images.model import ImageDenoiser
+from molgen.weights_file import load_network, save_network
 
 
 @dataclass(frozen=True)
@@ -35,13 +31,7 @@ def save_images(path: Path, model: ImageDenoiser, info: ImageInfo) -> None:
 
     Half precision rounds a weight by at most 1 in 2048, and halves the file.
     """
-    tensors = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in model.state_dict().items()
-    }
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, metadata={KEY: json.dumps(info.to_dict())}))
-    partial.replace(path)
+    save_network(path, model, info, torch.float16)
 
 
 def load_images(name_or_path: str | Path, device: str = "auto") -> LoadedImages:
@@ -53,12 +43,5 @@ def load_images(name_or_path: str | Path, device: str = "auto") -> LoadedImages:
     """
     path = find_model(name_or_path)
     info = read_image_info(path)
-    keep_freed_memory()
-    model = ImageDenoiser(info.config)
-    try:
-        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
-        model.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} does not fit its own recipe: {reason}") from None
-    return LoadedImages(model.to(pick_device(device)).eval(), info)
+    model = load_network(path, lambda: ImageDenoiser(info.config), device)
+    return LoadedImages(model, info)

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from molgen.checkpoint import read_tree, spoken
-from molgen.errors import CheckpointError, UsageError
+from molgen.checkpoint import spoken
+from molgen.errors import UsageError
 from molgen.images.config import ImageConfig, parse_image_config
-from molgen.models.info import FORMAT
+from molgen.weights_file import Header, read_header
 
 DOMAIN = "images"
 
 
 @dataclass(frozen=True)
-class ImageInfo:
-    """Everything about a model but its weights.
+class ImageInfo(Header[ImageConfig]):
+    """Everything about a model of images but its weights.
 
     Attributes:
-        name: Name of the model, such as ``cifar10-16``.
-        config: The recipe it was trained with.
         plans: Best measured plans by number of network calls, in the form of `Plan.to_dict`, each
             with the scores that made it the default.
-        training: Steps, images, seconds, hardware: how the weights came about.
     """
 
-    name: str
-    config: ImageConfig
-    plans: dict[int, dict[str, Any]] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    domain: ClassVar[str] = DOMAIN
 
-    def trained(self, **facts: Any) -> ImageInfo:
-        """A copy with more facts about its training."""
-        return replace(self, training={**self.training, **facts})
+    plans: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {
-            "format": FORMAT,
-            "domain": DOMAIN,
-            "name": self.name,
-            "config": self.config.model_dump(mode="json"),
-            "plans": {str(steps): plan for steps, plan in sorted(self.plans.items())},
-            "training": self.training,
-        }
+        plans = {str(steps): plan for steps, plan in sorted(self.plans.items())}
+        return {**super().to_dict(), "plans": plans}
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any], origin: str) -> ImageInfo:
@@ -69,13 +55,9 @@ def read_image_info(path: Path) -> ImageInfo:
         UsageError: It is a model of molecules.
         CheckpointError: The file is missing, truncated, or not a molgen model.
     """
-    tree = read_tree(path)
-    if tree.get("domain") != DOMAIN:
-        hint = f"Type: molgen sample --model {spoken(path)}"
-        raise UsageError(f"{path.stem} makes molecules, not images", hint)
-    try:
-        return ImageInfo.from_dict(tree, str(path))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} has a damaged header ({error!r})", "copy or train the file again"
-        ) from None
+    return read_header(path, ImageInfo, _no_images)
+
+
+def _no_images(path: Path, _: str) -> UsageError:
+    hint = f"Type: molgen sample --model {spoken(path)}"
+    return UsageError(f"{path.stem} makes molecules, not images", hint)

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from molgen.images.picture import grid_of, write_png
+from molgen.one_move import in_one_move
 
 _SHOWN_SIDE = 96
 """Pixels per side at which a small image is shown."""
@@ -20,10 +21,8 @@ def _png(path: Path, images: Tensor) -> None:
 
 
 def _npz(path: Path, images: Tensor) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with in_one_move(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, images=images.permute(0, 2, 3, 1).numpy())
-    partial.replace(path)
 
 
 WRITERS: Mapping[str, Callable[[Path, Tensor], None]] = MappingProxyType(

@@ -15,7 +15,7 @@ from molgen.images.module import ImageModule
 from molgen.images.recorder import ImageRecorder
 from molgen.images.store import ImageStore
 from molgen.images.stream import ImageStream
-from molgen.train.fit import Job, RunOptions, fit, hardware
+from molgen.train.fit import Job, RunOptions, fit, machine
 from molgen.train.pace import Pace
 
 
@@ -46,14 +46,12 @@ def train(config: ImageConfig, name: str, options: RunOptions) -> Path:
 
 def _job(config: ImageConfig, name: str, where: torch.device) -> Job:
     store = ImageStore.open(config.data.store)
-    info = ImageInfo(name, config).trained(
-        data=store.source, hardware=hardware(where), torch=str(torch.__version__)
-    )
+    info = ImageInfo(name, config).trained(data=store.source, **machine(where))
     images = store.tensor("train", config.data.size).to(where)
     return Job(
         stream=ImageStream(images, config.train.batch_size, config.train.seed),
         module=partial(_module, config),
-        recorder=lambda folder, first_step: ImageRecorder(folder, info, first_step),
+        recorder=partial(ImageRecorder, info),
     )
 
 

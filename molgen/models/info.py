@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from molgen.chem.elements import Vocabulary
-from molgen.config import Config, parse_config
-
-FORMAT = 1
+from molgen.config import Config, DataConfig, parse_config
+from molgen.weights_file import MOLECULES, Header, Recipe
 
 
 @dataclass(frozen=True)
@@ -71,25 +70,26 @@ class ErrorCurve:
         return cls(tuple(tree["lam"]), tuple(tree["mmse"]))
 
 
+class MoleculeRecipe(Recipe, Protocol):
+    """A recipe of molecules."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Which molecules."""
+
+
+MoleculeRecipeT = TypeVar("MoleculeRecipeT", bound=MoleculeRecipe)
+
+
 @dataclass(frozen=True)
-class ModelInfo:
-    """Everything about a model but its weights; plain data, so it reads without torch.
+class MoleculeHeader(Header[MoleculeRecipeT]):
+    """Everything about a model of molecules of any domain but its weights.
 
     Attributes:
-        name: Name of the model, such as ``qm9``.
-        config: The recipe it was trained with.
         n_atoms: Molecules of the training data per number of atoms, from 0 on.
-        ladders: Best measured grids, by number of network calls.
-        training: Steps, molecules, seconds, hardware: how the weights came about.
-        mmse: Error at every noise level, for grids that follow it; None if never measured.
     """
 
-    name: str
-    config: Config
     n_atoms: tuple[int, ...]
-    ladders: dict[int, Ladder] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    mmse: ErrorCurve | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -101,24 +101,30 @@ class ModelInfo:
         """Largest molecule of the training data."""
         return len(self.n_atoms) - 1
 
-    def trained(self, **facts: Any) -> ModelInfo:
-        """A copy with more facts about its training."""
-        return replace(self, training={**self.training, **facts})
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {**super().to_dict(), "n_atoms": list(self.n_atoms)}
+
+
+@dataclass(frozen=True)
+class ModelInfo(MoleculeHeader[Config]):
+    """Everything about a model but its weights.
+
+    Attributes:
+        ladders: Best measured grids, by number of network calls.
+        mmse: Error at every noise level, for grids that follow it; None if never measured.
+    """
+
+    domain: ClassVar[str] = MOLECULES
+
+    ladders: dict[int, Ladder] = field(default_factory=dict)
+    mmse: ErrorCurve | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what was not measured is left out."""
+        ladders = {str(steps): one.to_dict() for steps, one in sorted(self.ladders.items())}
         measured = {} if self.mmse is None else {"mmse": self.mmse.to_dict()}
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "config": self.config.model_dump(mode="json"),
-            "n_atoms": list(self.n_atoms),
-            "ladders": {
-                str(steps): ladder.to_dict() for steps, ladder in sorted(self.ladders.items())
-            },
-            "training": self.training,
-            **measured,
-        }
+        return {**super().to_dict(), "ladders": ladders, **measured}
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any], origin: str) -> ModelInfo:

@@ -6,19 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Required, TypedDict, TypeVar, Unpack, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from molgen.chem.beliefs import Beliefs
 from molgen.flow.plan import Plan
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import Offsets
 from molgen.models.denovo import DeNovo, SelfConditioned
+from molgen.sampling.batching import Rows, batched
 from molgen.sampling.captured import ScalarsByValue, captured, identity_of, is_static
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.known.informed import WithKnown
@@ -79,34 +78,29 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Rows):
     """One batch of a run, on the host.
 
     Attributes:
-        places: Where its molecules stand in the order that was asked for, from 0.
-        indices: Their numbers in the run.
-        sizes: Their numbers of atoms.
-        readout: What the network says of them; rows beyond theirs are padding.
+        readout: What the network says of its molecules; rows beyond theirs are padding.
     """
 
-    places: tuple[int, ...]
-    indices: tuple[int, ...]
-    sizes: NDArray[np.int64]
     readout: HostReadout
 
 
-def draw(
-    loaded: LoadedModel,
-    indices: Iterable[int],
-    *,
-    plan: Plan,
-    seed: int = 0,
-    n_atoms: tuple[int, int] | None = None,
-    batch_size: int | None = None,
-    known: Known | None = None,
-    steering: Steering | None = None,
-) -> Iterator[Draw]:
-    """Draw molecules by number, as `draw_batches` does.
+class Options(TypedDict, total=False):
+    """What `draw_batches` takes by name, with its defaults."""
+
+    plan: Required[Plan]
+    seed: int
+    n_atoms: tuple[int, int] | None
+    batch_size: int | None
+    known: Known | None
+    steering: Steering | None
+
+
+def draw(loaded: LoadedModel, indices: Iterable[int], **options: Unpack[Options]) -> Iterator[Draw]:
+    """Draw molecules by number, one by one; arguments as of `draw_batches`.
 
     Yields:
         Molecules in the order of ``indices``.
@@ -114,17 +108,7 @@ def draw(
     Raises:
         UsageError: No training molecule has a size within ``n_atoms``.
     """
-    batches = draw_batches(
-        loaded,
-        indices,
-        plan=plan,
-        seed=seed,
-        n_atoms=n_atoms,
-        batch_size=batch_size,
-        known=known,
-        steering=steering,
-    )
-    vocabulary = loaded.info.vocabulary
+    batches, vocabulary = draw_batches(loaded, indices, **options), loaded.info.vocabulary
     return in_order(
         (batch.places[row], Draw(index, batch.readout.beliefs(vocabulary, row, int(n))))
         for batch in batches
@@ -171,8 +155,8 @@ def draw_batches(
     on_gpu = device_of(loaded.model).type == "cuda"
     width = max(GPU_WINDOW * size if on_gpu else size, WINDOW)
     table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model))
-    queued: deque[tuple[_Rows, Fetched]] = deque()
-    for rows in _rows(indices, sizes, size, width):
+    queued: deque[tuple[Rows, Fetched]] = deque()
+    for rows in batched(indices, sizes, size, first=size, window=width):
         is_full = len(rows.indices) == size
         queued.append(
             (rows, Fetched(_sample(loaded, table, rows, settings, known, is_full=is_full)))
@@ -199,69 +183,28 @@ def in_order(placed: Iterable[tuple[int, T]]) -> Iterator[T]:
             next_place += 1
 
 
-def device_of(model: DeNovo) -> torch.device:
+def device_of(model: nn.Module) -> torch.device:
     """Where a model computes."""
     return next(model.parameters()).device
 
 
-def default_batch(model: DeNovo) -> int:
+def default_batch(model: nn.Module) -> int:
     """Molecules per network call that suit the model's device."""
     return CPU_BATCH if device_of(model).type == "cpu" else GPU_BATCH
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Molecules that are drawn in one batch; attributes as those of `Batch`."""
-
-    places: tuple[int, ...]
-    indices: tuple[int, ...]
-    sizes: NDArray[np.int64]
-
-
-def _rows(
-    indices: Iterable[int],
-    sizes_of: Callable[[Sequence[int]], NDArray[np.int64]],
-    size: int,
-    width: int,
-) -> Iterator[_Rows]:
-    """Molecules in batches of similar size, window after window."""
-    remaining, first = iter(indices), 0
-    take = size  # a short first window lets the first molecules appear at once
-    while window := list(islice(remaining, take)):
-        take = width
-        sizes = sizes_of(window)
-        order = np.argsort(sizes, kind="stable")
-        for start in range(0, len(window), size):
-            rows = order[start : start + size].tolist()
-            places = tuple(first + row for row in rows)
-            yield _Rows(places, tuple(window[row] for row in rows), sizes[rows])
-        first += len(window)
-
-
-def _batch(known: Known | None, rows: _Rows, fetched: Fetched) -> Batch:
+def _batch(known: Known | None, rows: Rows, fetched: Fetched) -> Batch:
     readout = fetched.wait()
     if known is not None:
         _put_back(readout.pos, [known.of(index) for index in rows.indices])
     return Batch(rows.places, rows.indices, rows.sizes, readout)
 
 
-def _noise(
-    seed: int,
-    batch: Sequence[int],
-    sizes: np.ndarray,
-    width: int,
-    stream: str,
-    n: int | None = None,
-) -> Tensor:
-    """Standard normal noise, ``[B, N, width]``; every molecule from its own generator."""
-    return normal_noise(Streams(seed, stream), batch, sizes, (n or int(sizes.max()), width))
-
-
 @torch.inference_mode()
 def _sample(
     loaded: LoadedModel,
     table: ValenceTable,
-    rows: _Rows,
+    rows: Rows,
     settings: Settings,
     known: Known | None,
     *,
@@ -275,12 +218,12 @@ def _sample(
     by_graph = is_full and is_plain and on_gpu
     n = int(rows.sizes.max())
     n = -(-n // GPU_PADDING) * GPU_PADDING if by_graph else n
-    mask = _sent(torch.from_numpy(np.arange(n) < rows.sizes[:, None]), device)
+    mask = _sent(torch.from_numpy(rows.mask(n)), device)
     width = 3 + loaded.info.vocabulary.n_elements
 
     def noise(stream: str) -> Tensor:
-        drawn = _noise(settings.seed, rows.indices, rows.sizes, width, stream, n)
-        return _sent(drawn, device)
+        streams = Streams(settings.seed, stream)
+        return _sent(normal_noise(streams, rows.indices, rows.sizes, (n, width)), device)
 
     def walk(start: Tensor, mask: Tensor) -> Readout:
         # Numbers on a CPU are tensors like any other, and cost nothing to send.

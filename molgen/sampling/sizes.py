@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molgen.errors import UsageError
-from molgen.models.info import ModelInfo
+from molgen.models.info import ModelInfo, MoleculeHeader
 from molgen.sampling.known.parts import Known
 from molgen.sampling.noise import draw_sizes
 
@@ -42,7 +43,7 @@ def sizes_of(
     return lambda indices: draw_sizes(probability, seed, indices)
 
 
-def size_probability(info: ModelInfo, n_atoms: tuple[int, int] | None) -> np.ndarray:
+def size_probability(info: MoleculeHeader[Any], n_atoms: tuple[int, int] | None) -> np.ndarray:
     """Probability of every number of atoms, from 0 to the largest, ``[max_atoms + 1]``.
 
     Raises:

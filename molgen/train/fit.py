@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,10 +19,7 @@ from molgen.device import keep_freed_memory, pick_device
 from molgen.errors import CheckpointError, DataError, OutputError, UsageError
 from molgen.train.base import Recipe, TrainingModule
 from molgen.train.pace import Pace, seconds_of
-from molgen.train.recorder import DivergedError, Recorder, TimeBox
-
-LAST = "last.ckpt"
-WEIGHTS = "model.safetensors"
+from molgen.train.recorder import LAST, WEIGHTS, DivergedError, Recorder, TimeBox
 
 
 class Stream(Protocol):
@@ -46,7 +43,7 @@ class Job:
 
     stream: Stream
     module: Callable[[Pace], TrainingModule]
-    recorder: Callable[[Path, int], Recorder]
+    recorder: Callable[[Path, int], Recorder[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -97,26 +94,14 @@ def fit(
     keep_freed_memory()
     where = pick_device(options.device)
     parts = job(where)
-    _quieten_lightning()
     pl.seed_everything(config.train.seed, verbose=False)
     limit = options.max_time.total_seconds() if options.max_time else None
     pace = Pace(config.train.max_steps, limit or seconds_of(config.train.max_time))
     module = parts.module(pace)
     if checkpoint is not None:
         parts.stream.step = _steps_of(checkpoint)
-    trainer = pl.Trainer(
-        accelerator="gpu" if where.type == "cuda" else "cpu",
-        devices=[where.index or 0] if where.type == "cuda" else 1,
-        precision=config.train.precision,
-        max_steps=config.train.max_steps,
-        gradient_clip_val=config.optim.clip,
-        callbacks=[parts.recorder(folder, parts.stream.step), TimeBox(pace)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=options.progress,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    callbacks = [parts.recorder(folder, parts.stream.step), TimeBox(pace)]
+    trainer = quiet_trainer(config, where, callbacks, progress=options.progress)
     try:
         trainer.fit(
             module, train_dataloaders=parts.stream, ckpt_path=checkpoint, weights_only=False
@@ -129,11 +114,46 @@ def fit(
     return folder / WEIGHTS
 
 
-def hardware(device: torch.device) -> str:
+def quiet_trainer(
+    config: Recipe,
+    where: torch.device,
+    callbacks: Sequence[pl.Callback],
+    *,
+    max_steps: int | None = None,
+    progress: bool = False,
+) -> pl.Trainer:
+    """Lightning's trainer without what it does by itself: files and errors are ours to make.
+
+    Args:
+        config: The recipe.
+        where: Device of the run.
+        callbacks: What happens around its steps.
+        max_steps: Where it ends; None leaves it to the recipe.
+        progress: Show a progress bar.
+    """
+    for name in ("pytorch_lightning", "lightning_fabric"):  # devices, tips and adverts
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return pl.Trainer(
+        accelerator="gpu" if where.type == "cuda" else "cpu",
+        devices=[where.index or 0] if where.type == "cuda" else 1,
+        precision=config.train.precision,
+        max_steps=config.train.max_steps if max_steps is None else max_steps,
+        gradient_clip_val=config.optim.clip,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def machine(device: torch.device) -> dict[str, str]:
     """What a run is made on, for the weights' header."""
+    hardware = f"{torch.get_num_threads()} threads, {platform.machine()} CPU"
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} threads, {platform.machine()} CPU"
+        hardware = torch.cuda.get_device_name(device)
+    return {"hardware": hardware, "torch": str(torch.__version__)}
 
 
 def _prepare_folder(
@@ -173,9 +193,3 @@ def _steps_of(checkpoint: Path) -> int:
         raise CheckpointError(
             f"{checkpoint} is damaged", "Start again with another --out, from its model.safetensors"
         ) from None
-
-
-def _quieten_lightning() -> None:
-    """Progress and errors are ours to tell; Lightning adds devices, tips and adverts."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from molgen.one_move import in_one_move
+
 SIGMA_EDGES = (0.05, 0.15, 0.4, 1.0, 4.0)
 """Boundaries, in Å, of the noise levels that are reported apart."""
 
@@ -66,9 +68,8 @@ class CsvLog:
     def __init__(self, path: Path, columns: list[str], first_step: int = 0) -> None:
         self.path, self.columns = path, columns
         header = ",".join(columns) + "\n"
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(header + "".join(_rows_until(path, header, first_step)))
-        partial.replace(path)
+        with in_one_move(path) as partial:
+            partial.write_text(header + "".join(_rows_until(path, header, first_step)))
 
     def write(self, row: dict[str, float | int | str]) -> None:
         """Append one row; columns without a value stay empty."""

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
 
+from molgen.one_move import in_one_move
 from molgen.train.base import TrainingModule
 from molgen.train.meter import CsvLog, columns_of
 from molgen.train.pace import Pace
+from molgen.weights_file import Header
+
+LAST = "last.ckpt"
+WEIGHTS = "model.safetensors"
+
+Counts = dict[str, float | int]
+ModuleT = TypeVar("ModuleT", bound=TrainingModule)
+HeaderT = TypeVar("HeaderT", bound=Header[Any])
 
 
 class DivergedError(Exception):
@@ -38,35 +48,45 @@ class TimeBox(pl.Callback):
             trainer.should_stop = True
 
 
-class Recorder(pl.Callback, ABC):
+class Recorder(pl.Callback, ABC, Generic[ModuleT, HeaderT]):
     """Writes the loss log, checkpoints that are never half there, and validation samples.
 
     Losses and weights are read before every checkpoint: a run that has diverged stops with the
     last good checkpoint in place. A subclass says how weights are written and samples judged.
 
     Args:
+        info: What the weights' file says of itself; completed with the run's counts.
         out: Folder of the run.
-        terms: Names of the loss terms.
         first_step: Step from which the run goes on; 0 for a new one.
 
     Attributes:
         items: What a batch is made of; names a column of the logs.
+        terms: Names of the loss terms.
     """
 
     items: ClassVar[str]
+    terms: ClassVar[tuple[str, ...]]
 
-    def __init__(self, out: Path, terms: tuple[str, ...], first_step: int) -> None:
-        self.out, self.terms, self.first_step = out, terms, first_step
-        columns = ["step", self.items, "seconds", "lr", *columns_of(terms)]
+    def __init__(self, info: HeaderT, out: Path, first_step: int) -> None:
+        self.info, self.out, self.first_step = info, out, first_step
+        columns = ["step", self.items, "seconds", "lr", *columns_of(self.terms)]
         self.losses = CsvLog(out / "losses.csv", columns, first_step)
+        self.scores: CsvLog | None = None
 
     @abstractmethod
-    def write_weights(self, module: TrainingModule, counts: dict[str, float | int]) -> None:
-        """Write the averaged weights, in one move, with the run's counts."""
+    def write_weights(self, path: Path, module: ModuleT, info: HeaderT, /) -> None:
+        """Write the averaged weights with their header, in one move."""
 
     @abstractmethod
-    def judge(self, module: TrainingModule, counts: dict[str, float | int], /) -> None:
+    def judge(self, module: ModuleT, counts: Counts, /) -> None:
         """Sample with the averaged weights and write down what came of it."""
+
+    def write_scores(self, counts: Counts, scores: Mapping[str, float | int]) -> None:
+        """Add a row to ``samples.csv``, which has a column for each score."""
+        if self.scores is None:
+            columns = ["step", self.items, "seconds", *scores]
+            self.scores = CsvLog(self.out / "samples.csv", columns, self.first_step)
+        self.scores.write({**counts, **scores})
 
     def on_train_batch_end(
         self,
@@ -77,7 +97,7 @@ class Recorder(pl.Callback, ABC):
         batch_idx: int,
     ) -> None:
         """Log, check, save and sample, each at its own interval."""
-        module = cast("TrainingModule", pl_module)
+        module = cast("ModuleT", pl_module)
         train, step = module.config.train, trainer.global_step
         if step % train.log_every == 0 or step % train.checkpoint_every == 0:
             self.record(trainer, module)
@@ -88,7 +108,7 @@ class Recorder(pl.Callback, ABC):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep and judge the final weights, unless their step has been kept and judged."""
-        module = cast("TrainingModule", pl_module)
+        module = cast("ModuleT", pl_module)
         train, step = module.config.train, trainer.global_step
         self.record(trainer, module)
         if step % train.checkpoint_every:
@@ -96,13 +116,13 @@ class Recorder(pl.Callback, ABC):
         if step % train.sample_every:
             self.sample(trainer, module)
 
-    def counts(self, trainer: pl.Trainer, module: TrainingModule) -> dict[str, float | int]:
+    def counts(self, trainer: pl.Trainer, module: ModuleT) -> Counts:
         """Where the run stands."""
         step = trainer.global_step
         seen = step * module.config.train.batch_size
         return {"step": step, self.items: seen, "seconds": module.pace.seconds}
 
-    def record(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+    def record(self, trainer: pl.Trainer, module: ModuleT) -> None:
         """Write the mean losses since the last row.
 
         Raises:
@@ -117,7 +137,7 @@ class Recorder(pl.Callback, ABC):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.losses.write({**self.counts(trainer, module), "lr": rate, **row})
 
-    def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+    def save(self, trainer: pl.Trainer, module: ModuleT) -> None:
         """Write the resumable checkpoint and the averaged weights, each in one move.
 
         Raises:
@@ -125,13 +145,15 @@ class Recorder(pl.Callback, ABC):
         """
         if not all(bool(weight.isfinite().all()) for weight in module.model.parameters()):
             raise DivergedError(f"weights at step {trainer.global_step}")
-        partial = self.out / "last.ckpt.partial"
-        trainer.save_checkpoint(partial)
-        partial.replace(self.out / "last.ckpt")
-        self.write_weights(module, self.counts(trainer, module))
+        with in_one_move(self.out / LAST) as partial:
+            trainer.save_checkpoint(partial)
+        counts = self.counts(trainer, module)
+        facts = {"steps": counts["step"], self.items: counts[self.items]}
+        info = self.info.trained(**facts, seconds=counts["seconds"])
+        self.write_weights(self.out / WEIGHTS, module, info)
 
     @torch.no_grad()
-    def sample(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+    def sample(self, trainer: pl.Trainer, module: ModuleT) -> None:
         """Judge the averaged weights by what they make."""
         module.averaged.eval()
         self.judge(module, self.counts(trainer, module))

@@ -21,7 +21,7 @@ from molgen.models.info import Ladder, ModelInfo
 from molgen.train.blank import BlankStream
 from molgen.train.callbacks import MoleculeRecorder
 from molgen.train.distil import DistillationModule
-from molgen.train.fit import Job, RunOptions, fit, hardware
+from molgen.train.fit import Job, RunOptions, fit, machine
 from molgen.train.module import DenoisingModule
 from molgen.train.pace import Pace
 
@@ -74,13 +74,13 @@ def _on_data(config: Config, name: str, where: torch.device) -> Job:
     """Load the data and say how module and recorder are made."""
     store = MoleculeStore.open(config.data.store)
     info = ModelInfo(name=name, config=config, n_atoms=_size_counts(store)).trained(
-        data=store.manifest.source, hardware=hardware(where), torch=str(torch.__version__)
+        data=store.manifest.source, **machine(where)
     )
     data = load_split(store, "train", info.vocabulary, where)
     return Job(
         stream=BatchStream(data, config.train.batch_size, config.train.seed),
         module=lambda pace: DenoisingModule(_model(config, info.max_atoms), config, pace),
-        recorder=lambda folder, first_step: MoleculeRecorder(folder, info, first_step),
+        recorder=partial(MoleculeRecorder, info),
     )
 
 
@@ -90,7 +90,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
     teacher = load_model(part.teacher, str(where))
     ladders = {len(one.sigma): Ladder("ddim", one.sigma) for one in part.ladders}
     info = replace(teacher.info, name=name, config=config, ladders=ladders, mmse=None).trained(
-        teacher=teacher.name, hardware=hardware(where), torch=str(torch.__version__)
+        teacher=teacher.name, **machine(where)
     )
     train = config.train
 
@@ -100,7 +100,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
     return Job(
         stream=BlankStream(info.n_atoms, train.batch_size, train.seed, where),
         module=module,
-        recorder=lambda folder, first_step: MoleculeRecorder(folder, info, first_step),
+        recorder=partial(MoleculeRecorder, info),
     )
 
 

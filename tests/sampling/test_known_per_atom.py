@@ -21,6 +21,7 @@ from molgen.sampling import sampler
 from molgen.sampling.known.given import remark
 from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.known.roads import NOISED, PER_ATOM, road_for
+from molgen.sampling.noise import Streams, normal_noise
 from molgen.sampling.sampler import Draw, draw
 from molgen.sampling.steering.steering import Steering
 
@@ -153,7 +154,7 @@ def test_unknown_atoms_start_from_plain_noise(loaded: LoadedModel, seen: list[tu
         for one in sorted(drawn(loaded, scaffold(), n=4), key=lambda one: one.beliefs.n_atoms)
     ]
     for row, (index, n) in enumerate(zip(order, sizes, strict=True)):
-        noise = sampler._noise(5, [index], np.array([n]), 8, "noise")
+        noise = normal_noise(Streams(5, "noise"), [index], np.array([n]), (n, 8))
         assert torch.equal(start[row, 3:n], noise[0, 3:, :3])
         assert not start[row, n:].any()
 
@@ -182,15 +183,14 @@ def test_hints_are_the_estimates_of_the_network(
 @pytest.fixture
 def turn(monkeypatch: pytest.MonkeyPatch) -> Callable[[np.ndarray], None]:
     """Turn all noise of positions."""
-    noise = sampler._noise
 
     def by(rotation: np.ndarray) -> None:
         def turned(*arguments: object) -> Tensor:
-            values = noise(*arguments).clone()  # type: ignore[arg-type]
+            values = normal_noise(*arguments).clone()  # type: ignore[arg-type]
             values[..., :3] = values[..., :3] @ torch.from_numpy(rotation).float()
             return values
 
-        monkeypatch.setattr(sampler, "_noise", turned)
+        monkeypatch.setattr(sampler, "normal_noise", turned)
 
     return by
 
