@@ -54,6 +54,9 @@ class Options(TypedDict, total=False):
             of the scaffold, else centred), element probabilities ``[B, N, K]`` and real atoms
             ``[B, N]``; differentiable by PyTorch.
         int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
+        relax: Mend every geometry by a force field (MMFF94s) after the network; bonds and given
+            atoms stay, the property ``molgen_relaxed`` says how, or ``no`` and why not. Neither
+            ``avoid`` nor ``guide`` has a say in it.
     """
 
     steps: int
@@ -71,6 +74,7 @@ class Options(TypedDict, total=False):
     avoid: str | None
     guide: Guide | None
     int8: bool
+    relax: bool
 
 
 class VaryOptions(TypedDict, total=False):
@@ -83,6 +87,7 @@ class VaryOptions(TypedDict, total=False):
         seed: Variation i of molecule k depends on the seed, i and k alone; 0 unless given.
         batch_size: Molecules per network call; None suits the device.
         decode: As in :class:`Options`.
+        relax: As in :class:`Options`.
     """
 
     n: int
@@ -91,6 +96,7 @@ class VaryOptions(TypedDict, total=False):
     seed: int
     batch_size: int | None
     decode: str
+    relax: bool
 
 
 class PathOptions(TypedDict, total=False):
@@ -100,11 +106,13 @@ class PathOptions(TypedDict, total=False):
         frames: Number of molecules, both ends included; 9 unless given.
         steps: Network calls of every walk between noise and a molecule; 8 unless given.
         decode: As in :class:`Options`.
+        relax: As in :class:`Options`.
     """
 
     frames: int
     steps: int
     decode: str
+    relax: bool
 
 
 class Generator:
@@ -255,13 +263,18 @@ def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:
 
 
 def evaluate(
-    molecules: str | Path | Iterable[Chem.Mol], reference: str | None = "qm9"
+    molecules: str | Path | Iterable[Chem.Mol],
+    reference: str | None = "qm9",
+    *,
+    xtb: int | None = None,
 ) -> Evaluation:
     """Check molecules; every rate is over all of them.
 
     Args:
         molecules: An SDF or XYZ file, or RDKit molecules with one conformer each.
         reference: Real molecules to compare with, by name; None for no comparison.
+        xtb: How many molecules, the first, to relax in GFN2-xTB too, a second or so each; None
+            for none. Needs the extra ``molgen[xtb]``.
 
     Returns:
         The scores.
@@ -269,15 +282,16 @@ def evaluate(
     Raises:
         DataError: If the file cannot be read or the reference is unknown.
         ChemistryError: If a molecule has no conformer.
+        UsageError: If ``xtb`` is below 1, or tblite is missing.
     """
     from molgen.data.reference import load_reference
     from molgen.eval.files import evaluate_file
     from molgen.eval.metrics import evaluate as evaluate_molecules
 
     if isinstance(molecules, str | Path):
-        return evaluate_file(molecules, reference)
+        return evaluate_file(molecules, reference, xtb=xtb)
     known = load_reference(reference) if reference is not None else None
-    return evaluate_molecules([molecule_of(mol) for mol in molecules], known)
+    return evaluate_molecules([molecule_of(mol) for mol in molecules], known, xtb=xtb)
 
 
 def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:

@@ -11,6 +11,7 @@ import pytest
 from rdkit import Chem
 
 import molgen
+from molgen.chem.relaxing import LABEL
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
 
@@ -54,6 +55,26 @@ def test_sizes_and_valid_only(generator: molgen.Generator) -> None:
     mols = generator.sample(5, steps=2, n_atoms=(7, 8), valid_only=True)
     assert {mol.GetNumAtoms() for mol in mols} <= {7, 8}
     assert {mol.GetProp("molgen_reason") for mol in mols} == {""}
+
+
+def test_relaxed_molecules_say_so(generator: molgen.Generator) -> None:
+    plain, relaxed = (generator.sample(6, steps=2, relax=relax) for relax in (False, True))
+    assert not any(mol.HasProp("molgen_relaxed") for mol in plain)
+    moved = 0
+    for one, other in zip(plain, relaxed, strict=True):
+        assert one.GetProp("_Name") == other.GetProp("_Name")
+        assert [atom.GetSymbol() for atom in one.GetAtoms()] == [
+            atom.GetSymbol() for atom in other.GetAtoms()
+        ]
+        is_relaxed = other.GetProp("molgen_relaxed") == LABEL
+        pos = [mol.GetConformer().GetPositions() for mol in (one, other)]
+        assert is_relaxed == (not np.array_equal(*pos))
+        moved += is_relaxed
+    assert moved
+    stream = generator.stream(6, steps=2, relax=True)
+    assert [mol.GetProp("molgen_relaxed") for mol in stream] == [
+        mol.GetProp("molgen_relaxed") for mol in relaxed
+    ]
 
 
 def test_integers_make_nearly_the_same_molecules(generator: molgen.Generator) -> None:

@@ -51,6 +51,15 @@ def test_interpolate_gives_labelled_frames(generator: molgen.Generator) -> None:
     assert {mol.GetNumAtoms() for mol in mols} == {6}
 
 
+def test_edited_molecules_can_be_relaxed(generator: molgen.Generator) -> None:
+    a, b = embedded("CO"), embedded("OC")
+    for mols in (
+        generator.vary(a, n=2, strength=0.4, steps=2, relax=True),
+        generator.interpolate(a, b, frames=2, steps=2, relax=True),
+    ):
+        assert all(mol.HasProp("molgen_relaxed") for mol in mols)
+
+
 def test_wrong_requests_fail_at_once(generator: molgen.Generator) -> None:
     with pytest.raises(UsageError, match="strength is 2"):
         generator.vary(embedded("CO"), strength=2)

@@ -86,6 +86,10 @@ def test_sampling_loads_of_the_flow_what_it_needs() -> None:
     }  # fmt: skip
 
 
+def test_sampling_loads_no_force_field() -> None:
+    assert "molgen.chem.force_field" not in all_modules_after("import molgen.api")
+
+
 def test_names_of_the_flow_load_on_first_use() -> None:
     code = """
 import molgen.flow

@@ -19,6 +19,7 @@ from molgen.chem.elements import Vocabulary
 from molgen.chem.mol import BuiltMol, build_mol, smiles_of
 from molgen.chem.molecule import Molecule, bonds_of_matrix
 from molgen.chem.packed import PackedMolecules, PackedMols
+from molgen.chem.relaxing import Relaxed, Relaxing
 from molgen.chem.render import Format, TagValue
 
 
@@ -107,8 +108,10 @@ class Labels:
     facts: tuple[tuple[str, TagValue], ...]
     fingerprint: str
 
-    def of(self, index: int, reason: str, smiles: str) -> dict[str, TagValue]:
-        """The tags of one molecule."""
+    def of(
+        self, index: int, reason: str, smiles: str, relaxed: str | None = None
+    ) -> dict[str, TagValue]:
+        """The tags of one molecule; whether it was relaxed only where that was asked for."""
         return {
             "molgen_model": self.model,
             **{f"molgen_{name}": value for name, value in self.facts},
@@ -116,6 +119,7 @@ class Labels:
             "molgen_run": self.fingerprint,
             "molgen_valid": not reason,
             "molgen_reason": reason,
+            **({} if relaxed is None else {"molgen_relaxed": relaxed}),
             "smiles": smiles,
         }
 
@@ -134,9 +138,9 @@ class Rendering:
     stem: str
     labels: Labels
 
-    def record(self, index: int, built: BuiltMol, smiles: str) -> str:
+    def record(self, index: int, built: BuiltMol, smiles: str, relaxed: str | None = None) -> str:
         """The text of one record."""
-        tags = self.labels.of(index, built.reason, smiles)
+        tags = self.labels.of(index, built.reason, smiles, relaxed)
         return self.form.render(built.mol, f"{self.stem}-{index}", tags)
 
 
@@ -147,12 +151,13 @@ class Finished:
     Attributes:
         places: Where they stand in the order that was asked for.
         indices: Their numbers in the run.
-        raw: Each head's argmax, before any decoding.
-        molecules: The decoded molecules.
+        raw: Each head's argmax, before any decoding or relaxing.
+        molecules: The decoded molecules, relaxed where that was asked for.
         mols: The same in RDKit, with one conformer each.
         reasons: The first fault found in each; empty for valid ones.
         smiles: Canonical SMILES of the valid ones; empty for the others.
         records: The text of each; empty where no file was asked for.
+        relaxed: Whether each was relaxed, and how; empty where that was not asked for.
     """
 
     places: tuple[int, ...]
@@ -163,6 +168,7 @@ class Finished:
     reasons: tuple[str, ...]
     smiles: tuple[str, ...]
     records: tuple[str, ...]
+    relaxed: tuple[str, ...] = ()
 
     def packed(self) -> Finished:
         """The same, quick to send."""
@@ -181,10 +187,12 @@ class Finisher:
     Attributes:
         decoder: A name of :data:`molgen.chem.decode.DECODERS`.
         rendering: How to write records; None for no file.
+        relaxing: How to relax what is decoded; None for not at all.
     """
 
     decoder: str
     rendering: Rendering | None = None
+    relaxing: Relaxing | None = None
 
     @property
     def searches(self) -> bool:
@@ -194,9 +202,8 @@ class Finisher:
     def __call__(self, chunk: Chunk) -> Finished:
         """Finish a chunk."""
         raw = chunk.raw()
-        return _finished(
-            chunk.places, chunk.indices, raw, self._decoded(chunk, raw), self.rendering
-        )
+        decoded = self._decoded(chunk, raw)
+        return _finished(chunk.places, chunk.indices, raw, decoded, self.rendering, self.relaxing)
 
     def decoded(self, chunk: Chunk) -> PackedMolecules:
         """The molecules of a chunk without RDKit's part."""
@@ -213,17 +220,20 @@ class Finisher:
         return self(chunk).packed()
 
 
-def finish_beliefs(index: int, beliefs: Beliefs, decoder: str) -> Finished:
+def finish_beliefs(
+    index: int, beliefs: Beliefs, decoder: str, relaxing: Relaxing | None = None
+) -> Finished:
     """Finish one molecule by itself.
 
     Args:
         index: Its number in the run.
         beliefs: What the network says.
         decoder: A name of :data:`molgen.chem.decode.DECODERS`.
+        relaxing: How to relax it; None for not at all.
     """
     decode, raw = DECODERS[decoder], decode_argmax(beliefs)
     molecule = raw if decode is decode_argmax else decode(beliefs)
-    return _finished((0,), (index,), [raw], [molecule])
+    return _finished((0,), (index,), [raw], [molecule], relaxing=relaxing)
 
 
 def _finished(
@@ -232,18 +242,28 @@ def _finished(
     raw: list[Molecule],
     molecules: list[Molecule],
     rendering: Rendering | None = None,
+    relaxing: Relaxing | None = None,
 ) -> Finished:
-    """Build, check and write molecules that are decoded."""
-    built = [build_mol(molecule) for molecule in molecules]
+    """Relax where that is asked for, build, check and write molecules that are decoded."""
+    done = [_made(*one, relaxing) for one in zip(indices, molecules, strict=True)]
+    built = [one.built for one in done]
     smiles = ["" if one.reason else smiles_of(one.mol) for one in built]
-    records = [] if rendering is None else list(map(rendering.record, indices, built, smiles))
+    notes = [None if relaxing is None else one.note for one in done]
+    records = [] if rendering is None else map(rendering.record, indices, built, smiles, notes)
     return Finished(
         places,
         indices,
         raw,
-        molecules,
+        [one.molecule for one in done],
         [one.mol for one in built],
         tuple(one.reason for one in built),
         tuple(smiles),
         tuple(records),
+        tuple(note for note in notes if note is not None),
     )
+
+
+def _made(index: int, molecule: Molecule, relaxing: Relaxing | None) -> Relaxed:
+    if relaxing is None:
+        return Relaxed(molecule, build_mol(molecule), "")
+    return relaxing(index, molecule)

@@ -28,13 +28,14 @@ def vary(
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
     decode: options.Decode = "geometry",
+    relax: options.Relax = False,
 ) -> None:
     """Make molecules near given ones, of as many atoms.
 
     N records for each molecule of FILE, in order, where the molecule stands; molgen_source names
     it and molgen_similarity says how near it is (Tanimoto). docs/editing.md measures --strength.
     """
-    request = VaryRequest(n, strength, steps, seed, batch_size, decode)
+    request = VaryRequest(n, strength, steps, seed, batch_size, decode, relax)
     target = find_target(out, resume=resume, force=force)
     from molgen.api import load
     from molgen.sampling.editing.originals import read_originals
@@ -56,13 +57,14 @@ def interpolate(
     quiet: options.Quiet = False,
     device: options.Device = "auto",
     decode: options.Decode = "geometry",
+    relax: options.Relax = False,
 ) -> None:
     """Make molecules between two given ones of the same number of atoms.
 
     The first record is A and the last is B as the model reconstructs them, B laid over A with its
     atoms in A's order.
     """
-    request = PathRequest(frames, steps, decode)
+    request = PathRequest(frames, steps, decode, relax)
     target = find_target(out, resume=resume, force=force)
     from molgen.api import load
     from molgen.sampling.editing.originals import read_first

@@ -43,6 +43,14 @@ Decode = Annotated[
         "same without the distances; argmax: of each head."
     ),
 ]
+Relax = Annotated[
+    bool,
+    typer.Option(
+        "--relax",
+        help="Mend every geometry by a force field (MMFF94s) after the network: bonds and given "
+        "atoms stay, the others move by some 0.3 Å. What --avoid names is not seen.",
+    ),
+]
 ValidOnly = Annotated[
     bool, typer.Option("--valid-only", help="Keep drawing until N molecules pass the checks.")
 ]

@@ -44,6 +44,7 @@ def report(
         note(f"{out}: {summary(run, tally, start)}")
     evaluation = _evaluate(run, tally, quiet=quiet) if metrics and tally.n_drawn else None
     if evaluation is not None and not quiet:
+        from molgen.chem.relaxing import LABEL
         from molgen.eval.ceiling import load_ceiling
         from molgen.eval.table import COMPOSITION, render
 
@@ -51,6 +52,11 @@ def report(
             note(f"Checked: what was drawn since --resume. For all: molgen evaluate {out}")
         say = note if STDOUT in (out, json_out) else emit
         given = COMPOSITION if _is_given(run) else ()
+        if run.relaxing is not None:
+            say(
+                f"Relaxed by {LABEL}: scores of the force field's geometries, not of the "
+                'model\'s; "before decoding" is the model alone'
+            )
         say(render(evaluation, load_ceiling(REFERENCE), given))
         say(f"{seconds:.1f} s, {tally.n_drawn / seconds:.1f} molecules per second")
     if json_out is not None:
@@ -66,13 +72,17 @@ def summary(run: Recordable, tally: Tally, start: Start) -> str:
         rejected = f"; rejected {n_faults} of {tally.n_drawn} drawn"
     else:
         rejected = f"; {n_faults} of {tally.n_drawn} drawn fail a check"
-    return f"{run.n_records} records{resumed}{rejected}{faults}"
+    n_relaxed = tally.n_relaxed
+    relaxed = "" if n_relaxed is None else f"; {n_relaxed} relaxed by MMFF94s"
+    return f"{run.n_records} records{resumed}{rejected}{faults}{relaxed}"
 
 
 def facts(
     run: Run, tally: Tally, start: Start, seconds: float, evaluation: Evaluation | None
 ) -> dict[str, Any]:
     """The run and its scores as plain JSON types under stable names."""
+    from molgen.chem.relaxing import LABEL
+
     request = run.request
     return {
         "model": run.model.name,
@@ -81,6 +91,8 @@ def facts(
         "solver": run.plan.solver.name,
         "grid": {"origin": run.plan.origin, **run.plan.grid.to_dict()},
         "decode": request.decode,
+        "relax": LABEL if request.relax else None,
+        "n_relaxed": tally.n_relaxed,
         "valid_only": request.valid_only,
         "n_atoms": request.n_atoms,
         "formula": request.formula,
@@ -105,7 +117,8 @@ def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
     from molgen.data.reference import load_reference
     from molgen.eval.metrics import evaluate
 
-    raw = None if run.request.decode == "argmax" else tally.raw
+    changed = run.request.decode != "argmax" or run.request.relax
+    raw = tally.raw if changed else None
     with bar_of_stages(show=False if quiet else None) as progress:
         found = evaluate(tally.molecules, load_reference(REFERENCE), raw=raw, progress=progress)
     return replace(found, atom_count_tv=None, element_tv=None) if _is_given(run) else found

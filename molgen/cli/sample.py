@@ -27,6 +27,7 @@ def sample(
     workers: options.Workers = None,
     n_atoms: options.Sizes = None,
     decode: options.Decode = "geometry",
+    relax: options.Relax = False,
     valid_only: options.ValidOnly = False,
     formula: options.Formula = None,
     like: options.Like = None,
@@ -67,6 +68,7 @@ def sample(
         else None,
         avoid=avoid,
         int8=int8,
+        relax=relax,
     )
     target = find_target(out, json_out, resume=resume, force=force)
     from molgen.api import load

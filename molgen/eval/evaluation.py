@@ -34,6 +34,14 @@ class Evaluation:
         rmsd_to_mmff: RMSD over all atoms to the MMFF94s minimum, Å.
         heavy_rmsd_to_mmff: The same over heavy atoms, Å.
         mmff_energy_drop: Strain: MMFF94s energy released by relaxing, kcal/mol.
+        xtb_energy_drop: Strain: GFN2-xTB energy released by relaxing, kcal/mol
+            (`molgen.eval.xtb`). This and the next six are over the molecules that were taken.
+        rmsd_to_xtb: RMSD over all atoms to the GFN2-xTB minimum, Å.
+        heavy_rmsd_to_xtb: The same over heavy atoms, Å.
+        xtb_length_change: Mean absolute change of a molecule's bond lengths on the way there, Å.
+        xtb_angle_change: The same of its angles, degrees.
+        xtb_torsion_change: The same of its torsions, degrees.
+        xtb_graph_kept: Atoms near enough to be bonded at the minimum are those of the own graph.
         unique: Distinct constitutions over the valid molecules.
         novel: Distinct constitutions that the reference's training set lacks.
         atom_count_tv: Total variation between atom counts and the reference's.
@@ -41,6 +49,7 @@ class Evaluation:
         invalid_reasons: Number of molecules by reason why their own graph is not valid.
         perception_reasons: Number of molecules by reason why their coordinates are not valid.
         relax_reasons: Number of molecules by reason why they were not relaxed.
+        xtb_reasons: The same for GFN2-xTB.
     """
 
     n: int
@@ -60,6 +69,13 @@ class Evaluation:
     rmsd_to_mmff: Spread | None
     heavy_rmsd_to_mmff: Spread | None
     mmff_energy_drop: Spread | None
+    xtb_energy_drop: Spread | None
+    rmsd_to_xtb: Spread | None
+    heavy_rmsd_to_xtb: Spread | None
+    xtb_length_change: Spread | None
+    xtb_angle_change: Spread | None
+    xtb_torsion_change: Spread | None
+    xtb_graph_kept: Rate | None
     unique: Rate
     novel: Rate | None
     atom_count_tv: float | None
@@ -67,6 +83,7 @@ class Evaluation:
     invalid_reasons: dict[str, int]
     perception_reasons: dict[str, int]
     relax_reasons: dict[str, int]
+    xtb_reasons: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types under the attributes' names; None for what does not apply."""

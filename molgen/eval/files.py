@@ -14,6 +14,7 @@ from molgen.errors import DataError
 from molgen.eval.compare import Comparison, compare
 from molgen.eval.evaluation import Evaluation
 from molgen.eval.metrics import Progress, evaluate, n_cores
+from molgen.eval.xtb import check_asked
 
 XYZ: Final = ".xyz"
 
@@ -23,6 +24,7 @@ def evaluate_file(
     reference: str | None = "qm9",
     *,
     relax: bool = True,
+    xtb: int | None = None,
     n_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -34,7 +36,8 @@ def evaluate_file(
     Args:
         path: An ``.sdf``, ``.sdf.gz`` or ``.xyz`` file.
         reference: Name of the data set to compare with, or None.
-        relax: Whether to relax geometries in the force field, the slowest check.
+        relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
+        xtb: How many records, the first, to relax in GFN2-xTB too; None for none.
         n_workers: Processes; None for one per core.
         progress: Called as the slow checks advance.
 
@@ -44,13 +47,16 @@ def evaluate_file(
     Raises:
         DataError: The file is missing, malformed, empty, or has no coordinates; or the reference
             is unknown.
+        UsageError: `xtb` is below 1, or tblite is missing.
     """
+    check_asked(xtb)
     known = load_reference(reference) if reference is not None else None
     return evaluate(
         read_molecules(path),
         known,
         has_bonds=Path(path).suffix.lower() != XYZ,
         relax=relax,
+        xtb=xtb,
         n_workers=n_workers,
         progress=progress,
     )

@@ -21,6 +21,7 @@ from molgen.eval.evaluation import Evaluation
 from molgen.eval.perception import Perception, perceive_all
 from molgen.eval.rate import Rate, rate_of, spread_of
 from molgen.eval.relax import Relaxation, relax_all
+from molgen.eval.xtb import XtbRelaxation, check_asked, relax_all_in_xtb, xtb_scores
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the running check, the number of molecules done, and n."""
@@ -33,6 +34,7 @@ def evaluate(
     raw: Sequence[Molecule] | None = None,
     has_bonds: bool = True,
     relax: bool = True,
+    xtb: int | None = None,
     n_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -45,7 +47,9 @@ def evaluate(
         raw: The same n molecules before decoding, for the scores that end in ``_raw``.
         has_bonds: False when the molecules are geometries only, as from XYZ; scores of bond
             graphs are then None, and relaxing uses the perceived bonds.
-        relax: Whether to relax geometries in the force field, the slowest check.
+        relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
+        xtb: How many molecules, the first, to relax in GFN2-xTB too; None for none. Needs the
+            extra ``molgen[xtb]``.
         n_workers: Processes for the checks that need a time limit; None for one per core.
         progress: Called as the slow checks advance.
 
@@ -54,7 +58,9 @@ def evaluate(
 
     Raises:
         ValueError: `raw` has another length than `molecules`.
+        UsageError: `xtb` is below 1, or tblite is missing.
     """
+    check_asked(xtb)
     if raw is not None and len(raw) != len(molecules):
         raise ValueError(f"{len(raw)} raw molecules for {len(molecules)} molecules")
     workers = n_workers or n_cores()
@@ -62,22 +68,24 @@ def evaluate(
     perceived = perceive_all(molecules, workers, progress=_stage("perceiving", n, progress))
     graphs = [check_graph(molecule) for molecule in molecules] if has_bonds else None
     valid = _valid_smiles(graphs if graphs is not None else perceived)
+    bonded = molecules if graphs is not None else _as_perceived(molecules, perceived)
     relaxed = (
-        _relax_valid(molecules, perceived, graphs, workers, _stage("relaxing", n, progress))
-        if relax
-        else None
+        relax_all(bonded, workers, progress=_stage("relaxing", n, progress)) if relax else None
     )
+    in_xtb = None if xtb is None else _relax_first(bonded[:xtb], workers, progress)
     return Evaluation(
         n=n,
         **_graph_scores(molecules, graphs, perceived),
         **_raw_scores(molecules, raw, perceived, workers),
         **_distance_scores(molecules),
         **_relaxation_scores(relaxed),
+        **xtb_scores(in_xtb),
         **_set_scores(molecules, valid, reference),
         perceived_valid=rate_of(perception.is_valid for perception in perceived),
         invalid_reasons=_reasons(graphs or []),
         perception_reasons=_reasons(perceived),
         relax_reasons=_reasons(relaxed or []),
+        xtb_reasons=_reasons(in_xtb or []),
     )
 
 
@@ -106,12 +114,16 @@ def _raw_scores(
     perceived: Sequence[Perception],
     n_workers: int,
 ) -> dict[str, Any]:
-    """Scores before decoding, which leaves positions alone: geometries differ by elements only."""
+    """Scores before decoding; what it left alone is not looked at again.
+
+    Decoding itself changes no position, relaxing after it does.
+    """
     if raw is None:
         names = ("connected_valid", "bond_graph_stable", "perceived_valid", "edm_stable")
         return dict.fromkeys(f"{name}_raw" for name in names)
     changed = [
         not np.array_equal(one.atomic_numbers, other.atomic_numbers)
+        or not np.array_equal(one.pos, other.pos)
         for one, other in zip(molecules, raw, strict=True)
     ]
     again = iter(
@@ -138,20 +150,16 @@ def _distance_scores(molecules: Sequence[Molecule]) -> dict[str, Any]:
     }
 
 
-def _relax_valid(
-    molecules: Sequence[Molecule],
-    perceived: Sequence[Perception],
-    graphs: Sequence[GraphCheck] | None,
-    n_workers: int,
-    progress: Callable[[int], None] | None,
-) -> list[Relaxation]:
-    """Relax each molecule in its own bonds, or in the perceived ones when it has none."""
-    if graphs is not None:
-        return relax_all(molecules, n_workers, progress=progress)
-    bonded = [
-        seen.molecule or molecule for seen, molecule in zip(perceived, molecules, strict=True)
-    ]
-    return relax_all(bonded, n_workers, progress=progress)
+def _as_perceived(molecules: Sequence[Molecule], perceived: Sequence[Perception]) -> list[Molecule]:
+    """Molecules that have no bonds, with those that were perceived, if any."""
+    return [seen.molecule or molecule for seen, molecule in zip(perceived, molecules, strict=True)]
+
+
+def _relax_first(
+    molecules: Sequence[Molecule], n_workers: int, progress: Progress | None
+) -> list[XtbRelaxation]:
+    stage = _stage("relaxing in GFN2-xTB", len(molecules), progress)
+    return relax_all_in_xtb(molecules, n_workers, progress=stage)
 
 
 def _relaxation_scores(relaxed: Sequence[Relaxation] | None) -> dict[str, Any]:
@@ -182,7 +190,9 @@ def _valid_smiles(checks: Iterable[GraphCheck | Perception]) -> list[str]:
     return [check.smiles for check in checks if check.smiles is not None]
 
 
-def _reasons(checks: Iterable[GraphCheck | Perception | Relaxation]) -> dict[str, int]:
+def _reasons(
+    checks: Iterable[GraphCheck | Perception | Relaxation | XtbRelaxation],
+) -> dict[str, int]:
     kinds = Counter(check.reason.partition(":")[0] for check in checks if check.reason)
     return dict(kinds.most_common())
 

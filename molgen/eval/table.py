@@ -57,6 +57,17 @@ ROWS: Final = (
 )
 """Every line of the table, in order."""
 
+XTB_ROWS: Final = (
+    Row("xtb_energy_drop", "xTB strain, kcal/mol", "median, GFN2-xTB energy above its minimum"),
+    Row("rmsd_to_xtb", "  RMSD to minimum, Å", "median, all atoms, nearest GFN2-xTB minimum"),
+    Row("heavy_rmsd_to_xtb", "  heavy atoms, Å", "median, the same"),
+    Row("xtb_length_change", "  bond lengths, Å", "median, a molecule's mean change on the way"),
+    Row("xtb_angle_change", "  angles, °", "the same"),
+    Row("xtb_torsion_change", "  torsions, °", "the same"),
+    Row("xtb_graph_kept", "  own bonds kept", "atoms near enough to be bonded there = own bonds"),
+)
+"""What follows where molecules were relaxed in GFN2-xTB."""
+
 COMPOSITION: Final = frozenset({"atom_count_tv", "element_tv"})
 """Scores that say nothing of a model where compositions are given."""
 
@@ -80,10 +91,15 @@ def render(
         header += [f"{ceiling.name} all", f"{ceiling.name} kept"]
     lines = [_line([*header, "convention"])]
     marks = dict.fromkeys(given, GIVEN)
-    lines += [_line(_cells(row, scores, ceiling, marks)) for row in ROWS if _shown(row, scores)]
+    shown = [row for row in ROWS if _shown(row, scores)]
+    shown += [row for row in XTB_ROWS if scores[row.name] is not None]
+    lines += [_line(_cells(row, scores, ceiling, marks)) for row in shown]
     lines += _reason_lines("own bonds invalid", evaluation.invalid_reasons)
     lines += _reason_lines("coordinates invalid", evaluation.perception_reasons)
     lines += _reason_lines("not relaxed", evaluation.relax_reasons)
+    lines += _reason_lines("not relaxed in GFN2-xTB", evaluation.xtb_reasons)
+    if evaluation.xtb_graph_kept is not None:
+        lines.append(f"xTB: the first {evaluation.xtb_graph_kept.n} molecules, GFN2-xTB")
     if ceiling is not None:
         lines.append(
             f"{ceiling.name} all: its test split, n = {ceiling.whole['n']}, by coordinates alone; "

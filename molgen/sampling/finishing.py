@@ -41,12 +41,12 @@ class Sample:
 
     @property
     def raw(self) -> Molecule:
-        """Each head's argmax, before any decoding."""
+        """Each head's argmax, before any decoding or relaxing."""
         return self.finished.raw[self.row]
 
     @property
     def molecule(self) -> Molecule:
-        """The decoded molecule."""
+        """The decoded molecule, relaxed where that was asked for."""
         return self.finished.molecules[self.row]
 
     @property
@@ -63,6 +63,12 @@ class Sample:
     def smiles(self) -> str:
         """Canonical SMILES; empty for a molecule with a fault."""
         return self.finished.smiles[self.row]
+
+    @property
+    def relaxed(self) -> str | None:
+        """How it was relaxed, or why not; None where that was not asked for."""
+        notes = self.finished.relaxed
+        return notes[self.row] if notes else None
 
     @property
     def record(self) -> str | None:

@@ -60,6 +60,7 @@ class Request:
         avoid: 3D file in the frame of the scaffold whose atoms the molecules must not overlap.
         guide: Energy in kT to lower, of positions (Å), element probabilities and mask.
         int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
+        relax: Relax what is decoded by a force field (`molgen.chem.relaxing`).
 
     Raises:
         UsageError: If a value is out of range.
@@ -81,6 +82,7 @@ class Request:
     avoid: str | None = None
     guide: Guide | None = None
     int8: bool = False
+    relax: bool = False
 
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)

@@ -10,11 +10,12 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.finish import Finisher, Labels, Rendering, finish_beliefs
 from molgen.chem.molecule import Molecule
+from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import Format, TagValue
 from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
@@ -27,7 +28,7 @@ from molgen.sampling.steering.steering import Steering
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
 
-__all__ = ["PATIENCE", "Run", "Sample", "TagValue", "Tally", "decoded", "labels"]
+__all__ = ["PATIENCE", "Run", "Sample", "TagValue", "Tally", "as_asked", "decoded", "labels"]
 
 PATIENCE: Final = 10_000
 """Rejections in a row after which ``valid_only`` gives up."""
@@ -47,13 +48,15 @@ class Tally:
         keep: Whether to keep the molecules, for the metrics.
         n_drawn: Molecules drawn.
         faults: Molecules with a fault, by reason without its place in the molecule.
-        molecules: The molecules as decoded.
+        n_relaxed: Molecules that were relaxed; None where none was asked to be.
+        molecules: The molecules as decoded, relaxed where that was asked for.
         raw: The same before decoding.
     """
 
     keep: bool = False
     n_drawn: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    n_relaxed: int | None = None
     molecules: list[Molecule] = field(default_factory=list)
     raw: list[Molecule] = field(default_factory=list)
 
@@ -62,6 +65,8 @@ class Tally:
         self.n_drawn += 1
         if sample.reason:
             self.faults[sample.reason.partition(":")[0]] += 1
+        if sample.relaxed is not None:
+            self.n_relaxed = (self.n_relaxed or 0) + (sample.relaxed == LABEL)
         if self.keep:
             self.molecules.append(sample.molecule)
             self.raw.append(sample.raw)
@@ -113,7 +118,7 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = asdict(replace(self.request, guide=None))
+        content = as_asked(asdict(replace(self.request, guide=None)))
         for name in ("n", "batch_size", *FOUND):
             del content[name]
         if self.known is not None:
@@ -126,6 +131,14 @@ class Run:
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @cached_property
+    def relaxing(self) -> Relaxing | None:
+        """How samples are relaxed, what is given in place kept there; None for not at all."""
+        if not self.request.relax:
+            return None
+        parts = () if self.known is None else self.known.parts
+        return Relaxing(tuple(0 if one.pos is None else one.n_atoms for one in parts) or (0,))
+
+    @cached_property
     def rendering(self) -> Rendering | None:
         """How samples get their records."""
         return None if self.form is None else Rendering(self.form, self._stem, self._labels)
@@ -136,7 +149,7 @@ class Run:
 
     def tags(self, sample: Sample) -> dict[str, TagValue]:
         """What is stored beside one molecule."""
-        return self._labels.of(sample.index, sample.reason, sample.smiles)
+        return self._labels.of(sample.index, sample.reason, sample.smiles, sample.relaxed)
 
     @property
     def _stem(self) -> str:
@@ -198,19 +211,31 @@ class Run:
             steering=self.steering,
         )
         workers = self.workers or usual_workers(request.n - first, on_gpu=on_gpu)
-        finisher = Finisher(request.decode, self.rendering)
+        finisher = Finisher(request.decode, self.rendering, self.relaxing)
         return samples(batches, self.model.info.vocabulary, finisher, workers)
 
 
-def decoded(index: int, beliefs: Beliefs, decoder: str) -> Sample:
+def as_asked(content: dict[str, Any]) -> dict[str, Any]:
+    """Options of a request, for a fingerprint.
+
+    Relaxing is named as it is done, since another way would make other molecules, and left out
+    where it is off, so that runs from before there was this option can be continued.
+    """
+    relax = {"relax": LABEL} if content["relax"] else {}
+    return {**{name: value for name, value in content.items() if name != "relax"}, **relax}
+
+
+def decoded(index: int, beliefs: Beliefs, decoder: str, *, relax: bool = False) -> Sample:
     """The molecule that a model's beliefs stand for.
 
     Args:
         index: Its number in the run.
         beliefs: What the model says.
         decoder: A name of :data:`molgen.chem.decode.DECODERS`.
+        relax: Whether to relax it by a force field.
     """
-    return Sample(index, finish_beliefs(index, beliefs, decoder), 0)
+    relaxing = Relaxing() if relax else None
+    return Sample(index, finish_beliefs(index, beliefs, decoder, relaxing), 0)
 
 
 def labels(
@@ -225,4 +250,4 @@ def labels(
         sample: The molecule.
     """
     known = Labels(model.name, tuple(facts.items()), fingerprint)
-    return known.of(sample.index, sample.reason, sample.smiles)
+    return known.of(sample.index, sample.reason, sample.smiles, sample.relaxed)

@@ -17,6 +17,7 @@ from molgen.chem.finish import Chunk, Finisher, Labels, Open, Rendering, finish_
 from molgen.chem.mol import build_mol, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.chem.packed import PackedMolecules, PackedMols
+from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import FORMATS
 
 from .builders import AROMATIC_ONES, STORE, noisy_beliefs
@@ -92,6 +93,32 @@ def test_a_chunk_is_its_molecules_one_by_one(decoder: str) -> None:
         assert same(alone.molecules[0], molecule)
         assert (alone.indices, alone.reasons[0]) == ((7,), built.reason)
         assert not alone.records
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_relaxing_comes_after_decoding_and_touches_positions_only(decoder: str) -> None:
+    relaxing = Relaxing((0, 2))
+    plain, relaxed = Finisher(decoder, RENDERING), Finisher(decoder, RENDERING, relaxing)
+    chunk = chunk_of(beliefs(), searches=plain.searches)
+    before, after = plain(chunk), relaxed(chunk)
+    assert (before.reasons, before.indices) == (after.reasons, after.indices)
+    assert not before.relaxed
+    for row, index in enumerate(after.indices):
+        decoded, one = before.molecules[row], after.molecules[row]
+        expected = relaxing(index, decoded)
+        assert same(after.raw[row], before.raw[row])
+        assert same(one, expected.molecule)
+        assert same(replace(one, pos=decoded.pos), decoded)
+        assert after.relaxed[row] == expected.note
+        assert (expected.note == LABEL) == (not after.reasons[row])
+        tags = LABELS.of(index, after.reasons[row], after.smiles[row], expected.note)
+        assert tags["molgen_relaxed"] == expected.note
+        text = FORMATS[".sdf"].render(after.mols[row], f"qm9-s3-{index}", tags)
+        assert after.records[row] == text
+        assert "molgen_relaxed" not in before.records[row]
+    alone = finish_beliefs(101, beliefs()[1], decoder, relaxing)
+    assert same(alone.molecules[0], after.molecules[1])
+    assert alone.relaxed == after.relaxed[1:2]
 
 
 def of_atom(atom: Chem.Atom) -> dict[str, object]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from molgen.chem.io import read_records
+from molgen.chem.relaxing import LABEL
 
 METHANE = """5
 methane
@@ -85,6 +86,24 @@ def test_an_output_is_kept_resumed_or_replaced(vary: Callable) -> None:
     assert len(list(read_records("v.sdf"))) == 3
 
 
+def test_variations_are_relaxed_where_they_stand(vary: Callable) -> None:
+    vary("--n", 4, "--out", "plain.sdf", "--strength", 0.3)
+    answer = vary("--n", 4, "--out", "v.sdf", "--strength", 0.3, "--relax")
+    assert answer.status == 0, answer
+    notes = [one.tags["molgen_relaxed"] for one in read_records("v.sdf")]
+    assert f"{notes.count(LABEL)} relaxed by MMFF94s" in answer.err
+    assert LABEL in notes
+    for plain, one in zip(read_records("plain.sdf"), read_records("v.sdf"), strict=True):
+        assert plain.molecule is not None
+        assert one.molecule is not None
+        assert np.array_equal(one.molecule.bonds, plain.molecule.bonds)
+        centres = [record.pos.mean(axis=0) for record in (plain.molecule, one.molecule)]
+        assert np.abs(centres[0] - centres[1]).max() < 1e-3
+    Path("v.sdf").rename("v.partial.sdf")
+    answer = vary("--n", 4, "--out", "v.sdf", "--strength", 0.3, "--resume")
+    answer.assert_one_line(2, "another run", "--force")
+
+
 def test_another_run_is_not_continued(vary: Callable) -> None:
     vary("--n", 3, "--out", "v.sdf")
     Path("v.sdf").rename("v.partial.sdf")
@@ -143,6 +162,8 @@ def test_frames_from_one_molecule_to_another(between: Callable) -> None:
     assert [float(record.tags["molgen_weight"]) for record in records] == [0, 0.5, 1]
     assert {record.tags["molgen_source"] for record in records} == {"methane to fluoride"}
     assert all(np.isfinite(one.molecule.pos).all() for one in records if one.molecule)
+    between("a.xyz", "b.xyz", "--frames", 3, "--out", "r.sdf", "--relax")
+    assert all("molgen_relaxed" in record.tags for record in read_records("r.sdf"))
     again = between("a.xyz", "b.xyz", "--frames", 3, "--out", "q.sdf", "--quiet")
     assert (again.out, again.err) == ("", "")
     assert Path("p.sdf").read_bytes() == Path("q.sdf").read_bytes()

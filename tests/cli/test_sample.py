@@ -11,6 +11,7 @@ import pytest
 
 from molgen.chem.decode import DECODERS as DECODER_TABLE
 from molgen.chem.io import FORMATS, read_records
+from molgen.chem.relaxing import LABEL
 from molgen.sampling.destination import SUFFIXES
 from molgen.sampling.request import DECODERS
 
@@ -125,9 +126,16 @@ def test_resume_of_a_finished_run_says_so(sample: Callable) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [("--seed", 1), ("--steps", 3), ("--decode", "argmax"), ("--n-atoms", "7-9"), ("--eta", 0.5)],
+    [
+        ("--seed", 1),
+        ("--steps", 3),
+        ("--decode", "argmax"),
+        ("--n-atoms", "7-9"),
+        ("--eta", 0.5),
+        ("--relax",),
+    ],
 )
-def test_resume_refuses_another_run(sample: Callable, change: tuple[str, object]) -> None:
+def test_resume_refuses_another_run(sample: Callable, change: tuple[object, ...]) -> None:
     sample("--n", 5, "--out", "m.sdf")
     Path("m.sdf").rename("m.partial.sdf")
     before = Path("m.partial.sdf").read_bytes()
@@ -253,6 +261,86 @@ def test_resume_knows_what_was_known(sample: Callable) -> None:
     Path("like.smi").write_text("C\nCN\n")
     answer = sample("--n", 6, "--like", "like.smi", "--out", "m.sdf", "--resume")
     answer.assert_one_line(2, "another run")
+
+
+def test_relaxing_moves_atoms_and_says_so(sample: Callable) -> None:
+    sample("--n", 12, "--out", "plain.sdf")
+    answer = sample("--n", 12, "--relax", "--out", "m.sdf", "--json", "m.json")
+    assert answer.status == 0, answer
+    facts = json.loads(Path("m.json").read_text())
+    assert facts["relax"] == LABEL
+    pairs = list(zip(read_records("plain.sdf"), read_records("m.sdf"), strict=True))
+    assert facts["n_relaxed"] == sum(one.tags["molgen_relaxed"] == LABEL for _, one in pairs) > 0
+    assert f"{facts['n_relaxed']} relaxed by MMFF94s" in answer.err
+    for plain, one in pairs:
+        assert "molgen_relaxed" not in plain.tags
+        assert one.title == plain.title
+        assert one.tags["molgen_valid"] == plain.tags["molgen_valid"]
+        assert one.tags["molgen_relaxed"].startswith(("MMFF94s", "no ("))
+        assert one.molecule is not None
+        assert plain.molecule is not None
+        for name in ("atomic_numbers", "formal_charge", "bonds"):
+            assert np.array_equal(getattr(one.molecule, name), getattr(plain.molecule, name))
+        moved = not np.array_equal(one.molecule.pos, plain.molecule.pos)
+        assert moved == (one.tags["molgen_relaxed"] == LABEL)
+
+
+def test_what_fails_a_check_is_not_relaxed(sample: Callable) -> None:
+    sample("--n", 12, "--decode", "argmax", "--out", "plain.sdf")
+    sample("--n", 12, "--decode", "argmax", "--relax", "--out", "m.sdf")
+    faults = 0
+    for plain, one in zip(read_records("plain.sdf"), read_records("m.sdf"), strict=True):
+        assert one.tags["molgen_reason"] == plain.tags["molgen_reason"]
+        if reason := one.tags["molgen_reason"]:
+            faults += 1
+            assert one.tags["molgen_relaxed"] == f"no ({reason})"
+            assert one.molecule is not None
+            assert plain.molecule is not None
+            assert np.array_equal(one.molecule.pos, plain.molecule.pos)
+    assert faults
+
+
+def test_a_relaxed_run_is_resumed_as_one(sample: Callable) -> None:
+    fixed = ("--relax", "--batch-size", 1)
+    sample("--n", 12, *fixed, "--out", "whole.sdf")
+    sample("--n", 4, *fixed, "--out", "m.sdf")
+    done = Path("m.sdf").read_bytes()
+    Path("m.sdf").unlink()
+    Path("m.partial.sdf").write_bytes(done + b"tiny-s0-k2-4\n    RDKit")
+    sample("--n", 12, "--out", "m.sdf", "--resume").assert_one_line(2, "another run")
+    assert sample("--n", 12, *fixed, "--out", "m.sdf", "--resume").status == 0
+    assert Path("m.sdf").read_bytes() == Path("whole.sdf").read_bytes()
+
+
+def test_a_relaxed_table_is_not_the_models(molgen: Callable, tiny_weights: Path) -> None:
+    fixed = ("sample", "--model", tiny_weights, "--steps", 2, "--n", 12, "--force", "--json")
+    plain, relaxed = molgen(*fixed, "plain.json"), molgen(*fixed, "relaxed.json", "--relax")
+    assert "MMFF94s, " not in plain.out
+    assert relaxed.out.splitlines()[0].startswith(f"Relaxed by {LABEL}: ")
+    one, other = (json.loads(Path(f"{name}.json").read_text()) for name in ("plain", "relaxed"))
+    assert (one["relax"], one["n_relaxed"]) == (None, None)
+    assert other["metrics"]["mmff_energy_drop"] != one["metrics"]["mmff_energy_drop"]
+    for name in ("connected_valid_raw", "perceived_valid_raw", "edm_stable_raw"):
+        assert other["metrics"][name] == one["metrics"][name]
+
+
+def test_a_relaxed_scaffold_stays_in_place(sample: Callable, sample_sdf: Path) -> None:
+    text = sample_sdf.read_text().split("$$$$\n")
+    small = next(one for one in text if int(one.splitlines()[3][:3]) <= 9)
+    Path("part.sdf").write_text(small + "$$$$\n")
+    [part] = [one.molecule for one in read_records("part.sdf")]
+    assert part is not None
+    fixed = ("--n", 12, "--scaffold", "part.sdf", "--out")
+    assert sample(*fixed, "plain.sdf").status == 0
+    assert sample(*fixed, "m.sdf", "--relax").status == 0
+    n_moved = 0
+    for plain, one in zip(read_records("plain.sdf"), read_records("m.sdf"), strict=True):
+        assert one.molecule is not None
+        assert plain.molecule is not None
+        k = part.n_atoms
+        assert np.array_equal(one.molecule.pos[:k], plain.molecule.pos[:k])
+        n_moved += not np.array_equal(one.molecule.pos[k:], plain.molecule.pos[k:])
+    assert n_moved
 
 
 def test_departures_from_the_plan(sample: Callable) -> None:

@@ -116,6 +116,15 @@ def test_geometry_is_judged_with_the_elements_from_before_decoding_too(
     assert found.edm_stable_raw == alone.edm_stable == Rate(3, 4)
 
 
+def test_geometry_is_judged_with_the_positions_from_before_relaxing(
+    real: list[Molecule],
+) -> None:
+    raw = [replace(real[100], pos=1.3 * real[100].pos), *real[101:104]]
+    found = evaluate(real[100:104], raw=raw, relax=False, n_workers=1)
+    assert found.perceived_valid == Rate(4, 4)
+    assert found.perceived_valid_raw == found.edm_stable_raw == Rate(3, 4)
+
+
 def test_raw_must_pair_with_decoded(real: list[Molecule]) -> None:
     with pytest.raises(ValueError, match="1 raw molecules for 2"):
         evaluate(real[:2], raw=real[:1])

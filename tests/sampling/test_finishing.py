@@ -13,11 +13,18 @@ from rdkit import Chem
 from molgen.checkpoint import LoadedModel
 from molgen.chem.decode import DECODERS, decode_argmax
 from molgen.chem.mol import build_mol, smiles_of
+from molgen.chem.molecule import from_geometry
+from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import FORMATS
 from molgen.config import parse_config
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
+from molgen.sampling.editing.originals import Original
+from molgen.sampling.editing.path import MoleculePath
+from molgen.sampling.editing.requests import PathRequest, VaryRequest
+from molgen.sampling.editing.vary import Variations
 from molgen.sampling.finishing import CHUNK, WORTH_A_PROCESS, Sample, usual_workers
+from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.plan import default_plan
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
@@ -77,6 +84,16 @@ def test_other_processes_make_the_same_molecules(loaded: LoadedModel) -> None:
         assert one.record
 
 
+def test_other_processes_relax_the_same_molecules(loaded: LoadedModel) -> None:
+    run = replace(run_of(loaded, 24, batch_size=8, relax=True), form=FORMATS[".sdf"])
+    alone, shared = (list(replace(run, workers=workers).stream(Tally())) for workers in (1, 2))
+    for one, other in zip(alone, shared, strict=True):
+        assert_same(one, other)
+        assert one.relaxed == other.relaxed
+        assert one.record == FORMATS[".sdf"].render(one.mol, run.title(one.index), run.tags(one))
+    assert LABEL in {one.relaxed for one in alone}
+
+
 def test_a_run_may_end_before_its_processes_do(loaded: LoadedModel) -> None:
     run = replace(run_of(loaded, 400, batch_size=8, decode="argmax"), workers=2)
     with closing(run.stream(Tally())) as stream:
@@ -94,6 +111,32 @@ def test_a_record_is_what_a_writer_would_render(loaded: LoadedModel) -> None:
 def test_processes_do_not_change_what_a_run_is_called(loaded: LoadedModel) -> None:
     run = run_of(loaded, 6)
     assert replace(run, workers=3, form=FORMATS[".xyz"]).fingerprint == run.fingerprint
+
+
+def test_runs_that_are_not_relaxed_are_called_as_ever(loaded: LoadedModel) -> None:
+    """Golden names: files from before the option must be continued."""
+    model = replace(loaded, info=replace(INFO, name="random"))
+    water = Original("water", from_geometry(np.array([8, 1, 1]), np.arange(9.0).reshape(3, 3)))
+    runs = {
+        "80cc0a6a": run_of(model, 6),
+        "ee89406f": run_of(model, 6, decode="argmax", n_atoms=(7, 9)),
+        "c51db803": Variations(model, VaryRequest(), (water,)),
+        "f26808c4": MoleculePath(model, PathRequest(), (water, water)),
+    }
+    for name, run in runs.items():
+        assert run.fingerprint == name
+        relaxed = replace(run, request=replace(run.request, relax=True))
+        assert relaxed.fingerprint != name
+
+
+def test_what_is_given_in_place_is_not_relaxed(loaded: LoadedModel) -> None:
+    element = np.array([1, 0])
+    placed = Known((Part(element, np.array([[0.0, 0, 0], [1.09, 0, 0]])),), False, "scaffold")
+    named = Known((Part(element),), True, "CH")
+    assert run_of(loaded, 6).relaxing is None
+    run = run_of(loaded, 6, relax=True)
+    assert run.relaxing == replace(run, known=named).relaxing == Relaxing((0,))
+    assert replace(run, known=placed).relaxing == Relaxing((2,))
 
 
 def test_no_processes_are_no_way_to_run(loaded: LoadedModel) -> None:

@@ -24,7 +24,7 @@ from molgen.sampling.editing.matching import matched_molecule
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import PathRequest
 from molgen.sampling.editing.states import clean_batch, placed_beliefs
-from molgen.sampling.run import Sample, TagValue, Tally, decoded, labels
+from molgen.sampling.run import Sample, TagValue, Tally, as_asked, decoded, labels
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -105,7 +105,7 @@ class MoleculePath:
     @cached_property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = {**asdict(self.request), "model": self.model.name}
+        content = {**as_asked(asdict(self.request)), "model": self.model.name}
         state = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=4)
         for end in self.ends:
             state.update(end.molecule.atomic_numbers.tobytes() + end.molecule.pos.tobytes())
@@ -141,7 +141,7 @@ class MoleculePath:
         """
         indices = range(first, self.n_records)
         for index, beliefs in zip(indices, self._frames(indices), strict=True):
-            sample = decoded(index, beliefs, self.request.decode)
+            sample = decoded(index, beliefs, self.request.decode, relax=self.request.relax)
             tally.add(sample)
             yield sample
 

@@ -19,7 +19,8 @@ class VaryRequest:
         steps: Network calls per molecule.
         seed: Seed of the run; variation i of record k depends on the seed, i and k alone.
         batch_size: Molecules per network call; None suits the device.
-        decode: ``"argmax"`` or ``"map"``.
+        decode: ``"geometry"``, ``"map"`` or ``"argmax"``.
+        relax: Relax what is decoded by a force field (`molgen.chem.relaxing`).
 
     Raises:
         UsageError: If a value is out of range.
@@ -31,6 +32,7 @@ class VaryRequest:
     seed: int = 0
     batch_size: int | None = None
     decode: str = "geometry"
+    relax: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no run can do."""
@@ -50,7 +52,8 @@ class PathRequest:
     Attributes:
         frames: Number of molecules, both ends included.
         steps: Network calls of every walk between noise and a molecule.
-        decode: ``"argmax"`` or ``"map"``.
+        decode: ``"geometry"``, ``"map"`` or ``"argmax"``.
+        relax: Relax what is decoded by a force field (`molgen.chem.relaxing`).
 
     Raises:
         UsageError: If a value is out of range.
@@ -59,6 +62,7 @@ class PathRequest:
     frames: int = 9
     steps: int = 8
     decode: str = "geometry"
+    relax: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no run can do."""

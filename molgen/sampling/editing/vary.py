@@ -29,7 +29,7 @@ from molgen.rng import generator
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
 from molgen.sampling.editing.states import clean_batch, coupled_noise, noised, placed_beliefs
-from molgen.sampling.run import Sample, TagValue, Tally, decoded, labels
+from molgen.sampling.run import Sample, TagValue, Tally, as_asked, decoded, labels
 from molgen.sampling.sampler import default_batch
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Variations:
     @cached_property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = asdict(self.request)
+        content = as_asked(asdict(self.request))
         del content["batch_size"]
         content["model"] = self.model.name
         state = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=4)
@@ -145,7 +145,7 @@ class Variations:
         for start in range(first, self.n_records, size):
             batch = range(start, min(start + size, self.n_records))
             for index, beliefs in zip(batch, self._batch(batch, plan), strict=True):
-                sample = decoded(index, beliefs, self.request.decode)
+                sample = decoded(index, beliefs, self.request.decode, relax=self.request.relax)
                 tally.add(sample)
                 yield sample
 
