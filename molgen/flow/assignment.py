@@ -116,7 +116,7 @@ def bidding_for(device: str, n: int) -> Bidding:
     if device != "cuda":
         return bid_in_rounds
     kernel = import_module("molgen.flow.auction_kernel")
-    return kernel.bid_in_one_kernel if kernel.is_able(n) else bid_in_rounds
+    return kernel.bid_in_one_kernel if kernel.is_able(n, device) else bid_in_rounds
 
 
 def _benefit(gain: Tensor, free: Tensor) -> Tensor:

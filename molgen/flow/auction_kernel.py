@@ -6,6 +6,7 @@ kernel of its own; here a program holds the matrix of its sample in registers fr
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -24,16 +25,34 @@ LARGEST = 128
 """Rows that fit into the registers of one program."""
 
 
-def is_able(n: int) -> bool:
-    """Whether the kernel can be built and holds ``n`` rows."""
-    return triton is not None and n <= LARGEST
+def is_able(n: int, device: str) -> bool:
+    """Whether the kernel holds ``n`` rows and can be built on this machine for a kind of device."""
+    return triton is not None and n <= LARGEST and _is_built(_tile(n), device)
+
+
+@cache
+def _is_built(tile: int, device: str) -> bool:
+    """Build the kernel and let it have no rounds; says once why not, where it cannot be."""
+    free = torch.ones(1, tile, dtype=torch.bool, device=device)
+    nothing = torch.zeros(1, tile, tile, device=device)
+    try:
+        bid_in_one_kernel(nothing, free, nothing[:, 0, 0], 0)
+    except Exception as error:  # noqa: BLE001 # of a compiler, a linker or a driver
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        warnings.warn(
+            f"the auction goes on without its kernel, more slowly: {reason}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 def bid_in_one_kernel(benefit: Tensor, free: Tensor, least: Tensor, rounds: int) -> Tensor:
     """An auction in one kernel; see `molgen.flow.assignment.Bidding`."""
     n_samples, n = free.shape
     owner = torch.empty(n_samples, n, dtype=torch.int64, device=free.device)
-    tile = max(16, triton.next_power_of_2(n))
+    tile = _tile(n)
     if n_samples:
         _compiled()[(n_samples,)](
             benefit.contiguous(),
@@ -47,6 +66,11 @@ def bid_in_one_kernel(benefit: Tensor, free: Tensor, least: Tensor, rounds: int)
             num_warps=min(16, max(1, tile * tile // 512)),  # no spills up to 64 rows
         )
     return owner
+
+
+def _tile(n: int) -> int:
+    """Rows of the square that a program holds."""
+    return max(16, 1 << (n - 1).bit_length())
 
 
 @cache

@@ -37,9 +37,22 @@ def level(lead: Lead, lam: float) -> Tensor:
     return torch.tensor(lead if lead == math.inf else lam + lead, dtype=torch.float64)
 
 
+def sent(value: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device.
+
+    A number of the host goes along with the kernel that fills a tensor there. Copying it would wait
+    for all that the device has been told to do, and no graph could record that. The bits are the
+    same, since filling casts no differently.
+    """
+    is_number = value.dim() == 0 and value.device.type == "cpu" and not value.requires_grad
+    if device.type == "cpu" or not is_number:
+        return value.to(device)
+    return torch.full((), value.item(), dtype=value.dtype, device=device)
+
+
 def append_dims(value: Tensor, x: Tensor) -> Tensor:
     """Give ``value`` the device of ``x`` and as many trailing dimensions, keeping its dtype."""
-    return value.to(x.device).reshape(value.shape + (1,) * (x.dim() - value.dim()))
+    return sent(value, x.device).reshape(value.shape + (1,) * (x.dim() - value.dim()))
 
 
 def expand_like(value: Tensor, x: Tensor) -> Tensor:

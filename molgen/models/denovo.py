@@ -20,7 +20,7 @@ from molgen.flow.jump import end_of_step
 from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
-from molgen.flow.state import State
+from molgen.flow.state import State, sent
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
 
 POS = Gaussian(zero_com=True)
@@ -158,7 +158,7 @@ class SelfConditioned:
         """
         if isinstance(x, Tensor):
             raise TypeError("a molecule's state has the modalities 'pos' and 'element'")
-        level = lam.to(x["pos"])
+        level = sent(lam.to(x["pos"].dtype), x["pos"].device)
         level = level if level.dim() else level.expand(len(self.mask))
         ahead = None if lam_element is None else lam_element.to(x["pos"])
         hint = None if self.last is None else self.model.hint(self.last)

@@ -1,24 +1,22 @@
 """A whole trajectory as one CUDA graph: some thousand kernels for the price of one launch.
 
 Coefficients of a deterministic solver are numbers that the plan fixes, so a trajectory has no
-decision in it: the kernels for a batch of one shape are recorded once and replayed. What kept that
-from being so were the coefficients themselves, which solvers compute in float64 on the host:
-copying one to the device waits for all that the device has been told to do. `ScalarsByValue` hands
-them over with the kernel that fills a tensor, which waits for nothing and can be recorded.
+decision in it: the kernels for a batch of one shape are recorded once and replayed. Solvers compute
+the coefficients in float64 on the host; that they reach the device without a copy, which could not
+be recorded, is due to `molgen.flow.state.sent`.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from molgen.flow.plan import Plan
 from molgen.flow.solvers.exponential import DDIM, DPMpp2M
@@ -46,46 +44,6 @@ MOST_GRAPHS: Final = 12
 
 Walk = Callable[[Tensor, Tensor], Readout]
 """From noise ``[B, N, F]`` and mask ``[B, N]`` to what the network makes of it."""
-
-
-class ScalarsByValue(TorchFunctionMode):
-    """Within it, numbers on the host become tensors on a device without a copy.
-
-    Only for tensors of no dimension on the CPU that ``Tensor.to`` sends elsewhere; the values are
-    the same, as filling casts no differently from copying.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Run one function of torch."""
-        options = dict(kwargs or {})
-        if func is Tensor.to and _is_number(args[0]):
-            device, dtype = _goal(args[0], (*args[1:], *options.values()))
-            if device.type != "cpu":
-                return torch.full((), args[0].to(dtype).item(), dtype=dtype, device=device)
-        return func(*args, **options)
-
-
-def _is_number(value: Tensor) -> bool:
-    return value.dim() == 0 and value.device.type == "cpu" and not value.requires_grad
-
-
-def _goal(value: Tensor, options: tuple[Any, ...]) -> tuple[torch.device, torch.dtype]:
-    """Where ``value.to(*options)`` leads."""
-    device, dtype = value.device, value.dtype
-    for option in options:
-        if isinstance(option, Tensor):
-            device, dtype = option.device, option.dtype
-        elif isinstance(option, torch.dtype):
-            dtype = option
-        elif isinstance(option, torch.device | str):
-            device = torch.device(option)
-    return device, dtype
 
 
 @dataclass(frozen=True)

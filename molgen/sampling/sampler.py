@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Required, TypedDict, TypeVar, Unpack, cast
 
@@ -18,7 +17,7 @@ from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import Offsets
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.sampling.batching import Rows, batched
-from molgen.sampling.captured import ScalarsByValue, captured, identity_of, is_static
+from molgen.sampling.captured import captured, identity_of, is_static
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.known.informed import WithKnown
 from molgen.sampling.known.parts import Known, Part
@@ -226,11 +225,9 @@ def _sample(
         return _sent(normal_noise(streams, rows.indices, rows.sizes, (n, width)), device)
 
     def walk(start: Tensor, mask: Tensor) -> Readout:
-        # Numbers on a CPU are tensors like any other, and cost nothing to send.
-        with nullcontext() if device.type == "cpu" else ScalarsByValue():
-            return sample_batch(
-                model, table, settings, start, mask, lambda step: noise(f"step {step}"), parts
-            )
+        return sample_batch(
+            model, table, settings, start, mask, lambda step: noise(f"step {step}"), parts
+        )
 
     if not by_graph:
         return walk(noise("noise"), mask)

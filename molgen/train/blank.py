@@ -48,9 +48,12 @@ class BlankStream:
         """The batches."""
         group, start = divmod(self.step, GROUP)
         while True:
-            for sizes in self._group(group)[start:]:
-                present = np.arange(self.width(int(sizes.max()))) < sizes[:, None]
-                yield Blank(torch.from_numpy(present).to(self.device))
+            batches = self._group(group)[start:]
+            # One copy per group: a device that gets its sizes batch by batch waits each time.
+            there = torch.from_numpy(np.stack(batches)).to(self.device)
+            for sizes, here in zip(there, batches, strict=True):
+                rows = torch.arange(self.width(int(here.max())), device=self.device)
+                yield Blank(rows < sizes[:, None])
             group, start = group + 1, 0
 
     def width(self, n: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from molgen.errors import UsageError
+from molgen.flow import auction_kernel
 from molgen.flow.assignment import Auction, bid_in_rounds, bidding_for, hungarian
 from molgen.flow.coupling import DEVICE, ENGINES, HOST, AtomOT
 from molgen.flow.process import center
@@ -140,9 +142,10 @@ def test_an_auction_without_an_end_is_refused() -> None:
 INTERPRETED = """
 import torch
 from molgen.flow.assignment import _benefit, bid_in_rounds
-from molgen.flow.auction_kernel import bid_in_one_kernel
+from molgen.flow.auction_kernel import bid_in_one_kernel, is_able
 generator = torch.Generator().manual_seed(0)
 for n in (1, 9, 29):
+    assert is_able(n, "cpu")
     free = torch.rand(3, n, generator=generator) < 0.8
     x0, eps = torch.randn(2, 3, n, 3, generator=generator)
     benefit = _benefit(x0 @ eps.mT, free)
@@ -159,9 +162,37 @@ def test_the_kernel_does_what_the_rounds_do() -> None:
     subprocess.run([sys.executable, "-c", INTERPRETED], check=True, env=environment, cwd=root)
 
 
+@pytest.fixture
+def _without_memory() -> Iterator[None]:
+    for known in (bidding_for, auction_kernel._is_built):
+        known.cache_clear()
+    yield
+    for known in (bidding_for, auction_kernel._is_built):
+        known.cache_clear()
+
+
+@pytest.mark.usefixtures("_without_memory")
+def test_a_machine_that_cannot_build_the_kernel_bids_in_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no C compiler\nmore")
+
+    is_able = auction_kernel.is_able
+    monkeypatch.setattr(auction_kernel, "triton", object())
+    monkeypatch.setattr(auction_kernel, "bid_in_one_kernel", refuse)
+    monkeypatch.setattr(auction_kernel, "is_able", lambda n, _: is_able(n, "cpu"))
+    with pytest.warns(RuntimeWarning, match="goes on without its kernel.*no C compiler"):
+        assert bidding_for("cuda", 20) is bid_in_rounds
+    assert bidding_for("cuda", 21) is bid_in_rounds  # of the same tile, and says nothing more
+    assert not is_able(auction_kernel.LARGEST + 1, "cpu")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("n", [1, 5, 16, 20, 29, 32, 60, 100])
 def test_the_kernel_on_a_gpu_does_what_the_rounds_do(n: int) -> None:
+    pytest.importorskip("triton")
+    assert bidding_for("cuda", n) is auction_kernel.bid_in_one_kernel
     gain, real, held = draw(n, torch.randint(1, n + 1, (512,)))
     rows = Auction()(gain.cuda(), real.cuda(), held.cuda()).cpu()
     free = real & ~held
