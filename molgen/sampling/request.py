@@ -25,13 +25,10 @@ _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
 MAX_SEED: Final = 2**64 - 1
 
 MODEL: Final = "qm9"
-"""The shipped model that makes molecules from nothing."""
+"""The shipped model that estimates expected molecules, as solvers, grids and guides want it to."""
 
 FEW_MODEL: Final = "qm9-few"
-"""The shipped model that was trained to make molecules from nothing in a few calls."""
-
-FEW_STEPS: Final = range(2, 9)
-"""Network calls per molecule for which it is the better one."""
+"""The shipped model that was trained to make molecules from nothing, on ladders of its own."""
 
 COMPLETING_MODEL: Final = "qm9-scaffold"
 """The shipped model that was trained to complete a part of a molecule."""
@@ -109,8 +106,7 @@ class Request:
             return COMPLETING_MODEL
         other_road = self.plan != AS_PRESCRIBED or self.guide is not None
         is_given = self.formula is not None or self.like is not None
-        few = self.steps in FEW_STEPS and not other_road and not is_given
-        return FEW_MODEL if few else MODEL
+        return MODEL if other_road or is_given else FEW_MODEL
 
     def _check_known(self) -> None:
         """Reject what contradicts itself; what a model does not know is found out later."""
