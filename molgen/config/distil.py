@@ -73,6 +73,8 @@ class DistilConfig(Section):
     restraint: float = Field(10.0, ge=0)
     workers: int = Field(0, ge=0)
     compared: int | None = Field(None, ge=1)
+    replay: int = Field(0, ge=0)
+    keep: int = Field(256, ge=1)
 
     _sigma = field_validator("sigma")(_falling)
 

@@ -6,7 +6,7 @@ a suggestion, not a silently ignored line.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -73,6 +73,8 @@ class ModelConfig(Section):
         element_scale: Height of the one-hot elements that are diffused.
         element_lead: Half-log-SNR by which elements run ahead of coordinates.
         end_aware: Whether the network is told where the step ends that a call is for.
+        n_fits: Iterations that fit the positions of a last call to the distances that the
+            network believes in, which needs ``end_aware``; 0 for a network without them.
         width: Sizes of the streams.
     """
 
@@ -82,7 +84,19 @@ class ModelConfig(Section):
     element_scale: float = Field(2.0, gt=0)
     element_lead: float = Field(1.0, ge=0)
     end_aware: bool = False
+    n_fits: int = Field(0, ge=0)
     width: WidthConfig = WidthConfig()
+
+    @model_validator(mode="after")
+    def _fits_last_calls(self) -> Self:
+        """A network that is not told so does not know which call is the last.
+
+        Raises:
+            ValueError: There is a number of iterations, and no telling.
+        """
+        if self.n_fits and not self.end_aware:
+            raise ValueError("n_fits needs end_aware: true")
+        return self
 
 
 class LossConfig(Section):
@@ -99,6 +113,8 @@ class LossConfig(Section):
         distance: Weight of the Huber loss on short distances.
         distance_sigma: Noise, in Å, above which the distance loss is off.
         distance_reach: Pairs closer than this in the clean molecule count, in Å.
+        fit: Weight of the negative log-likelihood of the distances that a last call is fitted
+            to (`ModelConfig.n_fits`).
     """
 
     weighting: WeightingParts = MinSNRConfig()
@@ -111,6 +127,7 @@ class LossConfig(Section):
     distance: float = Field(1.0, ge=0)
     distance_sigma: float = Field(0.35, gt=0)
     distance_reach: float = Field(2.7, gt=0)
+    fit: float = Field(0.3, ge=0)
 
     @model_validator(mode="before")
     @classmethod

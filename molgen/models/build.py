@@ -9,6 +9,9 @@ from molgen.models.denovo import DeNovo, Scales
 from molgen.nn.block import Width
 from molgen.nn.network import EquivariantTransformer, Sizes
 
+_SILENT = ("network.noise_end.", "network.distances.")
+"""Parts that change nothing until they are trained."""
+
 
 def build(config: Config, max_atoms: int) -> DeNovo:
     """Build the model of a recipe with fresh weights.
@@ -29,6 +32,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         lam_max=config.lam_max,
         max_atoms=max_atoms,
         end_aware=model.end_aware,
+        n_fits=model.n_fits,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
     return DeNovo(network, Scales(model.pos_scale, model.element_scale, model.element_lead))
@@ -38,7 +42,8 @@ def start_from(model: DeNovo, other: DeNovo) -> None:
     """Take over the weights of another model.
 
     A model that is told where its steps end may start from one that is not: it begins by not
-    listening.
+    listening. One that believes in distances may start from one that does not: it begins by
+    believing in those of its positions.
 
     Raises:
         UsageError: The two have other shapes.
@@ -48,5 +53,5 @@ def start_from(model: DeNovo, other: DeNovo) -> None:
         missing, unknown = model.load_state_dict(other.state_dict(), strict=False)
     except RuntimeError:
         raise UsageError("the weights to start from have other sizes", hint) from None
-    if unknown or any(not name.startswith("network.noise_end.") for name in missing):
+    if unknown or any(not name.startswith(_SILENT) for name in missing):
         raise UsageError("the weights to start from are of another network", hint)

@@ -109,6 +109,8 @@ class DeNovo(nn.Module):
             lam_end: Half log-SNR of the positions at which the step ends that the estimate is
                 for, ``[B]``: the estimate is then the one that carries the state there. None,
                 and every network that is not aware of it, estimates the expected molecule.
+                Where it is infinite, the positions are fitted to distances by a network that
+                believes in some.
 
         Returns:
             The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
@@ -116,12 +118,21 @@ class DeNovo(nn.Module):
         hint = self.no_hint(mask, state["pos"].dtype) if hint is None else hint
         if lam_element is None:
             lam_element = lam + self.scales.element_lead
-        raw = self.network(state["pos"], state["element"], lam, lam_element, hint, mask, lam_end)
+        streams = self.network.streams(
+            state["pos"], state["element"], lam, lam_element, hint, mask, lam_end
+        )
+        raw = self.network.read(streams, mask)
         pos = center(V.x0(center(raw.pos, mask), state["pos"], lam), mask)
         if lam.dim() == 2:
             has_given = (is_given(lam) & mask).any(dim=1)[:, None, None]
             pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
-        return replace(raw, pos=pos)
+        if self.network.distances is None or lam_end is None:
+            return replace(raw, pos=pos)
+        distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos)
+        fitted = center(distances.fitted(pos, mask, self.network.sizes.n_fits), mask)
+        # Before the last call an estimate is a place to aim at, not a geometry.
+        pos = torch.where(torch.isinf(lam_end)[:, None, None], fitted, pos)
+        return replace(raw, pos=pos, distances=distances)
 
 
 class SelfConditioned:

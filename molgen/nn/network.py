@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from molgen.nn.block import Block, ChannelMix, Width, pair_distances
+from molgen.nn.distance_head import DistanceHead, Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
 
 
@@ -27,6 +28,8 @@ class Sizes:
         max_atoms: Largest molecule; scales the size feature.
         end_aware: Whether the network can be told at which level the step ends that a call is
             for, and so learn steps of any length (Frans et al. 2024, arXiv 2410.12557).
+        n_fits: Iterations that fit the positions of a last call to the distances that the
+            network believes in; 0 for a network without such a head.
     """
 
     n_elements: int = 5
@@ -39,6 +42,7 @@ class Sizes:
     lam_max: float = 5.0
     max_atoms: int = 29
     end_aware: bool = False
+    n_fits: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,38 @@ class Estimate:
         element: Element logits, ``[B, N, K]``.
         charge: Formal-charge logits, ``[B, N, C]``.
         bond: Bond logits, symmetric, ``[B, N, N, O]``.
+        distances: Distances that the positions were fitted to; None where they were not.
     """
 
     pos: Tensor
     element: Tensor
     charge: Tensor
     bond: Tensor
+    distances: Distances | None = None
+
+    def detached(self) -> Estimate:
+        """The same molecule, of which no gradient and no belief about distances is kept."""
+        return Estimate(
+            pos=self.pos.detach(),
+            element=self.element.detach(),
+            charge=self.charge.detach(),
+            bond=self.bond.detach(),
+        )
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What the blocks leave for the heads.
+
+    Attributes:
+        scalars: Invariant features of atoms, ``[B, N, D]``.
+        vectors: Vector features of atoms, ``[B, N, 3, C]``.
+        pairs: Invariant features of pairs, ``[B, N, N, P]``.
+    """
+
+    scalars: Tensor
+    vectors: Tensor
+    pairs: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,6 +124,12 @@ def _silent_end(sizes: Sizes, width: Width) -> nn.Sequential:
     last = nn.Linear(width.noise, width.noise, bias=False)
     nn.init.zeros_(last.weight)
     return nn.Sequential(embedding, last)
+
+
+def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
+    if not sizes.n_fits:
+        return None
+    return DistanceHead(width, sizes.n_radial, sizes.cutoff, sizes.n_bonds)
 
 
 class EquivariantTransformer(nn.Module):
@@ -140,6 +176,7 @@ class EquivariantTransformer(nn.Module):
             nn.SiLU(),
             nn.Linear(width.pair_hidden, sizes.n_bonds),
         )
+        self.distances = _distance_head(sizes, width)
 
     def embed_noise(
         self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None
@@ -189,6 +226,20 @@ class EquivariantTransformer(nn.Module):
         Returns:
             The estimate; its ``pos`` is the raw vector field of the coordinate head.
         """
+        streams = self.streams(pos, element, lam_pos, lam_element, hint, mask, lam_end)
+        return self.read(streams, mask)
+
+    def streams(
+        self,
+        pos: Tensor,
+        element: Tensor,
+        lam_pos: Tensor,
+        lam_element: Tensor,
+        hint: Hint,
+        mask: Tensor,
+        lam_end: Tensor | None = None,
+    ) -> Streams:
+        """What the blocks make of a noised molecule; arguments as of `forward`."""
         noise = self.embed_noise(lam_pos, lam_element, mask, lam_end)
         both = torch.stack([pos, hint.pos], dim=-1)  # B N 3 2
         vectors = self.vectors(both)
@@ -202,11 +253,14 @@ class EquivariantTransformer(nn.Module):
         pair_mask = mask[:, :, None] & mask[:, None, :]
         for block in self.blocks:
             scalars, vectors, pairs = block(scalars, vectors, pairs, noise, pair_mask)
+        return Streams(scalars, vectors, pairs)
 
-        atom = self.head_atom(scalars)
-        bond = self.head_bond(pairs + pairs.transpose(1, 2))
+    def read(self, streams: Streams, mask: Tensor) -> Estimate:
+        """What the heads make of the streams; ``pos`` is the raw vector field."""
+        atom = self.head_atom(streams.scalars)
+        bond = self.head_bond(streams.pairs + streams.pairs.transpose(1, 2))
         return Estimate(
-            pos=self.head_vector(vectors).squeeze(-1) * mask[..., None],
+            pos=self.head_vector(streams.vectors).squeeze(-1) * mask[..., None],
             element=atom[..., : self.sizes.n_elements],
             charge=atom[..., self.sizes.n_elements :],
             bond=bond,

@@ -11,6 +11,7 @@ from molgen.eval.quick import quick_score
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
+from molgen.train.distil_loss import DISTIL_TERMS
 from molgen.train.loss import TERMS
 from molgen.train.molecules import MoleculeModule
 from molgen.train.recorder import Counts, Recorder
@@ -37,3 +38,9 @@ class MoleculeRecorder(Recorder[MoleculeModule, ModelInfo]):
         )
         scores = quick_score([decode_argmax(one.beliefs) for one in drawn])
         self.write_scores(counts, {"nfe": train.sample_steps, **scores})
+
+
+class DistillationRecorder(MoleculeRecorder):
+    """Records a distillation of molecules."""
+
+    terms: ClassVar[tuple[str, ...]] = DISTIL_TERMS

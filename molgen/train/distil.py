@@ -9,9 +9,10 @@ when it samples, with targets that answer to these states; no data are needed.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ from molgen.nn.network import Estimate
 from molgen.train.blank import Blank
 from molgen.train.compiled import compile_blocks
 from molgen.train.decided import decider_of
-from molgen.train.distil_loss import Target, per_molecule
+from molgen.train.distil_loss import DISTIL_TERMS, Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
@@ -66,8 +67,32 @@ def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
     return TimeGrid.from_sigma([level / scale for level in sigma])
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A state that the student visited, and what its teacher made of it.
+
+    Attributes:
+        x: The state.
+        before: The student's estimate before; None for a first call.
+        lam: Half log-SNR of the state.
+        end: Half log-SNR at the end of the step.
+        mask: Real atoms, ``[B, N]``.
+        target: Where the teacher got to.
+    """
+
+    x: State
+    before: Estimate | None
+    lam: float
+    end: float
+    mask: Tensor
+    target: Target
+
+
 class DistillationModule(MoleculeModule):
     """Trains a student on what its teacher does from the student's own states.
+
+    With ``distil.replay`` most steps learn from walks of the recent past, drawn at random. They
+    live in memory alone, so a run that is resumed begins with new ones.
 
     Args:
         model: The student.
@@ -75,6 +100,8 @@ class DistillationModule(MoleculeModule):
         config: The recipe, with a section ``distil``.
         pace: Progress of the run.
     """
+
+    terms: ClassVar[tuple[str, ...]] = DISTIL_TERMS
 
     def __init__(self, model: DeNovo, teacher: DeNovo, config: Config, pace: Pace) -> None:
         super().__init__(model, config, pace)
@@ -85,6 +112,7 @@ class DistillationModule(MoleculeModule):
         self.decider = decider_of(self.part, vocabulary, config.model.pos_scale)
         if config.train.compile:
             compile_blocks(teacher)
+        self.kept: deque[tuple[Comparison, ...]] = deque(maxlen=self.part.keep)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
 
@@ -94,23 +122,41 @@ class DistillationModule(MoleculeModule):
             self.decider.close()
 
     def training_step(self, batch: Blank, batch_idx: int) -> Tensor:
-        """Walk one ladder from fresh noise, and compare every step with the teacher's."""
+        """Learn from a new walk, or once more from an old one."""
+        if self.kept and self.global_step % (1 + self.part.replay):
+            place = int(torch.randint(len(self.kept), (), generator=self.generator()))
+            return torch.stack([self._learn(one)[0] for one in self.kept[place]]).sum()
+        return self._walk(batch)
+
+    def _walk(self, batch: Blank) -> Tensor:
+        """Walk one ladder from fresh noise, and compare steps with the teacher's."""
         generator = self.generator(self.device)
         course = self.courses[int(torch.multinomial(self.weights, 1, generator=self.generator()))]
-        x, estimate = self._start(batch.mask, generator), None
-        losses = []
+        x = self._start(batch.mask, generator)
+        estimate: Estimate | None = None
+        losses, walk = [], []
         compared = self._compared(len(course.substeps))
         for step, (lam, end) in enumerate(pairwise(course.grid.lam)):
             if step in compared:
                 target = self._target(x, estimate, course.substeps[step], batch.mask)
-                estimate = self._estimate(x, estimate, lam, end, batch.mask)
-                losses.append(self._compare(estimate, target, lam, end, batch.mask))
+                before = None if estimate is None else estimate.detached()
+                comparison = Comparison(x, before, lam, end, batch.mask, target)
+                loss, estimate = self._learn(comparison)
+                losses.append(loss)
+                walk.append(comparison)
             else:
                 with torch.no_grad():
                     estimate = self._estimate(x, estimate, lam, end, batch.mask)
             if math.isfinite(end):
                 x = self._next(x, estimate, lam, end, batch.mask)
+        if self.part.replay:
+            self.kept.append(tuple(walk))
         return torch.stack(losses).sum()
+
+    def _learn(self, one: Comparison) -> tuple[Tensor, Estimate]:
+        """Loss of one step of the ladder, and the student's present estimate."""
+        estimate = self._estimate(one.x, one.before, one.lam, one.end, one.mask)
+        return self._compare(estimate, one.target, one.lam, one.end, one.mask), estimate
 
     def _compared(self, n_steps: int) -> set[int]:
         """Which steps of a walk are compared with the teacher's: some, and the last."""

@@ -13,9 +13,15 @@ from molgen.config import LossConfig
 from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
 from molgen.nn.block import pair_distances
+from molgen.nn.distance_head import Distances
 from molgen.nn.network import Estimate
-from molgen.train.loss import DISTANCE_UNIT
+from molgen.train.loss import DISTANCE_UNIT, TERMS
 from molgen.train.parts import weighting_of
+
+DISTIL_TERMS = (*TERMS, "fit")
+
+DOUBTFUL = 3.0
+"""Standard deviations from which on an error of a distance counts linearly."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ def per_molecule(
     """Every term of the loss for every molecule, ``[B]`` each, before the terms' weights.
 
     The terms and their weights are those of the denoising loss with the teacher's probabilities
-    in place of classes: bonded pairs count as far as the teacher believes in the bond.
+    in place of classes: bonded pairs count as far as the teacher believes in the bond. To them
+    comes the likelihood of the distances that a last call is fitted to.
 
     Args:
         estimate: The student's.
@@ -92,8 +99,39 @@ def per_molecule(
     weight = pairs * (1 + (config.bonded - 1) * (1 - target.bond[..., 0]))
     bond = (_cross_entropy(estimate.bond, target.bond) * weight).sum(dim=(1, 2))
     bond = bond / weight.sum(dim=(1, 2)).clamp(min=1)
-    terms = {"pos": pos, "element": element, "charge": charge, "bond": bond}
-    return {**terms, "distance": _distance(estimate.pos, target, step, pairs, config, pos_scale)}
+    return {
+        "pos": pos,
+        "element": element,
+        "charge": charge,
+        "bond": bond,
+        "distance": _distance(estimate.pos, target, step, pairs, config, pos_scale),
+        "fit": _fit(estimate.distances, target, step, pairs),
+    }
+
+
+def _fit(
+    distances: Distances | None, target: Target, step: tuple[float, float], pairs: Tensor
+) -> Tensor:
+    """Negative log-likelihood of the target's distances in a last call, ``[B]``.
+
+    Bonded pairs count once more by themselves: they are few, and what a chemist looks at.
+    """
+    if distances is None or math.isfinite(step[1]):
+        return target.pos.new_zeros(len(target.pos))
+    wanted = pair_distances(target.pos[..., None]).squeeze(-1)
+    bonded = pairs & (target.bond[..., 0] < 0.5)
+    wrong = (distances.mean - wanted) * (-distances.log_spread).exp()
+    unlikely = functional.huber_loss(
+        wrong, torch.zeros_like(wrong), reduction="none", delta=DOUBTFUL
+    )
+    unlikely = unlikely + distances.log_spread
+    return _mean_over(unlikely, pairs) + _mean_over(unlikely, bonded)
+
+
+def _mean_over(values: Tensor, pairs: Tensor) -> Tensor:
+    """Mean over some pairs of every molecule, ``[B]``."""
+    weight = pairs.to(values.dtype)
+    return (values * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)
 
 
 def _distance(

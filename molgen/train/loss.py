@@ -154,8 +154,7 @@ def per_molecule(
 
 def total(terms: dict[str, Tensor], config: LossConfig) -> Tensor:
     """Weighted sum of the terms, averaged over molecules."""
-    weights = {name: getattr(config, name) for name in TERMS}
-    return torch.stack([weights[name] * terms[name].mean() for name in TERMS]).sum()
+    return torch.stack([getattr(config, name) * term.mean() for name, term in terms.items()]).sum()
 
 
 def _cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:

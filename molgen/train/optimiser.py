@@ -96,5 +96,11 @@ def _hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
     return [
         parameter
         for name, parameter in model.named_parameters()
-        if parameter.ndim == 2 and "blocks." in name and "modulation" not in name
+        if parameter.ndim == 2 and _is_hidden(name)
     ]
+
+
+def _is_hidden(name: str) -> bool:
+    if "blocks." in name:
+        return "modulation" not in name
+    return name.endswith(("distances.of_pair.weight", "distances.middle.weight"))

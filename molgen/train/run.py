@@ -19,7 +19,7 @@ from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.info import Ladder, ModelInfo
 from molgen.train.blank import BlankStream
-from molgen.train.callbacks import MoleculeRecorder
+from molgen.train.callbacks import DistillationRecorder, MoleculeRecorder
 from molgen.train.distil import DistillationModule
 from molgen.train.fit import Job, RunOptions, fit, machine
 from molgen.train.module import DenoisingModule
@@ -100,7 +100,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
     return Job(
         stream=BlankStream(info.n_atoms, train.batch_size, train.seed, where),
         module=module,
-        recorder=partial(MoleculeRecorder, info),
+        recorder=partial(DistillationRecorder, info),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from molgen.flow.state import State
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
+from molgen.nn.block import pair_distances
+from molgen.nn.distance_head import Distances
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
-from molgen.train.blank import GROUP, BlankStream
+from molgen.train.blank import GROUP, Blank, BlankStream
 from molgen.train.distil import DistillationModule
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.module import DenoisingModule
@@ -149,6 +152,87 @@ def test_the_last_step_of_any_length_learns_distances(recipe: Recipe, teacher: P
     ]
     assert float(terms[0].abs().max()) == 0
     assert float(terms[1].min()) > 0
+
+
+def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
+    recipe: Recipe, teacher: Path
+) -> None:
+    ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
+    fitting = ("model.end_aware=true", "model.n_fits=4")
+    module = module_of(few(recipe, teacher, ladder, *fitting), teacher)
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    module.training_step(batch, 0).backward()
+    head = module.model.network.distances
+    assert head is not None
+    for last in (head.out, head.own):
+        assert last.weight.grad is not None
+        assert float(last.weight.grad.abs().max()) > 0
+    said = Distances(
+        mean=pair_distances(TARGET.pos[..., None]).squeeze(-1),
+        log_spread=torch.full((2, 4, 4), -2.0),
+        log_own=torch.zeros(2, 4),
+    )
+    right = fit_of(said, math.inf)
+    assert float(fit_of(said, 0.0).abs().max()) == 0
+    wrong = fit_of(replace(said, mean=said.mean + 0.2), math.inf)
+    doubting = fit_of(
+        replace(said, mean=said.mean + 0.2, log_spread=0.5 + said.log_spread), math.inf
+    )
+    # exp(-2) is less than 0.2, so an error of 0.2 is more likely where there is more doubt.
+    assert bool((right < doubting).all())
+    assert bool((doubting < wrong).all())
+
+
+def fit_of(said: Distances, end: float) -> Tensor:
+    estimate = replace(ESTIMATE, distances=said)
+    return per_molecule(estimate, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["fit"]
+
+
+def test_walks_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
+    module = module_of(few(recipe, teacher, "distil.replay=2", "distil.keep=2"), teacher)
+    walks: list[Blank] = []
+    walk = module._walk
+
+    def counted(batch: Blank) -> Tensor:
+        walks.append(batch)
+        return walk(batch)
+
+    stream = iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_walk", counted)
+        for step in range(7):
+            patch.setattr(DistillationModule, "global_step", step)
+            loss = module.training_step(next(stream), step)
+            assert loss.requires_grad
+    assert len(walks) == 3
+    assert len(module.kept) == 2
+    for one in module.kept[0]:
+        assert not one.target.pos.requires_grad
+        assert one.before is None or not one.before.bond.requires_grad
+
+
+def test_an_old_walk_costs_no_call_of_the_teacher_and_has_the_loss_it_had(
+    recipe: Recipe, teacher: Path
+) -> None:
+    module = module_of(few(recipe, teacher, "distil.replay=1"), teacher)
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DistillationModule, "global_step", 0)
+        first = module.training_step(batch, 0)
+        patch.setattr(DistillationModule, "global_step", 1)
+        patch.setattr(module, "_target", None)
+        again = module.training_step(batch, 1)
+    assert float(first.detach()) == pytest.approx(float(again.detach()), rel=1e-6)
+
+
+def test_a_resumed_run_with_replay_starts_with_a_walk(
+    recipe: Recipe, teacher: Path, tmp_path: Path
+) -> None:
+    config = few(recipe, teacher, "distil.replay=3", "train.max_steps=6")
+    half = few(recipe, teacher, "distil.replay=3", "train.max_steps=3")
+    train(half, name="few", out=tmp_path / "run", device="cpu", progress=False)
+    train(config, name="few", out=tmp_path / "run", device="cpu", progress=False, resume=True)
+    assert checkpoint_of(tmp_path / "run")["global_step"] == 6
 
 
 def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Path) -> None:

@@ -1,0 +1,137 @@
+"""Networks whose last call is fitted to the distances that they believe in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from e3nn import o3
+from hypothesis import given, settings
+from torch import Tensor
+
+from molgen.config import parse_config
+from molgen.errors import ConfigError
+from molgen.models.build import build, start_from
+from molgen.models.denovo import DeNovo, Scales
+from molgen.nn.block import pair_distances
+from molgen.nn.network import EquivariantTransformer, Estimate
+
+from ..networks import (  # noqa: TID252
+    DTYPES,
+    SIZES,
+    WIDTH,
+    Case,
+    assert_close,
+    random_case,
+    random_model,
+    seeds,
+    sizes,
+)
+
+each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+LAST = torch.full((1,), math.inf)
+
+
+@cache
+def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32) -> DeNovo:
+    """The random model with a head of distances, which has opinions unless it is untrained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(9)
+        network = EquivariantTransformer(replace(SIZES, end_aware=True, n_fits=8), WIDTH)
+        model = DeNovo(network, Scales(1.4, 2.0, 1.0))
+        start_from(model, random_model())
+        head = network.distances
+        assert head is not None
+        if not untrained:
+            for last in (head.out, head.own):
+                torch.nn.init.normal_(last.weight, std=0.05)
+    return model.to(dtype).eval()
+
+
+@torch.no_grad()
+def told(model: DeNovo, case: Case, end: Tensor | None) -> Estimate:
+    until = None if end is None else end.to(case.lam).expand(len(case.lam))
+    return model(case.state, case.lam, case.mask, case.hint, None, until)
+
+
+def test_before_training_positions_stay_where_they_are() -> None:
+    case = random_case([4, 7], 0, torch.float64, hinted=True)
+    plain = told(random_model(torch.float64), case, None)
+    assert_close(
+        told(fitting_model(untrained=True, dtype=torch.float64), case, LAST).pos, plain.pos
+    )
+
+
+def test_the_last_call_has_distances_nearer_to_what_it_believes() -> None:
+    case = random_case([9, 6], 1, torch.float32, hinted=True)
+    before, after = (told(fitting_model(), case, end) for end in (torch.zeros(1), LAST))
+    # What the head believes depends on where it is told that the step ends, hence its own beliefs.
+    assert after.distances is not None
+    pairs = (case.mask[:, :, None] & case.mask[:, None, :]) & ~torch.eye(9, dtype=torch.bool)
+    weight = (-2 * after.distances.log_spread).exp() * pairs
+
+    def stress(pos: Tensor) -> float:
+        found = pair_distances(pos[..., None]).squeeze(-1)
+        return float((weight * (found - after.distances.mean).square()).sum())
+
+    assert stress(after.pos) < 0.5 * stress(before.pos)
+
+
+def test_other_calls_are_left_alone() -> None:
+    case = random_case([5, 5], 2, torch.float32, hinted=True)
+    ends = torch.tensor([0.5, math.inf])
+    mixed, early = (
+        told(fitting_model(), case, ends),
+        told(fitting_model(), case, torch.full((1,), 0.5)),
+    )
+    assert torch.equal(mixed.pos[0], early.pos[0])
+    assert float((mixed.pos[1] - early.pos[1]).abs().max()) > 1e-3
+    plain = told(random_model(), case, None).pos
+    assert torch.equal(told(fitting_model(), case, None).pos, plain)
+
+
+@each_precision
+@settings(max_examples=15)
+@given(sizes, seeds)
+def test_it_turns_reflects_and_stays_centred(
+    dtype: torch.dtype, n_atoms: list[int], seed: int
+) -> None:
+    model, case = fitting_model(dtype=dtype), random_case(n_atoms, seed, dtype, hinted=False)
+    turn = -o3.rand_matrix(dtype=torch.float64).to(dtype)
+    turned = replace(case, state={**case.state, "pos": case.state["pos"] @ turn})
+    here, there = (told(model, each, LAST).pos for each in (case, turned))
+    assert_close(there, here @ turn, "pos")
+    assert_close(here.sum(dim=1), torch.zeros_like(here[:, 0]), "centre")
+    assert bool((here[~case.mask] == 0).all())
+
+
+@each_precision
+def test_a_molecule_knows_nothing_of_its_batch(dtype: torch.dtype) -> None:
+    case = random_case([5, 8, 3], 3, dtype, hinted=False)
+    together = told(fitting_model(dtype=dtype), case, LAST)
+    for row, n in enumerate((5, 8, 3)):
+        state = {name: value[row : row + 1, :n] for name, value in case.state.items()}
+        alone = Case(state, case.lam[row : row + 1], case.mask[row : row + 1, :n], None)
+        estimate = told(fitting_model(dtype=dtype), alone, LAST)
+        assert_close(estimate.pos, together.pos[row : row + 1, :n], "pos")
+
+
+def test_beliefs_are_symmetric_under_autocast() -> None:
+    case = random_case([7, 4], 4, torch.float32, hinted=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        distances = told(fitting_model(), case, LAST).distances
+    assert distances is not None
+    for part in (distances.mean, distances.log_spread):
+        assert part.dtype == torch.float32
+        assert torch.equal(part, part.mT)
+
+
+def test_only_a_network_that_hears_of_ends_can_fit() -> None:
+    with pytest.raises(ConfigError, match="n_fits needs end_aware"):
+        parse_config({"model": {"n_fits": 5}})
+    model = build(parse_config({"model": {"n_fits": 5, "end_aware": True}}), 9)
+    assert model.network.distances is not None
+    assert model.network.sizes.n_fits == 5
