@@ -19,6 +19,7 @@ from molgen.chem.elements import Vocabulary
 from molgen.chem.mol import BuiltMol, build_mol, smiles_of
 from molgen.chem.molecule import Molecule, bonds_of_matrix
 from molgen.chem.packed import PackedMolecules, PackedMols
+from molgen.chem.relaxing import TAG as RELAXED_TAG
 from molgen.chem.relaxing import Relaxed, Relaxing
 from molgen.chem.render import Format, TagValue
 
@@ -119,7 +120,7 @@ class Labels:
             "molgen_run": self.fingerprint,
             "molgen_valid": not reason,
             "molgen_reason": reason,
-            **({} if relaxed is None else {"molgen_relaxed": relaxed}),
+            **({} if relaxed is None else {RELAXED_TAG: relaxed}),
             "smiles": smiles,
         }
 

@@ -20,8 +20,14 @@ of 1e-6 Å before, such as another batch size makes, becomes up to 0.2 Å after.
 RESTRAINT: Final = 10.0
 """Force constant in kcal/mol/Å² that keeps every atom near where the network put it."""
 
+TAG: Final = "molgen_relaxed"
+"""Data field of an SDF record that says how it was relaxed, or why it was not."""
+
 LABEL: Final = f"MMFF94s, {ITERATIONS} iterations, restraint {RESTRAINT:g}"
-"""What is said of a molecule that was relaxed; another text means that it was not."""
+"""What is said of a molecule that was relaxed; one that was not has :data:`NOT` and a reason."""
+
+NOT: Final = "no"
+"""How the text begins that is said of a molecule that was not relaxed."""
 
 
 @dataclass(frozen=True)
@@ -69,4 +75,4 @@ class Relaxing:
             if built.is_valid:
                 return Relaxed(moved, built, LABEL)
         built = build_mol(molecule)
-        return Relaxed(molecule, built, f"no ({built.reason or 'MMFF94s failed'})")
+        return Relaxed(molecule, built, f"{NOT} ({built.reason or 'MMFF94s failed'})")

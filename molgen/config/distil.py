@@ -73,6 +73,7 @@ class DistilConfig(Section):
     restraint: float = Field(10.0, ge=0)
     workers: int = Field(0, ge=0)
     compared: int | None = Field(None, ge=1)
+    own: float = Field(0.0, ge=0, le=1)
     replay: int = Field(0, ge=0)
     keep: int = Field(256, ge=1)
 
@@ -92,10 +93,11 @@ class DistilConfig(Section):
         """Only a decoded molecule has a force field.
 
         Raises:
-            ValueError: There is a number of iterations, and no decoder.
+            ValueError: There is a number of iterations or a share, and no decoder.
         """
-        if self.relax and self.decoder is None:
-            raise ValueError("relax needs a decoder, 'map' or 'geometry'")
+        for name in ("relax", "own"):
+            if getattr(self, name) and self.decoder is None:
+                raise ValueError(f"{name} needs a decoder, 'map' or 'geometry'")
         return self
 
     @field_validator("ladders")

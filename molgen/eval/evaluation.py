@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from molgen.eval.rate import Rate, Spread
@@ -50,6 +50,8 @@ class Evaluation:
         perception_reasons: Number of molecules by reason why their coordinates are not valid.
         relax_reasons: Number of molecules by reason why they were not relaxed.
         xtb_reasons: The same for GFN2-xTB.
+        relaxed_before: Number of records by how a force field had relaxed them before they were
+            written; their geometries are not a model's.
     """
 
     n: int
@@ -84,10 +86,11 @@ class Evaluation:
     perception_reasons: dict[str, int]
     relax_reasons: dict[str, int]
     xtb_reasons: dict[str, int]
+    relaxed_before: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types under the attributes' names; None for what does not apply."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from molgen.chem.io import Record, read_records
 from molgen.chem.molecule import Molecule, from_geometry
+from molgen.chem.relaxing import NOT, TAG
 from molgen.data.reference import load_reference
 from molgen.errors import DataError
 from molgen.eval.compare import Comparison, compare
@@ -51,8 +55,9 @@ def evaluate_file(
     """
     check_asked(xtb)
     known = load_reference(reference) if reference is not None else None
-    return evaluate(
-        read_molecules(path),
+    records = list(read_records(path))
+    evaluation = evaluate(
+        [_molecule(path, record) for record in records],
         known,
         has_bonds=Path(path).suffix.lower() != XYZ,
         relax=relax,
@@ -60,6 +65,12 @@ def evaluate_file(
         n_workers=n_workers,
         progress=progress,
     )
+    return replace(evaluation, relaxed_before=_relaxed_before(records))
+
+
+def _relaxed_before(records: Iterable[Record]) -> dict[str, int]:
+    notes = Counter(record.tags.get(TAG, NOT) for record in records)
+    return {note: count for note, count in notes.most_common() if not note.startswith(NOT)}
 
 
 def compare_files(

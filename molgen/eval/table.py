@@ -98,6 +98,11 @@ def render(
     lines += _reason_lines("coordinates invalid", evaluation.perception_reasons)
     lines += _reason_lines("not relaxed", evaluation.relax_reasons)
     lines += _reason_lines("not relaxed in GFN2-xTB", evaluation.xtb_reasons)
+    lines += [
+        f"relaxed before: {count} of {evaluation.n} by {how}; their geometries are the force "
+        "field's, not a model's"
+        for how, count in evaluation.relaxed_before.items()
+    ]
     if evaluation.xtb_graph_kept is not None:
         lines.append(f"xTB: the first {evaluation.xtb_graph_kept.n} molecules, GFN2-xTB")
     if ceiling is not None:

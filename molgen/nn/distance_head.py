@@ -18,6 +18,7 @@ from torch.nn import functional
 from molgen.nn.block import Width, pair_distances
 from molgen.nn.embed import RadialBasis
 from molgen.nn.majorize import majorized
+from molgen.nn.probability import probability
 
 HIDDEN = 128
 """Width of the head; as cheap as half a block."""
@@ -96,7 +97,7 @@ class DistanceHead(nn.Module):
         """
         found = pair_distances(pos[..., None]).squeeze(-1)
         pairs = self.norm_pair(pairs)
-        bonds = bond.detach().float().softmax(dim=-1)
+        bonds = probability(bond.detach())
         radial = self.radial(found.detach())
         seen = torch.cat([pairs + pairs.transpose(1, 2), radial, bonds], dim=-1)
         scalars = self.norm_atom(scalars)

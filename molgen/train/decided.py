@@ -4,8 +4,9 @@ A student that copies the probabilities of a teacher copies its contradictions: 
 probable bonds break a valence. The decoder settles them jointly, so a student of decided targets
 learns graphs that hold together. It copies the teacher's geometry likewise, and a force field that
 knows the decoded graph mends bonds and angles before the student sees them: so the student can
-become better than its teacher, where the teacher is weak. Both are host work, a few milliseconds
-for a molecule.
+become better than its teacher, where the teacher is weak. A student's own last estimates can be
+treated alike: their sound neighbours are nearer than its teacher's. All of it is host work, a few
+milliseconds for a molecule.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
 from molgen.train.blank import Blank
 from molgen.train.compiled import compile_blocks
-from molgen.train.decided import decider_of
+from molgen.train.decided import Decider, decider_of
 from molgen.train.distil_loss import DISTIL_TERMS, Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
@@ -138,8 +138,11 @@ class DistillationModule(MoleculeModule):
         compared = self._compared(len(course.substeps))
         for step, (lam, end) in enumerate(pairwise(course.grid.lam)):
             if step in compared:
-                target = self._target(x, estimate, course.substeps[step], batch.mask)
                 before = None if estimate is None else estimate.detached()
+                if not math.isfinite(end) and self.happens(self.part.own, self.generator()):
+                    target = self._own_end(x, before, lam, end, batch.mask)
+                else:
+                    target = self._target(x, before, course.substeps[step], batch.mask)
                 comparison = Comparison(x, before, lam, end, batch.mask, target)
                 loss, estimate = self._learn(comparison)
                 losses.append(loss)
@@ -186,6 +189,19 @@ class DistillationModule(MoleculeModule):
         if self.decider is not None and grid.ends_clean:
             target = self.decider(target, mask)
         return target
+
+    @torch.no_grad()
+    def _own_end(
+        self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor
+    ) -> Target:
+        """The molecule that the student's own last estimate is, once it is decided and mended.
+
+        It is the sound molecule nearest to what the student makes anyway, so nothing has to be
+        learned but soundness: not which of several molecules a teacher would have come to.
+        """
+        decider = cast("Decider", self.decider)
+        estimate = self._estimate(x, before, lam, end, mask)
+        return decider(Target.of_estimate(estimate), mask)
 
     def _estimate(
         self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor

@@ -64,6 +64,16 @@ class Target:
             bond=_sharpened(last.bond.float().softmax(dim=-1), sharpness),
         )
 
+    @classmethod
+    def of_estimate(cls, estimate: Estimate) -> Target:
+        """What an estimate says itself."""
+        return cls(
+            pos=estimate.pos.float(),
+            element=estimate.element.float().softmax(dim=-1),
+            charge=estimate.charge.float().softmax(dim=-1),
+            bond=estimate.bond.float().softmax(dim=-1),
+        )
+
 
 def per_molecule(
     estimate: Estimate,

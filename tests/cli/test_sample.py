@@ -324,6 +324,18 @@ def test_a_relaxed_table_is_not_the_models(molgen: Callable, tiny_weights: Path)
         assert other["metrics"][name] == one["metrics"][name]
 
 
+def test_a_file_of_relaxed_molecules_is_judged_as_such(molgen: Callable, sample: Callable) -> None:
+    sample("--n", 12, "--out", "plain.sdf")
+    sample("--n", 12, "--relax", "--out", "m.sdf")
+    n_relaxed = sum(one.tags["molgen_relaxed"] == LABEL for one in read_records("m.sdf"))
+    answer = molgen("evaluate", "m.sdf", "--json", "m.json")
+    assert f"relaxed before: {n_relaxed} of 12 by {LABEL}" in answer.out
+    assert json.loads(Path("m.json").read_text())["relaxed_before"] == {LABEL: n_relaxed}
+    answer = molgen("evaluate", "plain.sdf", "--json", "plain.json")
+    assert "relaxed before" not in answer.out
+    assert json.loads(Path("plain.json").read_text())["relaxed_before"] == {}
+
+
 def test_a_relaxed_scaffold_stays_in_place(sample: Callable, sample_sdf: Path) -> None:
     text = sample_sdf.read_text().split("$$$$\n")
     small = next(one for one in text if int(one.splitlines()[3][:3]) <= 9)

@@ -188,6 +188,37 @@ def fit_of(said: Distances, end: float) -> Tensor:
     return per_molecule(estimate, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["fit"]
 
 
+def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
+    recipe: Recipe, teacher: Path
+) -> None:
+    ladder = "distil.ladders=[{sigma: [20, 2, 0.5]}]"
+    deciding = ("distil.decoder=geometry", "distil.compared=1", "distil.own=1")
+    module = module_of(few(recipe, teacher, ladder, *deciding), teacher)
+    asked: list[Target] = []
+    decider = module.decider
+    assert decider is not None
+
+    def watched(target: Target, mask: Tensor) -> Target:
+        asked.append(target)
+        return decider(target, mask)
+
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "decider", watched)
+        # The last step is the only one compared, so the teacher has nothing to say.
+        patch.setattr(module, "_teacher", ())
+        loss = module.training_step(batch, 0)
+    (said,) = asked
+    assert loss.requires_grad
+    assert not said.pos.requires_grad
+    assert said.bond.sum(dim=-1).allclose(torch.ones(()))
+    # Positions that nobody relaxed are the student's own: there is nothing to learn from them.
+    assert module.meter is not None
+    terms = module.meter.read()
+    assert terms["pos"] < 1e-8
+    assert terms["bond"] > 0
+
+
 def test_walks_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
     module = module_of(few(recipe, teacher, "distil.replay=2", "distil.keep=2"), teacher)
     walks: list[Blank] = []
@@ -310,6 +341,9 @@ def test_sizes_are_those_of_the_training_data() -> None:
         ("distil.ladders=[{sigma: [2]}, {sigma: [3]}]", "same number of calls"),
         ("distil.ladders=[]", "at least 1"),
         ("distil.relax=5", "relax needs a decoder"),
+        ("distil.own=0.5", "own needs a decoder"),
+        ("distil.own=2", "less than or equal to 1"),
+        ("distil.replay=-1", "greater than or equal to 0"),
         ("distil.compared=0", "greater than or equal to 1"),
     ],
 )
