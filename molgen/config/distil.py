@@ -74,6 +74,8 @@ class DistilConfig(Section):
     workers: int = Field(0, ge=0)
     compared: int | None = Field(None, ge=1)
     own: float = Field(0.0, ge=0, le=1)
+    own_from: float = Field(0.0, ge=0, le=1)
+    reference: str | None = None
     replay: int = Field(0, ge=0)
     keep: int = Field(256, ge=1)
 
@@ -93,9 +95,9 @@ class DistilConfig(Section):
         """Only a decoded molecule has a force field.
 
         Raises:
-            ValueError: There is a number of iterations or a share, and no decoder.
+            ValueError: Something is asked of decoded molecules, and there is no decoder.
         """
-        for name in ("relax", "own"):
+        for name in ("relax", "own", "reference"):
             if getattr(self, name) and self.decoder is None:
                 raise ValueError(f"{name} needs a decoder, 'map' or 'geometry'")
         return self

@@ -11,6 +11,7 @@ milliseconds for a molecule.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 
@@ -26,6 +27,7 @@ from molgen.chem.pool import processes
 from molgen.chem.settle import Settler
 from molgen.chem.workers import without_main
 from molgen.config import DistilConfig
+from molgen.train.census import Census
 from molgen.train.distil_loss import Target
 
 FLOOR = 1e-9
@@ -53,7 +55,7 @@ class Decider:
         self._processes = ExitStack()
         self._executor: Executor | None = None
 
-    def __call__(self, target: Target, mask: Tensor) -> Target:
+    def __call__(self, target: Target, mask: Tensor, census: Census | None = None) -> Target:
         """The target with the classes and positions of the molecule that it decodes to.
 
         Where the teacher sees an aromatic bond, a decoded single or double one is only one of its
@@ -62,8 +64,9 @@ class Decider:
         Args:
             target: Positions and probabilities of a teacher.
             mask: Real atoms, ``[B, N]``.
+            census: Leans against a drift of the elements, and counts them; None does not.
         """
-        molecules = self._settle(self._beliefs(target, mask))
+        molecules = self._settle(self._beliefs(target, mask, census))
         pos = target.pos.cpu().numpy().copy()
         classes = [np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)]
         orders = np.zeros(target.bond.shape[:3], np.int64)
@@ -75,6 +78,8 @@ class Decider:
                 out[row, :n] = values
             begin, end, order = molecule.bonds.T
             orders[row, begin, end] = orders[row, end, begin] = order
+        if census is not None:
+            census.add(classes[0][mask.cpu().numpy()])
         decoded = torch.from_numpy(orders).to(mask.device)
         aromatic = (target.bond.argmax(dim=-1) == AROMATIC) & (decoded > 0)
         settled = functional.one_hot(decoded, N_BOND_CLASSES).to(target.bond)
@@ -90,11 +95,13 @@ class Decider:
         self._processes.close()
         self._executor = None
 
-    def _beliefs(self, target: Target, mask: Tensor) -> list[Beliefs]:
+    def _beliefs(self, target: Target, mask: Tensor, census: Census | None = None) -> list[Beliefs]:
         element, charge, bond = (
             values.clamp_min(FLOOR).log().cpu().numpy()
             for values in (target.element, target.charge, target.bond)
         )
+        if census is not None:
+            element = element + census.log_prior.astype(element.dtype)
         pos = (target.pos * self.pos_scale).float().cpu().numpy()
         return [
             Beliefs(
@@ -125,6 +132,12 @@ def decider_of(part: DistilConfig, vocabulary: Vocabulary, pos_scale: float) -> 
         return None
     settler = Settler(part.decoder, part.relax, part.restraint)
     return Decider(settler, vocabulary, pos_scale, part.workers)
+
+
+def shares_of(elements: Mapping[int, int], vocabulary: Vocabulary) -> np.ndarray:
+    """Shares of a model's elements, in its order, from numbers of atoms by atomic number."""
+    counts = np.array([elements.get(number, 0) for number in vocabulary.atomic_numbers])
+    return counts / counts.sum()
 
 
 def _classes(molecule: Molecule, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:

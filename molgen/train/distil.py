@@ -12,13 +12,14 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
+from molgen.data.reference import load_reference
 from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import jump_target, split
 from molgen.flow.solvers import solver_named
@@ -27,12 +28,16 @@ from molgen.flow.state import State
 from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
 from molgen.nn.network import Estimate
 from molgen.train.blank import Blank
+from molgen.train.census import Census
 from molgen.train.compiled import compile_blocks
-from molgen.train.decided import Decider, decider_of
+from molgen.train.decided import Decider, decider_of, shares_of
 from molgen.train.distil_loss import DISTIL_TERMS, Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
+
+CENSUSES = "molgen_censuses"
+"""Where a checkpoint keeps what was counted of the elements."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,20 @@ def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
     grids = [_grid(ladder.sigma, scale) for ladder in config.distil.ladders]
     weights = torch.tensor([ladder.weight for ladder in config.distil.ladders])
     return tuple(Course(grid, split(fine, grid)) for grid in grids), weights
+
+
+def censuses_of(
+    part: DistilConfig, courses: tuple[Course, ...], vocabulary: Vocabulary
+) -> dict[int, Census]:
+    """A census for every number of calls, whose molecules differ; none without a reference.
+
+    Raises:
+        DataError: The reference is unknown.
+    """
+    if part.reference is None:
+        return {}
+    wanted = shares_of(load_reference(part.reference).element_counts, vocabulary)
+    return {len(course.substeps): Census(wanted) for course in courses}
 
 
 def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
@@ -110,11 +129,24 @@ class DistillationModule(MoleculeModule):
         self.solver: Solver = solver_named(self.part.solver)
         vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
         self.decider = decider_of(self.part, vocabulary, config.model.pos_scale)
+        self.censuses = censuses_of(self.part, self.courses, vocabulary)
         if config.train.compile:
             compile_blocks(teacher)
         self.kept: deque[tuple[Comparison, ...]] = deque(maxlen=self.part.keep)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the censuses too, so that a resumed run leans where this one did."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[CENSUSES] = {steps: one.state() for steps, one in self.censuses.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the censuses up again."""
+        super().on_load_checkpoint(checkpoint)
+        for steps, state in checkpoint.get(CENSUSES, {}).items():
+            if steps in self.censuses:
+                self.censuses[steps].restore(state)
 
     def on_fit_end(self) -> None:
         """End the processes that decide targets."""
@@ -136,13 +168,14 @@ class DistillationModule(MoleculeModule):
         estimate: Estimate | None = None
         losses, walk = [], []
         compared = self._compared(len(course.substeps))
+        census = self.censuses.get(len(course.substeps))
         for step, (lam, end) in enumerate(pairwise(course.grid.lam)):
             if step in compared:
                 before = None if estimate is None else estimate.detached()
-                if not math.isfinite(end) and self.happens(self.part.own, self.generator()):
-                    target = self._own_end(x, before, lam, end, batch.mask)
+                if not math.isfinite(end) and self._is_on_its_own():
+                    target = self._own_end(x, before, (lam, end), batch.mask, census)
                 else:
-                    target = self._target(x, before, course.substeps[step], batch.mask)
+                    target = self._target(x, before, course.substeps[step], batch.mask, census)
                 comparison = Comparison(x, before, lam, end, batch.mask, target)
                 loss, estimate = self._learn(comparison)
                 losses.append(loss)
@@ -155,6 +188,12 @@ class DistillationModule(MoleculeModule):
         if self.part.replay:
             self.kept.append(tuple(walk))
         return torch.stack(losses).sum()
+
+    def _is_on_its_own(self) -> bool:
+        """Whether the last step of this walk leads to the student's own molecules."""
+        if self.pace.progress(self.global_step) < self.part.own_from:
+            return False
+        return self.happens(self.part.own, self.generator())
 
     def _learn(self, one: Comparison) -> tuple[Tensor, Estimate]:
         """Loss of one step of the ladder, and the student's present estimate."""
@@ -177,7 +216,14 @@ class DistillationModule(MoleculeModule):
         return {"pos": pos, "element": element}
 
     @torch.no_grad()
-    def _target(self, x: State, before: Estimate | None, grid: TimeGrid, mask: Tensor) -> Target:
+    def _target(
+        self,
+        x: State,
+        before: Estimate | None,
+        grid: TimeGrid,
+        mask: Tensor,
+        census: Census | None = None,
+    ) -> Target:
         """What the student should estimate at ``x``: where the teacher gets to from there."""
         teacher = SelfConditioned(self._teacher[0], mask)
         teacher.last = before
@@ -187,12 +233,17 @@ class DistillationModule(MoleculeModule):
         state = cast("dict[str, Tensor]", clean)
         target = Target.of(state, teacher.estimate, self.model.scales, self.part.sharpness)
         if self.decider is not None and grid.ends_clean:
-            target = self.decider(target, mask)
+            target = self.decider(target, mask, census)
         return target
 
     @torch.no_grad()
     def _own_end(
-        self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor
+        self,
+        x: State,
+        before: Estimate | None,
+        step: tuple[float, float],
+        mask: Tensor,
+        census: Census | None,
     ) -> Target:
         """The molecule that the student's own last estimate is, once it is decided and mended.
 
@@ -200,8 +251,8 @@ class DistillationModule(MoleculeModule):
         learned but soundness: not which of several molecules a teacher would have come to.
         """
         decider = cast("Decider", self.decider)
-        estimate = self._estimate(x, before, lam, end, mask)
-        return decider(Target.of_estimate(estimate), mask)
+        estimate = self._estimate(x, before, *step, mask)
+        return decider(Target.of_estimate(estimate), mask, census)
 
     def _estimate(
         self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor

@@ -219,6 +219,31 @@ def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
     assert terms["bond"] > 0
 
 
+def test_the_student_is_left_to_itself_from_some_point_of_the_run_on(
+    recipe: Recipe, teacher: Path
+) -> None:
+    deciding = ("distil.decoder=geometry", "distil.own=1", "distil.own_from=0.5")
+    module = module_of(few(recipe, teacher, *deciding), teacher)
+    with pytest.MonkeyPatch.context() as patch:
+        for step, expected in ((0, False), (49, False), (50, True), (99, True)):
+            patch.setattr(DistillationModule, "global_step", step)
+            assert module._is_on_its_own() == expected
+
+
+def test_the_elements_of_decoded_targets_are_counted_for_every_ladder(
+    recipe: Recipe, teacher: Path
+) -> None:
+    ladders = "distil.ladders=[{sigma: [20]}, {sigma: [20, 2]}]"
+    keeping = ("distil.decoder=map", "distil.reference=qm9")
+    module = module_of(few(recipe, teacher, ladders, *keeping), teacher)
+    assert sorted(module.censuses) == [1, 2]
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    module.training_step(batch, 0)
+    leaning = [steps for steps, one in module.censuses.items() if one.log_prior.any()]
+    assert len(leaning) == 1
+    assert not module_of(few(recipe, teacher, "distil.decoder=map"), teacher).censuses
+
+
 def test_walks_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
     module = module_of(few(recipe, teacher, "distil.replay=2", "distil.keep=2"), teacher)
     walks: list[Blank] = []
@@ -307,7 +332,8 @@ def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
 def test_a_resumed_run_ends_at_the_same_bits(recipe: Recipe, teacher: Path, tmp_path: Path) -> None:
     two = "distil.ladders=[{sigma: [20, 0.5]}, {sigma: [20, 2, 0.5], weight: 2}]"
     # Annealing starts after the half, so that both halves have the rates of the whole.
-    common = (two, "distil.compared=2", "distil.decoder=map", "optim.decay_from=0.99")
+    own = ("distil.decoder=map", "distil.own=0.5", "distil.reference=qm9")
+    common = (two, "distil.compared=2", *own, "optim.decay_from=0.99")
     config = few(recipe, teacher, *common, "train.max_steps=8")
     half = few(recipe, teacher, *common, "train.max_steps=4")
     train(config, name="few", out=tmp_path / "once", device="cpu", progress=False)
@@ -342,6 +368,7 @@ def test_sizes_are_those_of_the_training_data() -> None:
         ("distil.ladders=[]", "at least 1"),
         ("distil.relax=5", "relax needs a decoder"),
         ("distil.own=0.5", "own needs a decoder"),
+        ("distil.reference=qm9", "reference needs a decoder"),
         ("distil.own=2", "less than or equal to 1"),
         ("distil.replay=-1", "greater than or equal to 0"),
         ("distil.compared=0", "greater than or equal to 1"),

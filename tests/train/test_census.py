@@ -1,0 +1,70 @@
+"""Shares of the elements that are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from molgen.train.census import LARGEST, Census
+
+WANTED = np.array([0.5, 0.3, 0.2])
+
+
+def drawn(census: Census, taste: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Classes that a decoder of a certain taste names under the census's prior."""
+    odds = WANTED * np.exp(taste + census.log_prior)
+    return generator.choice(3, size=600, p=odds / odds.sum())
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**31), st.floats(-1, 1), st.floats(-1, 1))
+def test_a_taste_is_leaned_against_until_it_is_gone(seed: int, second: float, third: float) -> None:
+    census, taste = Census(WANTED), np.array([0.0, second, third])
+    generator = np.random.default_rng(seed)
+    for _ in range(150):
+        census.add(drawn(census, taste, generator))
+    late = np.concatenate([drawn(census, taste, generator) for _ in range(20)])
+    shares = np.bincount(late, minlength=3) / len(late)
+    assert np.abs(shares - WANTED).max() < 0.05
+
+
+def test_without_a_taste_it_hardly_leans() -> None:
+    census, generator = Census(WANTED), np.random.default_rng(0)
+    for _ in range(100):
+        census.add(drawn(census, np.zeros(3), generator))
+    assert np.abs(census.log_prior).max() < 0.3
+
+
+def test_too_many_lower_the_prior_and_too_few_raise_it() -> None:
+    census = Census(WANTED)
+    census.add(np.array([2] * 90 + [0] * 10))
+    assert census.log_prior[2] < 0 < census.log_prior[1]
+    assert census.log_prior[0] > 0
+
+
+def test_a_prior_is_bounded_and_an_empty_batch_changes_little() -> None:
+    census = Census(WANTED)
+    for _ in range(500):
+        census.add(np.full(50, 2))
+    assert census.log_prior[2] == -LARGEST
+    assert census.log_prior[0] == LARGEST
+    census.add(np.zeros(0, dtype=np.int64))
+    assert np.isfinite(census.log_prior).all()
+
+
+def test_an_element_too_rare_to_be_counted_is_left_alone() -> None:
+    census = Census(np.array([0.999, 0.0005, 0.0005]))
+    for _ in range(20):
+        census.add(np.zeros(500, dtype=np.int64))
+    assert np.abs(census.log_prior).max() < 1.0
+
+
+def test_its_state_is_taken_up_again() -> None:
+    census, other = Census(WANTED), Census(WANTED)
+    census.add(np.array([0, 0, 1]))
+    other.restore(census.state())
+    for one in (census, other):
+        one.add(np.array([1, 2]))
+    assert other.log_prior == pytest.approx(census.log_prior)
