@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 MEMORY = 0.9
-"""Share of what was seen before in what is seen after a batch of some hundred atoms."""
+"""What is left of an atom's count one batch later."""
 
-GAIN = 0.3
+AT_FIRST = 5000
+"""Atoms, in the wanted shares, that are taken as seen before the first batch."""
+
+GAIN = 0.5
 """Change of the log-prior per batch and unit of the logarithm by which a share is off."""
 
-LARGEST = 2.0
+LARGEST = 6.0
 """Largest absolute value of a log-prior."""
 
 RARE = 0.003
@@ -35,14 +38,17 @@ class Census:
 
     def __init__(self, wanted: NDArray[np.float64]) -> None:
         self.wanted = wanted
-        self.seen = wanted.copy()
+        self.seen = AT_FIRST * wanted
         self.log_prior = np.zeros_like(wanted)
 
     def add(self, classes: NDArray[np.int64]) -> None:
-        """Count the atoms of a batch, given by the classes of their elements."""
-        counts = np.bincount(classes, minlength=len(self.wanted))
-        self.seen = MEMORY * self.seen + (1 - MEMORY) * counts / max(counts.sum(), 1)
-        off = np.log((self.wanted + RARE) / (self.seen + RARE))
+        """Count the atoms of a batch, given by the classes of their elements.
+
+        Atoms are counted, not shares of batches averaged: small molecules have less hydrogen, and
+        come in batches of their own.
+        """
+        self.seen = MEMORY * self.seen + np.bincount(classes, minlength=len(self.wanted))
+        off = np.log((self.wanted + RARE) / (self.seen / self.seen.sum() + RARE))
         self.log_prior = np.clip(self.log_prior + GAIN * off, -LARGEST, LARGEST)
 
     def state(self) -> dict[str, list[float]]:

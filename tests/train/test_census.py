@@ -46,7 +46,7 @@ def test_too_many_lower_the_prior_and_too_few_raise_it() -> None:
 
 def test_a_prior_is_bounded_and_an_empty_batch_changes_little() -> None:
     census = Census(WANTED)
-    for _ in range(500):
+    for _ in range(50):
         census.add(np.full(50, 2))
     assert census.log_prior[2] == -LARGEST
     assert census.log_prior[0] == LARGEST
@@ -54,11 +54,20 @@ def test_a_prior_is_bounded_and_an_empty_batch_changes_little() -> None:
     assert np.isfinite(census.log_prior).all()
 
 
-def test_an_element_too_rare_to_be_counted_is_left_alone() -> None:
-    census = Census(np.array([0.999, 0.0005, 0.0005]))
-    for _ in range(20):
+def test_an_element_too_rare_to_be_counted_is_nearly_left_alone() -> None:
+    rare, common = Census(np.array([0.9995, 0.0005])), Census(np.array([0.9, 0.1]))
+    for census in (rare, common):
         census.add(np.zeros(500, dtype=np.int64))
-    assert np.abs(census.log_prior).max() < 1.0
+    assert 0 < rare.log_prior[1] < 0.1 * common.log_prior[1] + 0.01
+
+
+def test_atoms_count_and_not_batches() -> None:
+    """A small batch of one kind and a large one of another, of the wanted shares together."""
+    census = Census(WANTED)
+    for _ in range(300):
+        census.add(np.repeat([0, 1, 2], [50, 0, 0]))
+        census.add(np.repeat([0, 1, 2], [450, 300, 200]))
+    assert np.abs(census.log_prior).max() < 0.5
 
 
 def test_its_state_is_taken_up_again() -> None:
