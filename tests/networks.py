@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from molgen.models.build import start_from
 from molgen.models.denovo import POS, DeNovo, Scales
 from molgen.nn.block import Width
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint, Sizes
@@ -48,6 +49,22 @@ def random_model(dtype: torch.dtype = torch.float32) -> DeNovo:
             for parameter in model.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
     return model.to(dtype)
+
+
+@cache
+def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32) -> DeNovo:
+    """The random model with a head of distances, which has opinions unless it is untrained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(9)
+        network = EquivariantTransformer(replace(SIZES, end_aware=True, n_fits=8), WIDTH)
+        model = DeNovo(network, Scales(1.4, 2.0, 1.0))
+        start_from(model, random_model())
+        head = network.distances
+        assert head is not None
+        if not untrained:
+            for last in (head.out, head.own):
+                torch.nn.init.normal_(last.weight, std=0.05)
+    return model.to(dtype).eval()
 
 
 def random_case(

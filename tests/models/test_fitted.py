@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache
 
 import pytest
 import torch
@@ -14,17 +13,16 @@ from torch import Tensor
 
 from molgen.config import parse_config
 from molgen.errors import ConfigError
-from molgen.models.build import build, start_from
-from molgen.models.denovo import DeNovo, Scales
+from molgen.models.build import build
+from molgen.models.denovo import DeNovo
 from molgen.nn.block import pair_distances
-from molgen.nn.network import EquivariantTransformer, Estimate
+from molgen.nn.network import Estimate
 
 from ..networks import (  # noqa: TID252
     DTYPES,
-    SIZES,
-    WIDTH,
     Case,
     assert_close,
+    fitting_model,
     random_case,
     random_model,
     seeds,
@@ -33,22 +31,6 @@ from ..networks import (  # noqa: TID252
 
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 LAST = torch.full((1,), math.inf)
-
-
-@cache
-def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32) -> DeNovo:
-    """The random model with a head of distances, which has opinions unless it is untrained."""
-    with torch.random.fork_rng():
-        torch.manual_seed(9)
-        network = EquivariantTransformer(replace(SIZES, end_aware=True, n_fits=8), WIDTH)
-        model = DeNovo(network, Scales(1.4, 2.0, 1.0))
-        start_from(model, random_model())
-        head = network.distances
-        assert head is not None
-        if not untrained:
-            for last in (head.out, head.own):
-                torch.nn.init.normal_(last.weight, std=0.05)
-    return model.to(dtype).eval()
 
 
 @torch.no_grad()

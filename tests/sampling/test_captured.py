@@ -38,7 +38,7 @@ from molgen.sampling.plan import Plan, default_plan, make_plan
 from molgen.sampling.readout import Readout
 from molgen.sampling.sampler import GPU_PADDING, Settings, draw, draw_batches, sample_batch
 
-from ..networks import random_model  # noqa: TID252
+from ..networks import fitting_model, random_model  # noqa: TID252
 
 INFO = ModelInfo("random", parse_config({}), (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1))
 CALLS = {"rk45": 7}
@@ -115,6 +115,16 @@ def test_a_trajectory_never_waits_for_the_device(plan: Plan) -> None:
         readout = trajectory(noise, mask)
     assert readout.pos.shape == (3, 9, 3)
     assert readout.settled.shape == (3,)
+
+
+@pytest.mark.usefixtures("meta")
+def test_nor_does_one_whose_last_call_is_fitted() -> None:
+    model = copy.deepcopy(fitting_model()).eval().to("meta")
+    trajectory = walk(model, PLANS["ddim"], "meta")
+    noise, mask = (tensor.to("meta") for tensor in inputs())
+    with torch.inference_mode(), NoRoundTrip(), NoConstants():
+        readout = trajectory(noise, mask)
+    assert readout.pos.shape == (3, 9, 3)
 
 
 def test_the_guard_sees_constants() -> None:
