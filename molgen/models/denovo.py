@@ -9,6 +9,7 @@ head classifies, and its softmax is the expected clean one-hot.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -90,6 +91,7 @@ class DeNovo(nn.Module):
         hint: Hint | None = None,
         lam_element: Tensor | None = None,
         lam_end: Tensor | None = None,
+        ends_clean: bool | None = None,
     ) -> Estimate:
         """Estimate the clean molecule.
 
@@ -111,6 +113,8 @@ class DeNovo(nn.Module):
                 and every network that is not aware of it, estimates the expected molecule.
                 Where it is infinite, the positions are fitted to distances by a network that
                 believes in some.
+            ends_clean: Whether ``lam_end`` is infinite for all, or for none, where the caller
+                knows: what is not needed is not computed then, and no device has to be asked.
 
         Returns:
             The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
@@ -126,13 +130,14 @@ class DeNovo(nn.Module):
         if lam.dim() == 2:
             has_given = (is_given(lam) & mask).any(dim=1)[:, None, None]
             pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
-        if self.network.distances is None or lam_end is None:
+        if self.network.distances is None or lam_end is None or ends_clean is False:
             return replace(raw, pos=pos)
         distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos)
         fitted = center(distances.fitted(pos, mask, self.network.sizes.n_fits), mask)
-        # Before the last call an estimate is a place to aim at, not a geometry.
-        pos = torch.where(torch.isinf(lam_end)[:, None, None], fitted, pos)
-        return replace(raw, pos=pos, distances=distances)
+        if not ends_clean:
+            # Before the last call an estimate is a place to aim at, not a geometry.
+            fitted = torch.where(torch.isinf(lam_end)[:, None, None], fitted, pos)
+        return replace(raw, pos=fitted, distances=distances)
 
 
 class SelfConditioned:
@@ -173,10 +178,11 @@ class SelfConditioned:
         level = level if level.dim() else level.expand(len(self.mask))
         ahead = None if lam_element is None else lam_element.to(x["pos"])
         hint = None if self.last is None else self.model.hint(self.last)
-        end = None
+        end, ends_clean = None, None
         if self.steps is not None and not lam.dim():
-            end = torch.full_like(level, end_of_step(self.steps, float(lam)))
-        self.last = estimate = self.model(x, level, self.mask, hint, ahead, end)
+            until = end_of_step(self.steps, float(lam))
+            end, ends_clean = torch.full_like(level, until), math.isinf(until)
+        self.last = estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean)
         probability = estimate.element.to(x["pos"].dtype).softmax(dim=-1)
         element = ELEMENT.project(self.model.clean_elements(probability), self.mask)
         return {"pos": estimate.pos, "element": element}

@@ -261,7 +261,8 @@ class DistillationModule(MoleculeModule):
         state = cast("dict[str, Tensor]", x)
         level, until = (state["pos"].new_full((len(mask),), value) for value in (lam, end))
         hint = None if before is None else self.model.hint(before)
-        estimate: Estimate = self.compiled(state, level, mask, hint, None, until)
+        ends_clean = math.isinf(end)
+        estimate: Estimate = self.compiled(state, level, mask, hint, None, until, ends_clean)
         return estimate
 
     def _compare(

@@ -75,6 +75,16 @@ def test_other_calls_are_left_alone() -> None:
     assert torch.equal(told(fitting_model(), case, None).pos, plain)
 
 
+@torch.no_grad()
+def test_a_caller_who_knows_gets_what_one_who_does_not_gets() -> None:
+    model, case = fitting_model(), random_case([5, 8], 5, torch.float32, hinted=True)
+    for end in (0.5, math.inf):
+        known = (case.state, case.lam, case.mask, case.hint, None, torch.full((2,), end))
+        here, there = model(*known), model(*known, math.isinf(end))
+        assert torch.equal(here.pos, there.pos)
+        assert (there.distances is None) == math.isfinite(end)
+
+
 @each_precision
 @settings(max_examples=15)
 @given(sizes, seeds)
