@@ -174,8 +174,8 @@ def test_nothing_asked_nothing_drawn(loaded: LoadedModel) -> None:
 def test_network_calls_are_counted(loaded: LoadedModel, solver: str, steps: int) -> None:
     plan = make_plan(INFO, steps, PlanOptions(solver=solver))
     calls: list[int] = []
-    hook = loaded.model.network.register_forward_hook(
-        lambda _, inputs, __: calls.append(len(inputs[0]))
+    hook = loaded.model.register_forward_hook(
+        lambda _, inputs, __: calls.append(len(inputs[2]))  # the mask
     )
     try:
         drawn(loaded, range(10), plan, batch_size=4)
@@ -188,8 +188,8 @@ def test_network_calls_are_counted(loaded: LoadedModel, solver: str, steps: int)
 
 def test_the_default_batch_suits_the_device(loaded: LoadedModel) -> None:
     calls: list[int] = []
-    hook = loaded.model.network.register_forward_hook(
-        lambda _, inputs, __: calls.append(len(inputs[0]))
+    hook = loaded.model.register_forward_hook(
+        lambda _, inputs, __: calls.append(len(inputs[2]))  # the mask
     )
     try:
         drawn(loaded, range(CPU_BATCH + 5), default_plan(INFO, 1))
