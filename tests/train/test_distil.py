@@ -26,6 +26,7 @@ from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
 from molgen.train.blank import GROUP, Blank, BlankStream
+from molgen.train.census import Census
 from molgen.train.distil import DistillationModule
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.module import DenoisingModule
@@ -198,9 +199,9 @@ def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
     decider = module.decider
     assert decider is not None
 
-    def watched(target: Target, mask: Tensor) -> Target:
+    def watched(target: Target, mask: Tensor, census: Census | None) -> Target:
         asked.append(target)
-        return decider(target, mask)
+        return decider(target, mask, census)
 
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     with pytest.MonkeyPatch.context() as patch:
@@ -297,9 +298,9 @@ def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Pa
     seen: list[float] = []
     target = module._target
 
-    def watched(x: State, before: Estimate | None, grid: TimeGrid, mask: Tensor) -> Target:
+    def watched(x: State, before: Estimate | None, grid: TimeGrid, *rest: object) -> Target:
         seen.append(grid.lam[0])
-        return target(x, before, grid, mask)
+        return target(x, before, grid, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_target", watched)
