@@ -21,7 +21,7 @@ from molgen.nn.majorize import majorized
 from molgen.nn.probability import probability
 
 HIDDEN = 128
-"""Width of the head; as cheap as half a block."""
+"""Width of the head."""
 
 SPREADS = (0.006, 0.5)
 """Least and largest standard deviation of a distance, in units of the network's coordinates.

@@ -88,7 +88,7 @@ def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A state that the student visited, and what its teacher made of it.
+    """A state that the student visited, and what it should have made of it.
 
     Attributes:
         x: The state.
@@ -96,7 +96,7 @@ class Comparison:
         lam: Half log-SNR of the state.
         end: Half log-SNR at the end of the step.
         mask: Real atoms, ``[B, N]``.
-        target: Where the teacher got to.
+        target: Where the teacher got to, or the student's own molecule, mended.
     """
 
     x: State

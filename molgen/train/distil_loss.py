@@ -15,6 +15,7 @@ from molgen.models.denovo import Scales
 from molgen.nn.block import pair_distances
 from molgen.nn.distance_head import Distances
 from molgen.nn.network import Estimate
+from molgen.nn.probability import probability
 from molgen.train.loss import DISTANCE_UNIT, TERMS
 from molgen.train.parts import weighting_of
 
@@ -63,8 +64,8 @@ class Target:
         return cls(
             pos=clean["pos"],
             element=_sharpened(element, sharpness),
-            charge=_sharpened(last.charge.float().softmax(dim=-1), sharpness),
-            bond=_sharpened(last.bond.float().softmax(dim=-1), sharpness),
+            charge=_sharpened(probability(last.charge), sharpness),
+            bond=_sharpened(probability(last.bond), sharpness),
         )
 
     @classmethod
@@ -76,9 +77,9 @@ class Target:
         """
         return cls(
             pos=estimate.pos.float(),
-            element=_sharpened(estimate.element.float().softmax(dim=-1), SURENESS),
-            charge=estimate.charge.float().softmax(dim=-1),
-            bond=estimate.bond.float().softmax(dim=-1),
+            element=_sharpened(probability(estimate.element), SURENESS),
+            charge=probability(estimate.charge),
+            bond=probability(estimate.bond),
         )
 
 
