@@ -53,6 +53,7 @@ class Setting:
         warm_up: Molecules drawn before the clock starts.
         workers: Processes for the checks.
         plan: Departures from the default plan of the weights.
+        heads_alone: Whether `molgen.nn.marginals` is left out.
     """
 
     relax: int
@@ -61,11 +62,13 @@ class Setting:
     warm_up: int
     workers: int
     plan: PlanOptions
+    heads_alone: bool = False
 
     @property
     def departures(self) -> dict[str, str]:
-        """Options of the plan that were given."""
-        given = {"solver": self.plan.solver, "grid": self.plan.grid}
+        """What was asked for other than the default."""
+        classes = "heads" if self.heads_alone else None
+        given = {"solver": self.plan.solver, "grid": self.plan.grid, "classes": classes}
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -100,7 +103,7 @@ class ModelCell:
 
     def make(self, setting: Setting, advance: Advance) -> Made:
         """Draw the molecules, as ``molgen sample`` does."""
-        generator = _loaded(self.model, setting.device)
+        generator = _loaded(self.model, setting.device, heads_alone=setting.heads_alone)
         run = self._run(generator, setting, self.seed, self.n)
         if setting.warm_up:
             _draw(self._run(generator, setting, WARM_UP_SEED, setting.warm_up), lambda _: None)
@@ -131,7 +134,7 @@ class ModelCell:
         words = ["measure", "--weights", model, "--steps", self.steps, "--n", self.n]
         words += ["--seeds", self.seed, "--relax", setting.relax]
         for name, value in setting.departures.items():
-            words += [f"--{name}", value]
+            words += ["--heads-alone"] if name == "classes" else [f"--{name}", value]
         return _spoken(words)
 
 
@@ -219,8 +222,11 @@ def digest_of(path: Path) -> str:
 
 
 @cache
-def _loaded(model: str, device: str) -> Generator:
-    return load(model, device)
+def _loaded(model: str, device: str, *, heads_alone: bool) -> Generator:
+    generator = load(model, device)
+    if heads_alone:
+        generator.model.model.marginals = None
+    return generator
 
 
 @cache

@@ -44,6 +44,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--solver", help="another solver than the default, as in molgen sample")
     parser.add_argument("--grid", help="another grid than the default, as in molgen sample")
+    parser.add_argument(
+        "--heads-alone",
+        action="store_true",
+        help="leave out what brings a last call's classes to terms (molgen.nn.marginals)",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--warm-up", type=int, default=0, help="molecules drawn before the clock starts"
@@ -69,6 +74,7 @@ def main(options: argparse.Namespace) -> None:
         warm_up=options.warm_up,
         workers=options.workers,
         plan=PlanOptions(solver=options.solver, grid=options.grid),
+        heads_alone=options.heads_alone,
     )
     done = {key_of(row) for row in read_rows(options.out, COLUMNS)}
     found = cells(options.weights, options.steps, options.seeds, options.n, options.reference)

@@ -9,9 +9,12 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from molgen.chem.elements import QM9
 from molgen.models.build import start_from
 from molgen.models.denovo import POS, DeNovo, Scales
+from molgen.models.valences import allowed_counts
 from molgen.nn.block import Width
+from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint, Sizes
 
 DTYPES = (torch.float32, torch.float64)
@@ -53,7 +56,10 @@ def random_model(dtype: torch.dtype = torch.float32) -> DeNovo:
 
 @cache
 def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32) -> DeNovo:
-    """The random model with a head of distances, which has opinions unless it is untrained."""
+    """The random model with a head of distances, which has opinions unless it is untrained.
+
+    Classes of a last call are what the heads say; see `agreeing_model`.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(9)
         network = EquivariantTransformer(replace(SIZES, end_aware=True, n_fits=8), WIDTH)
@@ -62,9 +68,17 @@ def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32
         head = network.distances
         assert head is not None
         if not untrained:
-            for last in (head.out, head.own):
+            for last in (head.out, head.own, head.bond):
                 torch.nn.init.normal_(last.weight, std=0.05)
     return model.to(dtype).eval()
+
+
+@cache
+def agreeing_model(dtype: torch.dtype = torch.float32) -> DeNovo:
+    """The fitting model, whose last call brings its classes to terms too."""
+    model = fitting_model(dtype=dtype)
+    marginals = Marginals(allowed_counts(QM9), 4)
+    return DeNovo(model.network, model.scales, marginals).eval()
 
 
 def random_case(

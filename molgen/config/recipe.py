@@ -75,6 +75,9 @@ class ModelConfig(Section):
         end_aware: Whether the network is told where the step ends that a call is for.
         n_fits: Iterations that fit the positions of a last call to the distances that the
             network believes in, which needs ``end_aware``; 0 for a network without them.
+        n_messages: Rounds in which atoms and bonds of a last call bring their classes to terms
+            with the valences (`molgen.nn.marginals`), which needs ``end_aware``; 0 leaves what
+            each head says by itself.
         width: Sizes of the streams.
     """
 
@@ -85,6 +88,7 @@ class ModelConfig(Section):
     element_lead: float = Field(1.0, ge=0)
     end_aware: bool = False
     n_fits: int = Field(0, ge=0)
+    n_messages: int = Field(0, ge=0)
     width: WidthConfig = WidthConfig()
 
     @model_validator(mode="after")
@@ -92,10 +96,11 @@ class ModelConfig(Section):
         """A network that is not told so does not know which call is the last.
 
         Raises:
-            ValueError: There is a number of iterations, and no telling.
+            ValueError: Something is asked of last calls, and there is no telling.
         """
-        if self.n_fits and not self.end_aware:
-            raise ValueError("n_fits needs end_aware: true")
+        for name in ("n_fits", "n_messages"):
+            if getattr(self, name) and not self.end_aware:
+                raise ValueError(f"{name} needs end_aware: true")
         return self
 
 
@@ -115,6 +120,9 @@ class LossConfig(Section):
         distance_reach: Pairs closer than this in the clean molecule count, in Å.
         fit: Weight of the negative log-likelihood of the distances that a last call is fitted
             to (`ModelConfig.n_fits`).
+        graph: Weight of the cross-entropy of a last call's elements, charges and bonds after they
+            were brought to terms (`ModelConfig.n_messages`); the terms above are of the heads by
+            themselves.
     """
 
     weighting: WeightingParts = MinSNRConfig()
@@ -128,6 +136,7 @@ class LossConfig(Section):
     distance_sigma: float = Field(0.35, gt=0)
     distance_reach: float = Field(2.7, gt=0)
     fit: float = Field(0.3, ge=0)
+    graph: float = Field(0.5, ge=0)
 
     @model_validator(mode="before")
     @classmethod

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from molgen.chem.elements import N_BOND_CLASSES
+from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
 from molgen.config import Config
 from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo, Scales
+from molgen.models.valences import allowed_counts
 from molgen.nn.block import Width
+from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Sizes
 
 _SILENT = ("network.noise_end.", "network.distances.")
@@ -35,7 +37,11 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         n_fits=model.n_fits,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
-    return DeNovo(network, Scales(model.pos_scale, model.element_scale, model.element_lead))
+    scales = Scales(model.pos_scale, model.element_scale, model.element_lead)
+    if not model.n_messages:
+        return DeNovo(network, scales)
+    vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
+    return DeNovo(network, scales, Marginals(allowed_counts(vocabulary), model.n_messages))
 
 
 def start_from(model: DeNovo, other: DeNovo) -> None:

@@ -22,6 +22,7 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State, sent
+from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
 
 POS = Gaussian(zero_com=True)
@@ -49,11 +50,14 @@ class DeNovo(nn.Module):
     Args:
         network: The equivariant transformer.
         scales: Units of the diffused state.
+        marginals: Brings the classes of a last call to terms with each other; None leaves them.
     """
 
-    def __init__(self, network: EquivariantTransformer, scales: Scales) -> None:
+    def __init__(
+        self, network: EquivariantTransformer, scales: Scales, marginals: Marginals | None = None
+    ) -> None:
         super().__init__()
-        self.network, self.scales = network, scales
+        self.network, self.scales, self.marginals = network, scales, marginals
 
     @property
     def offsets(self) -> dict[str, float]:
@@ -112,7 +116,7 @@ class DeNovo(nn.Module):
                 for, ``[B]``: the estimate is then the one that carries the state there. None,
                 and every network that is not aware of it, estimates the expected molecule.
                 Where it is infinite, the positions are fitted to distances by a network that
-                believes in some.
+                believes in some, and atoms and bonds brought to terms by a model that does so.
             ends_clean: Whether ``lam_end`` is infinite for all, or for none, where the caller
                 knows: what is not needed is not computed then, and no device has to be asked.
 
@@ -130,14 +134,43 @@ class DeNovo(nn.Module):
         if lam.dim() == 2:
             has_given = (is_given(lam) & mask).any(dim=1)[:, None, None]
             pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
-        if self.network.distances is None or lam_end is None or ends_clean is False:
-            return replace(raw, pos=pos)
-        distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos)
-        fitted = center(distances.fitted(pos, mask, self.network.sizes.n_fits), mask)
-        if not ends_clean:
-            # Before the last call an estimate is a place to aim at, not a geometry.
-            fitted = torch.where(torch.isinf(lam_end)[:, None, None], fitted, pos)
-        return replace(raw, pos=fitted, distances=distances)
+        estimate = replace(raw, pos=pos)
+        if lam_end is None or ends_clean is False:
+            return estimate
+        # Before the last call an estimate is a place to aim at, not a molecule.
+        is_last = None if ends_clean else torch.isinf(lam_end)
+        if self.network.distances is not None:
+            distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos)
+            fitted = center(distances.fitted(pos, mask, self.network.sizes.n_fits), mask)
+            estimate = replace(
+                estimate,
+                pos=_where(is_last, fitted, pos),
+                bond=_where(is_last, raw.bond + distances.bond, raw.bond),
+                distances=distances,
+            )
+        if self.marginals is None:
+            return estimate
+        return _together(self.marginals, estimate, mask, is_last)
+
+
+def _together(
+    marginals: Marginals, estimate: Estimate, mask: Tensor, is_last: Tensor | None
+) -> Estimate:
+    """The estimate with its classes brought to terms."""
+    alone = estimate.heads
+    agreed = marginals(alone.element, alone.charge, alone.bond, mask)
+    element, charge, bond = (
+        _where(is_last, after, before)
+        for after, before in zip(agreed, (alone.element, alone.charge, alone.bond), strict=True)
+    )
+    return replace(estimate, element=element, charge=charge, bond=bond, alone=alone)
+
+
+def _where(chosen: Tensor | None, one: Tensor, other: Tensor) -> Tensor:
+    """``one`` for the chosen molecules, ``[B]``, ``other`` for the rest; None chooses all."""
+    if chosen is None:
+        return one
+    return torch.where(chosen.view(-1, *[1] * (one.dim() - 1)), one, other)
 
 
 class SelfConditioned:

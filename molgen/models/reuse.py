@@ -115,4 +115,4 @@ def _with_blocks(model: DeNovo, blocks: list[nn.Module]) -> DeNovo:
     for name, child in model.network.named_children():
         setattr(network, name, child)
     network.blocks = nn.ModuleList(blocks)
-    return DeNovo(network, model.scales).train(model.training)
+    return DeNovo(network, model.scales, model.marginals).train(model.training)

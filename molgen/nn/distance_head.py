@@ -49,11 +49,13 @@ class Distances:
         mean: Expected distances, symmetric, ``[B, N, N]``.
         log_spread: Logarithms of their standard deviations, symmetric, ``[B, N, N]``.
         log_own: Logarithms of the standard deviations of the network's positions, ``[B, N]``.
+        bond: What the positions add to the bond logits, symmetric, ``[B, N, N, O]``.
     """
 
     mean: Tensor
     log_spread: Tensor
     log_own: Tensor
+    bond: Tensor
 
     def fitted(self, pos: Tensor, mask: Tensor, n_iterations: int) -> Tensor:
         """Positions near ``pos``, ``[B, N, 3]``, with these distances."""
@@ -64,6 +66,9 @@ class Distances:
 
 class DistanceHead(nn.Module):
     """Distances from the streams of a network and from the positions that it estimates.
+
+    Bonds were named before there were positions to look at, so the head also says what these
+    add to the logits.
 
     Args:
         width: Sizes of the streams.
@@ -82,7 +87,8 @@ class DistanceHead(nn.Module):
         self.middle = nn.Linear(HIDDEN, HIDDEN)
         self.out = nn.Linear(HIDDEN, 2)
         self.own = nn.Linear(width.scalar, 1)
-        for last in (self.out, self.own):
+        self.bond = nn.Linear(HIDDEN, n_bonds)
+        for last in (self.out, self.own, self.bond):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
@@ -108,10 +114,12 @@ class DistanceHead(nn.Module):
         # Under autocast, sums of the same numbers in another order are not the same.
         shift, spread = ((said + said.transpose(1, 2)) / 2).unbind(dim=-1)
         own = self.own(scalars).squeeze(-1).to(pos.dtype)
+        seen_bonds = self.bond(hidden).to(pos.dtype)
         return Distances(
             mean=(found + STEP * shift).clamp_min(STEP),
             log_spread=_within(math.log(FIRST_SPREAD) + spread, SPREADS),
             log_own=_within(math.log(FIRST_OWN_SPREAD) + own, OWN_SPREADS),
+            bond=seen_bonds + seen_bonds.transpose(1, 2),
         )
 
 

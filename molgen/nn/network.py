@@ -46,6 +46,21 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """Logits of what atoms and bonds are.
+
+    Attributes:
+        element: Of the elements, ``[B, N, K]``.
+        charge: Of the formal charges, ``[B, N, C]``.
+        bond: Of the bonds, symmetric, ``[B, N, N, O]``.
+    """
+
+    element: Tensor
+    charge: Tensor
+    bond: Tensor
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What the network says about the clean molecule.
 
@@ -55,6 +70,8 @@ class Estimate:
         charge: Formal-charge logits, ``[B, N, C]``.
         bond: Bond logits, symmetric, ``[B, N, N, O]``.
         distances: Distances that the positions were fitted to; None where they were not.
+        alone: What the heads said, each by itself, before `molgen.nn.marginals` brought them to
+            terms; None where that was not done, so that it is what the logits above say.
     """
 
     pos: Tensor
@@ -62,6 +79,12 @@ class Estimate:
     charge: Tensor
     bond: Tensor
     distances: Distances | None = None
+    alone: Classes | None = None
+
+    @property
+    def heads(self) -> Classes:
+        """What the heads said, each by itself."""
+        return self.alone or Classes(self.element, self.charge, self.bond)
 
     def detached(self) -> Estimate:
         """The same molecule, of which no gradient and no belief about distances is kept."""

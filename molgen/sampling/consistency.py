@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from molgen.chem.elements import AROMATIC, Vocabulary
-from molgen.chem.valence import ALLOWED_BONDS
-
-_MOST_AROMATIC = max(n for counts in ALLOWED_BONDS.values() for n, _ in counts)
-_MOST_ORDER = max(order for counts in ALLOWED_BONDS.values() for _, order in counts)
+from molgen.models.valences import allowed_counts
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,10 @@ class ValenceTable:
     @classmethod
     def of(cls, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> ValenceTable:
         """The table of a vocabulary, on a device."""
-        elements, charges = vocabulary.atomic_numbers, vocabulary.charges
-        shape = (len(elements), len(charges), _MOST_AROMATIC + 2, _MOST_ORDER + 2)
-        allowed = np.zeros(shape, dtype=bool)
-        for row, z in enumerate(elements):
-            for column, charge in enumerate(charges):
-                for n_aromatic, order in ALLOWED_BONDS.get((z, charge), ()):
-                    allowed[row, column, n_aromatic, order] = True
-        return cls(torch.from_numpy(allowed).to(device), torch.tensor(charges, device=device))
+        within = allowed_counts(vocabulary)
+        # One place more in both counts, where nothing is allowed.
+        allowed = functional.pad(within, (0, 1, 0, 1))
+        return cls(allowed.to(device), torch.tensor(vocabulary.charges, device=device))
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,9 @@ def judge(
     is_aromatic = both == AROMATIC
     n_aromatic = is_aromatic.sum(dim=2)
     order = both.masked_fill(is_aromatic, 0).sum(dim=2)
+    most_aromatic, most_order = (size - 1 for size in table.allowed.shape[2:])
     stable = table.allowed[
-        element, charge, n_aromatic.clamp(max=_MOST_AROMATIC + 1), order.clamp(max=_MOST_ORDER + 1)
+        element, charge, n_aromatic.clamp(max=most_aromatic), order.clamp(max=most_order)
     ]
     neutral = (table.charges[charge] * mask).sum(dim=1) == 0
     sound = (stable | ~mask).all(dim=1) & mask.any(dim=1) & neutral & is_connected(both > 0, mask)

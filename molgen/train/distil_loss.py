@@ -14,12 +14,12 @@ from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
 from molgen.nn.block import pair_distances
 from molgen.nn.distance_head import Distances
-from molgen.nn.network import Estimate
+from molgen.nn.network import Classes, Estimate
 from molgen.nn.probability import probability
 from molgen.train.loss import DISTANCE_UNIT, TERMS
 from molgen.train.parts import weighting_of
 
-DISTIL_TERMS = (*TERMS, "fit")
+DISTIL_TERMS = (*TERMS, "fit", "graph")
 
 SURENESS = 4.0
 """Power of the probabilities of a student's own elements before they are decoded."""
@@ -70,16 +70,17 @@ class Target:
 
     @classmethod
     def of_estimate(cls, estimate: Estimate) -> Target:
-        """What an estimate says itself, surer of its elements than it is.
+        """What the heads of an estimate say, surer of its elements than they are.
 
         A decoder that changed an element whenever that is the cheapest repair would teach its
         taste; so it is left to change bonds, unless two elements are as probable.
         """
+        heads = estimate.heads
         return cls(
             pos=estimate.pos.float(),
-            element=_sharpened(probability(estimate.element), SURENESS),
-            charge=probability(estimate.charge),
-            bond=probability(estimate.bond),
+            element=_sharpened(probability(heads.element), SURENESS),
+            charge=probability(heads.charge),
+            bond=probability(heads.bond),
         )
 
 
@@ -95,7 +96,8 @@ def per_molecule(
 
     The terms and their weights are those of the denoising loss with the teacher's probabilities
     in place of classes: bonded pairs count as far as the teacher believes in the bond. To them
-    comes the likelihood of the distances that a last call is fitted to.
+    come the likelihood of the distances that a last call is fitted to, and its classes after they
+    were brought to terms.
 
     Args:
         estimate: The student's.
@@ -112,18 +114,26 @@ def per_molecule(
     pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
     level = target.pos.new_full((len(mask),), step[0])
     pos = clean_error(estimate.pos, target.pos, level, weighting_of(config.weighting), mask)
-    element = (_cross_entropy(estimate.element, target.element) * real).sum(dim=1) / n_atoms
-    charge = (_cross_entropy(estimate.charge, target.charge) * real).sum(dim=1) / n_atoms
     weight = pairs * (1 + (config.bonded - 1) * (1 - target.bond[..., 0]))
-    bond = (_cross_entropy(estimate.bond, target.bond) * weight).sum(dim=(1, 2))
-    bond = bond / weight.sum(dim=(1, 2)).clamp(min=1)
+
+    def classes(said: Classes) -> dict[str, Tensor]:
+        bond = (_cross_entropy(said.bond, target.bond) * weight).sum(dim=(1, 2))
+        return {
+            "element": (_cross_entropy(said.element, target.element) * real).sum(dim=1) / n_atoms,
+            "charge": (_cross_entropy(said.charge, target.charge) * real).sum(dim=1) / n_atoms,
+            "bond": bond / weight.sum(dim=(1, 2)).clamp(min=1),
+        }
+
+    together = Classes(estimate.element, estimate.charge, estimate.bond)
+    agreed = pos.new_zeros(len(pos))
+    if estimate.alone is not None:
+        agreed = torch.stack(list(classes(together).values())).sum(dim=0)
     return {
         "pos": pos,
-        "element": element,
-        "charge": charge,
-        "bond": bond,
+        **classes(estimate.heads),
         "distance": _distance(estimate.pos, target, step, pairs, config, pos_scale),
         "fit": _fit(estimate.distances, target, step, pairs),
+        "graph": agreed,
     }
 
 

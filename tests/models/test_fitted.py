@@ -1,4 +1,5 @@
-"""Networks whose last call is fitted to the distances that they believe in."""
+"""Networks whose last call is fitted to the distances that they believe in, and its classes
+to the valences."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from molgen.nn.network import Estimate
 from ..networks import (  # noqa: TID252
     DTYPES,
     Case,
+    agreeing_model,
     assert_close,
     fitting_model,
     random_case,
@@ -116,14 +118,52 @@ def test_beliefs_are_symmetric_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         distances = told(fitting_model(), case, LAST).distances
     assert distances is not None
-    for part in (distances.mean, distances.log_spread):
+    for part in (distances.mean, distances.log_spread, distances.bond.movedim(-1, 0)):
         assert part.dtype == torch.float32
         assert torch.equal(part, part.mT)
 
 
-def test_only_a_network_that_hears_of_ends_can_fit() -> None:
-    with pytest.raises(ConfigError, match="n_fits needs end_aware"):
-        parse_config({"model": {"n_fits": 5}})
+def test_only_the_classes_of_a_last_call_are_brought_to_terms() -> None:
+    case = random_case([5, 8], 6, torch.float32, hinted=True)
+    model = agreeing_model()
+    ends = torch.tensor([0.5, math.inf])
+    plain, mixed = told(fitting_model(), case, ends), told(model, case, ends)
+    assert plain.alone is None
+    assert mixed.alone is not None
+    assert model.marginals is not None
+    heads = (plain.element, plain.charge, plain.bond)
+    agreed = model.marginals(*heads, case.mask)
+    for name, before, after in zip(("element", "charge", "bond"), heads, agreed, strict=True):
+        said = getattr(mixed, name)
+        assert torch.equal(getattr(mixed.heads, name), before)
+        assert torch.equal(said[0], before[0])
+        assert torch.equal(said[1], after[1])
+        assert float((before.softmax(-1) - after.exp())[1].abs().max()) > 0.01
+    assert told(model, case, torch.zeros(1)).alone is not None  # asked of the device: not known
+    early = model(case.state, case.lam, case.mask, case.hint, None, torch.zeros(2), False)
+    assert early.alone is None
+    assert told(model, case, None).alone is None
+
+
+@each_precision
+def test_agreed_classes_do_not_depend_on_the_frame(dtype: torch.dtype) -> None:
+    case = random_case([6, 9], 7, dtype, hinted=False)
+    turn = -o3.rand_matrix(dtype=torch.float64).to(dtype)
+    turned = replace(case, state={**case.state, "pos": case.state["pos"] @ turn})
+    here, there = (told(agreeing_model(dtype), each, LAST) for each in (case, turned))
+    for name in ("element", "charge", "bond"):
+        assert_close(getattr(there, name).exp(), getattr(here, name).exp(), name)
+
+
+@pytest.mark.parametrize("name", ["n_fits", "n_messages"])
+def test_only_a_network_that_hears_of_ends_knows_its_last_call(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} needs end_aware"):
+        parse_config({"model": {name: 5}})
+    model = build(parse_config({"model": {name: 5, "end_aware": True}}), 9)
+    assert (model.marginals is not None) == (name == "n_messages")
+
+
+def test_a_network_that_fits() -> None:
     model = build(parse_config({"model": {"n_fits": 5, "end_aware": True}}), 9)
     assert model.network.distances is not None
     assert model.network.sizes.n_fits == 5

@@ -172,6 +172,7 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
         mean=pair_distances(TARGET.pos[..., None]).squeeze(-1),
         log_spread=torch.full((2, 4, 4), -2.0),
         log_own=torch.zeros(2, 4),
+        bond=torch.zeros(2, 4, 4, 5),
     )
     right = fit_of(said, math.inf)
     assert float(fit_of(said, 0.0).abs().max()) == 0
@@ -187,6 +188,20 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
 def fit_of(said: Distances, end: float) -> Tensor:
     estimate = replace(ESTIMATE, distances=said)
     return per_molecule(estimate, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["fit"]
+
+
+def test_a_last_step_learns_its_classes_before_and_after_they_agree(
+    recipe: Recipe, teacher: Path
+) -> None:
+    ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
+    plain, agreeing = (
+        loss_terms(module_of(few(recipe, teacher, ladder, "model.end_aware=true", *more), teacher))
+        for more in ((), ("model.n_messages=3",))
+    )
+    assert plain["graph"] == 0
+    assert agreeing["graph"] > 0
+    for name in ("element", "charge", "bond"):
+        assert agreeing[name] == plain[name]
 
 
 def test_a_share_of_last_steps_leads_to_the_students_own_molecules(

@@ -79,11 +79,17 @@ def test_a_step_of_denoising(recipe: Recipe, share: float) -> None:
     assert crossings(module, batch) == [(4,), (4, 3, 3), (4, 8, 8)]  # levels, turns and noise
 
 
-@pytest.mark.parametrize(("compared", "n_fits"), [("null", 0), ("1", 0), ("null", 3)])
-def test_a_step_of_distillation(recipe: Recipe, compared: str, n_fits: int) -> None:
+@pytest.mark.parametrize(
+    ("compared", "n_fits", "n_messages"),
+    [("null", 0, 0), ("1", 0, 0), ("null", 3, 0), ("null", 0, 2), ("null", 3, 2)],
+)
+def test_a_step_of_distillation(
+    recipe: Recipe, compared: str, n_fits: int, n_messages: int
+) -> None:
     config = recipe(
         "model.end_aware=true",
         f"model.n_fits={n_fits}",
+        f"model.n_messages={n_messages}",
         "distil.sigma=[20, 4, 2, 1, 0.5, 0.3]",
         "distil.ladders=[{sigma: [20, 2, 0.3]}]",
         f"distil.compared={compared}",
