@@ -4,8 +4,8 @@
       --from qm9 --out molgen/weights/qm9-few.safetensors
 
 Half precision halves the file; a network reads it into single precision again. Steps, molecules and
-seconds of the runs are added up in the header, with those of stages before them if the file that is
-replaced is named by ``--after``.
+seconds of the runs are added up in the header, with those of stages before them if their files are
+named by ``--after``.
 """
 
 from __future__ import annotations
@@ -59,13 +59,15 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--after", type=Path, help="weights of earlier stages")
+    parser.add_argument(
+        "--after", type=Path, nargs="+", default=[], help="weights of earlier stages"
+    )
     parser.add_argument("--from", dest="origin", default="", help="what the first stage began with")
     parser.add_argument("--stages", default="", help="where the stages are told")
     parser.add_argument("--hardware", help="what to say instead of what the runs say")
     options = parser.parse_args()
     runs = [load_model(path, "cpu") for path in options.runs]
-    earlier = [] if options.after is None else [read_info(options.after)]
+    earlier = [read_info(path) for path in options.after]
     said = {"from": options.origin, "stages": options.stages, "hardware": options.hardware}
     facts = {name: value for name, value in said.items() if value}
     info = runs[0].info.trained(**totals([*earlier, *(run.info for run in runs)]), **facts)

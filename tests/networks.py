@@ -68,7 +68,7 @@ def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32
         head = network.distances
         assert head is not None
         if not untrained:
-            for last in (head.out, head.own, head.bond):
+            for last in (head.out, head.own, head.bond, head.atom):
                 torch.nn.init.normal_(last.weight, std=0.05)
     return model.to(dtype).eval()
 

@@ -22,6 +22,7 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State, sent
+from molgen.nn.classes import Classes
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
 
@@ -140,12 +141,11 @@ class DeNovo(nn.Module):
         # Before the last call an estimate is a place to aim at, not a molecule.
         is_last = None if ends_clean else torch.isinf(lam_end)
         if self.network.distances is not None:
-            distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos)
+            distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos, mask)
             fitted = center(distances.fitted(pos, mask, self.network.sizes.n_fits), mask)
             estimate = replace(
-                estimate,
+                _named(estimate, estimate.heads.plus(distances.evidence), is_last),
                 pos=_where(is_last, fitted, pos),
-                bond=_where(is_last, raw.bond + distances.bond, raw.bond),
                 distances=distances,
             )
         if self.marginals is None:
@@ -158,12 +158,17 @@ def _together(
 ) -> Estimate:
     """The estimate with its classes brought to terms."""
     alone = estimate.heads
-    agreed = marginals(alone.element, alone.charge, alone.bond, mask)
+    agreed = Classes(*marginals(alone.element, alone.charge, alone.bond, mask))
+    return replace(_named(estimate, agreed, is_last), alone=alone)
+
+
+def _named(estimate: Estimate, classes: Classes, is_last: Tensor | None) -> Estimate:
+    """The estimate with other classes where a call is the last."""
     element, charge, bond = (
-        _where(is_last, after, before)
-        for after, before in zip(agreed, (alone.element, alone.charge, alone.bond), strict=True)
+        _where(is_last, getattr(classes, name), getattr(estimate, name))
+        for name in ("element", "charge", "bond")
     )
-    return replace(estimate, element=element, charge=charge, bond=bond, alone=alone)
+    return replace(estimate, element=element, charge=charge, bond=bond)
 
 
 def _where(chosen: Tensor | None, one: Tensor, other: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from molgen.nn.block import Width, pair_distances
+from molgen.nn.classes import Classes
 from molgen.nn.embed import RadialBasis
 from molgen.nn.majorize import majorized
 from molgen.nn.probability import probability
@@ -40,6 +41,10 @@ FIRST_OWN_SPREAD = 0.1
 STEP = 0.3
 """Units of coordinates per unit of the head's output: a correction is a fraction of a bond."""
 
+EVIDENCE = 10.0
+"""Logits per unit of the head's output: a distance can rule a bond out, which at the learning rate
+of heads would take long to say."""
+
 
 @dataclass(frozen=True)
 class Distances:
@@ -49,13 +54,13 @@ class Distances:
         mean: Expected distances, symmetric, ``[B, N, N]``.
         log_spread: Logarithms of their standard deviations, symmetric, ``[B, N, N]``.
         log_own: Logarithms of the standard deviations of the network's positions, ``[B, N]``.
-        bond: What the positions add to the bond logits, symmetric, ``[B, N, N, O]``.
+        evidence: What the positions say of atoms and bonds, to be added to what the heads said.
     """
 
     mean: Tensor
     log_spread: Tensor
     log_own: Tensor
-    bond: Tensor
+    evidence: Classes
 
     def fitted(self, pos: Tensor, mask: Tensor, n_iterations: int) -> Tensor:
         """Positions near ``pos``, ``[B, N, 3]``, with these distances."""
@@ -67,18 +72,22 @@ class Distances:
 class DistanceHead(nn.Module):
     """Distances from the streams of a network and from the positions that it estimates.
 
-    Bonds were named before there were positions to look at, so the head also says what these
-    add to the logits.
+    Atoms and bonds were named before there were positions to look at, so the head also says what
+    these add to the logits.
 
     Args:
         width: Sizes of the streams.
         n_radial: Radial functions per distance.
         cutoff: Largest distance resolved, in units of the network's coordinates.
-        n_bonds: Bond classes.
+        n_classes: Numbers of elements, formal charges and bond classes.
     """
 
-    def __init__(self, width: Width, n_radial: int, cutoff: float, n_bonds: int) -> None:
+    def __init__(
+        self, width: Width, n_radial: int, cutoff: float, n_classes: tuple[int, int, int]
+    ) -> None:
         super().__init__()
+        n_elements, n_charges, n_bonds = n_classes
+        self.n_elements = n_elements
         self.radial = RadialBasis(n_radial, cutoff)
         self.norm_pair = nn.LayerNorm(width.pair)
         self.norm_atom = nn.LayerNorm(width.scalar)
@@ -88,11 +97,14 @@ class DistanceHead(nn.Module):
         self.out = nn.Linear(HIDDEN, 2)
         self.own = nn.Linear(width.scalar, 1)
         self.bond = nn.Linear(HIDDEN, n_bonds)
-        for last in (self.out, self.own, self.bond):
+        self.atom = nn.Linear(HIDDEN + width.scalar, n_elements + n_charges)
+        for last in (self.out, self.own, self.bond, self.atom):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, scalars: Tensor, pairs: Tensor, bond: Tensor, pos: Tensor) -> Distances:
+    def forward(
+        self, scalars: Tensor, pairs: Tensor, bond: Tensor, pos: Tensor, mask: Tensor
+    ) -> Distances:
         """Beliefs about the distances in the clean molecule.
 
         Args:
@@ -100,6 +112,7 @@ class DistanceHead(nn.Module):
             pairs: Last features of pairs, ``[B, N, N, P]``.
             bond: Bond logits, ``[B, N, N, O]``; no gradient flows into them.
             pos: Estimated clean positions, ``[B, N, 3]``.
+            mask: Real atoms, ``[B, N]`` bool.
         """
         found = pair_distances(pos[..., None]).squeeze(-1)
         pairs = self.norm_pair(pairs)
@@ -114,12 +127,25 @@ class DistanceHead(nn.Module):
         # Under autocast, sums of the same numbers in another order are not the same.
         shift, spread = ((said + said.transpose(1, 2)) / 2).unbind(dim=-1)
         own = self.own(scalars).squeeze(-1).to(pos.dtype)
-        seen_bonds = self.bond(hidden).to(pos.dtype)
         return Distances(
             mean=(found + STEP * shift).clamp_min(STEP),
             log_spread=_within(math.log(FIRST_SPREAD) + spread, SPREADS),
             log_own=_within(math.log(FIRST_OWN_SPREAD) + own, OWN_SPREADS),
-            bond=seen_bonds + seen_bonds.transpose(1, 2),
+            evidence=self._evidence(scalars, hidden, mask, pos.dtype),
+        )
+
+    def _evidence(
+        self, scalars: Tensor, hidden: Tensor, mask: Tensor, dtype: torch.dtype
+    ) -> Classes:
+        """What the features of pairs say of bonds, and their mean over an atom's pairs of atoms."""
+        bond = self.bond(hidden).to(dtype)
+        share = mask.to(hidden.dtype) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
+        around = torch.einsum("bijh,bj->bih", hidden, share)
+        atom = EVIDENCE * self.atom(torch.cat([around, scalars], dim=-1)).to(dtype)
+        return Classes(
+            element=atom[..., : self.n_elements],
+            charge=atom[..., self.n_elements :],
+            bond=EVIDENCE * (bond + bond.transpose(1, 2)),
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from molgen.nn.block import Block, ChannelMix, Width, pair_distances
+from molgen.nn.classes import Classes
 from molgen.nn.distance_head import DistanceHead, Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
 
@@ -43,21 +44,6 @@ class Sizes:
     max_atoms: int = 29
     end_aware: bool = False
     n_fits: int = 0
-
-
-@dataclass(frozen=True)
-class Classes:
-    """Logits of what atoms and bonds are.
-
-    Attributes:
-        element: Of the elements, ``[B, N, K]``.
-        charge: Of the formal charges, ``[B, N, C]``.
-        bond: Of the bonds, symmetric, ``[B, N, N, O]``.
-    """
-
-    element: Tensor
-    charge: Tensor
-    bond: Tensor
 
 
 @dataclass(frozen=True)
@@ -152,7 +138,8 @@ def _silent_end(sizes: Sizes, width: Width) -> nn.Sequential:
 def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
     if not sizes.n_fits:
         return None
-    return DistanceHead(width, sizes.n_radial, sizes.cutoff, sizes.n_bonds)
+    classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
+    return DistanceHead(width, sizes.n_radial, sizes.cutoff, classes)
 
 
 class EquivariantTransformer(nn.Module):

@@ -13,8 +13,9 @@ from molgen.config import LossConfig
 from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
 from molgen.nn.block import pair_distances
+from molgen.nn.classes import Classes
 from molgen.nn.distance_head import Distances
-from molgen.nn.network import Classes, Estimate
+from molgen.nn.network import Estimate
 from molgen.nn.probability import probability
 from molgen.train.loss import DISTANCE_UNIT, TERMS
 from molgen.train.parts import weighting_of
@@ -108,33 +109,47 @@ def per_molecule(
         config: Weights of the terms.
         pos_scale: Å per unit of position.
     """
-    real = mask.to(target.pos.dtype)
-    n_atoms = real.sum(dim=1)
-    pairs = mask[:, :, None] & mask[:, None, :]
-    pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
+    pairs = _pairs(mask)
     level = target.pos.new_full((len(mask),), step[0])
     pos = clean_error(estimate.pos, target.pos, level, weighting_of(config.weighting), mask)
-    weight = pairs * (1 + (config.bonded - 1) * (1 - target.bond[..., 0]))
-
-    def classes(said: Classes) -> dict[str, Tensor]:
-        bond = (_cross_entropy(said.bond, target.bond) * weight).sum(dim=(1, 2))
-        return {
-            "element": (_cross_entropy(said.element, target.element) * real).sum(dim=1) / n_atoms,
-            "charge": (_cross_entropy(said.charge, target.charge) * real).sum(dim=1) / n_atoms,
-            "bond": bond / weight.sum(dim=(1, 2)).clamp(min=1),
-        }
-
-    together = Classes(estimate.element, estimate.charge, estimate.bond)
     agreed = pos.new_zeros(len(pos))
     if estimate.alone is not None:
-        agreed = torch.stack(list(classes(together).values())).sum(dim=0)
+        together = Classes(estimate.element, estimate.charge, estimate.bond)
+        terms = class_terms(together, target, mask, config.bonded)
+        agreed = torch.stack(list(terms.values())).sum(dim=0)
     return {
         "pos": pos,
-        **classes(estimate.heads),
+        **class_terms(estimate.heads, target, mask, config.bonded),
         "distance": _distance(estimate.pos, target, step, pairs, config, pos_scale),
         "fit": _fit(estimate.distances, target, step, pairs),
         "graph": agreed,
     }
+
+
+def class_terms(said: Classes, target: Target, mask: Tensor, bonded: float) -> dict[str, Tensor]:
+    """Cross-entropies of elements, charges and bonds for every molecule, ``[B]`` each.
+
+    Args:
+        said: Logits.
+        target: Probabilities.
+        mask: Real atoms, ``[B, N]``.
+        bonded: How much more a pair counts as far as the target believes in its bond.
+    """
+    real = mask.to(target.pos.dtype)
+    n_atoms = real.sum(dim=1)
+    weight = _pairs(mask) * (1 + (bonded - 1) * (1 - target.bond[..., 0]))
+    bond = (_cross_entropy(said.bond, target.bond) * weight).sum(dim=(1, 2))
+    return {
+        "element": (_cross_entropy(said.element, target.element) * real).sum(dim=1) / n_atoms,
+        "charge": (_cross_entropy(said.charge, target.charge) * real).sum(dim=1) / n_atoms,
+        "bond": bond / weight.sum(dim=(1, 2)).clamp(min=1),
+    }
+
+
+def _pairs(mask: Tensor) -> Tensor:
+    """Pairs of two different real atoms, ``[B, N, N]`` bool."""
+    pairs = mask[:, :, None] & mask[:, None, :]
+    return pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
 
 
 def _fit(

@@ -118,7 +118,7 @@ def test_beliefs_are_symmetric_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         distances = told(fitting_model(), case, LAST).distances
     assert distances is not None
-    for part in (distances.mean, distances.log_spread, distances.bond.movedim(-1, 0)):
+    for part in (distances.mean, distances.log_spread, distances.evidence.bond.movedim(-1, 0)):
         assert part.dtype == torch.float32
         assert torch.equal(part, part.mT)
 

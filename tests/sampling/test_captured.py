@@ -24,6 +24,7 @@ from molgen.config import parse_config
 from molgen.flow import state
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.solvers import SOLVERS
+from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
 from molgen.sampling import sampler
 from molgen.sampling.captured import (
@@ -38,7 +39,7 @@ from molgen.sampling.plan import Plan, default_plan, make_plan
 from molgen.sampling.readout import Readout
 from molgen.sampling.sampler import GPU_PADDING, Settings, draw, draw_batches, sample_batch
 
-from ..networks import fitting_model, random_model  # noqa: TID252
+from ..networks import agreeing_model, fitting_model, random_model  # noqa: TID252
 
 INFO = ModelInfo("random", parse_config({}), (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1))
 CALLS = {"rk45": 7}
@@ -118,8 +119,9 @@ def test_a_trajectory_never_waits_for_the_device(plan: Plan) -> None:
 
 
 @pytest.mark.usefixtures("meta")
-def test_nor_does_one_whose_last_call_is_fitted() -> None:
-    model = copy.deepcopy(fitting_model()).eval().to("meta")
+@pytest.mark.parametrize("build", [fitting_model, agreeing_model])
+def test_nor_does_one_whose_last_call_is_fitted(build: Callable[[], DeNovo]) -> None:
+    model = copy.deepcopy(build()).eval().to("meta")
     trajectory = walk(model, PLANS["ddim"], "meta")
     noise, mask = (tensor.to("meta") for tensor in inputs())
     with torch.inference_mode(), NoRoundTrip(), NoConstants():

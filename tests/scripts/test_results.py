@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,8 +119,32 @@ def test_departures_and_digests_are_other_measurements(
         for solver in (None, "euler")
     }
     assert len(keys) == 4
+    alone = cells.Setting(0, tmp_path, "cpu", 0, 1, plan(), heads_alone=True)
+    assert cells.ModelCell("tiny", str(copy), 1, 0, 4).key(alone)[-1] == "classes=heads"
     named = cells.cells([f"mine={copy}"], [1], [0], 4, ROOT / "data" / "sample")
     assert [getattr(cell, "weights", None) for cell in named] == [None, "mine"]
+
+
+def test_heads_alone_leave_positions_and_change_classes(scripts: Scripts) -> None:
+    """The shipped weights, whose last call brings classes to terms."""
+    cells, store = scripts["cells"], ROOT / "data" / "sample"
+    cell = cells.ModelCell("qm9-few", "qm9-few", 2, 0, 8)
+    together, alone = (
+        cell.make(
+            cells.Setting(
+                0, store, "cpu", 0, 1, scripts["measure"].PlanOptions(), heads_alone=only
+            ),
+            lambda _: None,
+        )
+        for only in (False, True)
+    )
+    for one, other in zip(together.raw, alone.raw, strict=True):
+        np.testing.assert_array_equal(one.pos, other.pos)
+    assert any(
+        not np.array_equal(one.bonds, other.bonds)
+        for one, other in zip(together.raw, alone.raw, strict=True)
+    )
+    assert alone.facts["command"].endswith("--relax 0 --heads-alone")
 
 
 def test_a_run_that_is_cut_short_has_whole_seeds(scripts: Scripts, tiny_weights: Path) -> None:

@@ -21,6 +21,7 @@ from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
 from molgen.nn.block import pair_distances
+from molgen.nn.classes import Classes
 from molgen.nn.distance_head import Distances
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
@@ -172,7 +173,7 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
         mean=pair_distances(TARGET.pos[..., None]).squeeze(-1),
         log_spread=torch.full((2, 4, 4), -2.0),
         log_own=torch.zeros(2, 4),
-        bond=torch.zeros(2, 4, 4, 5),
+        evidence=Classes(torch.zeros(2, 4, 5), torch.zeros(2, 4, 3), torch.zeros(2, 4, 4, 5)),
     )
     right = fit_of(said, math.inf)
     assert float(fit_of(said, 0.0).abs().max()) == 0

@@ -1,0 +1,204 @@
+"""Fit what the last positions say of atoms and bonds, on weights that stay as they are otherwise.
+
+    python scripts/fit_evidence.py runs/qm9-few/model.safetensors --out fitted.safetensors
+
+The layers are two linear ones (`molgen.nn.distance_head`), so a few thousand walks are enough: the
+last call of each is kept, and learned from with the molecule that the decoder makes of it. To the
+cross-entropy of the classes before and after they were brought to terms comes a penalty on the
+numbers of atoms of every element where they are not those of real molecules of the same sizes: at
+one or two calls a network that doubts names the commoner element too often.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from molgen.checkpoint import LoadedModel, load_model, save_model
+from molgen.chem.settle import Settler
+from molgen.data.store import MoleculeStore
+from molgen.errors import MolgenError
+from molgen.flow.solvers.base import Evaluation, transfer
+from molgen.models.denovo import ELEMENT, POS, DeNovo
+from molgen.nn.classes import Classes
+from molgen.nn.network import Estimate
+from molgen.train.blank import BlankStream
+from molgen.train.decided import Decider
+from molgen.train.distil import courses_of
+from molgen.train.distil_loss import Target, class_terms
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SHARP = 4.0
+"""Power of probabilities whose sums stand for numbers of atoms: near the most probable class."""
+
+TOGETHER = 4
+"""Batches per step: numbers of atoms of one batch are noisy."""
+
+SMOOTH = 5.0
+"""Atoms added to the wanted number of an element that a deviation is measured in."""
+
+
+@dataclass(frozen=True)
+class LastCall:
+    """What a last call saw, and the classes that it should find.
+
+    Attributes:
+        state: ``pos`` and ``element``.
+        before: The estimate before; None for a first call.
+        lam: Half log-SNR of the state.
+        mask: Real atoms, ``[B, N]``.
+        target: The decoded molecules.
+    """
+
+    state: dict[str, Tensor]
+    before: Estimate | None
+    lam: float
+    mask: Tensor
+    target: Target
+
+    def again(self, model: DeNovo) -> Estimate:
+        """What the model makes of it now."""
+        level = self.state["pos"].new_full((len(self.mask),), self.lam)
+        hint = None if self.before is None else model.hint(self.before)
+        end = torch.full_like(level, math.inf)
+        estimate: Estimate = model(self.state, level, self.mask, hint, None, end, True)
+        return estimate
+
+
+def last_calls(loaded: LoadedModel, seed: int, batch_size: int) -> Iterator[tuple[int, LastCall]]:
+    """Endless walks of a model's own ladders from noise: number of calls, and the last one."""
+    model, config = loaded.model, loaded.info.config
+    courses, weights = courses_of(config)
+    decider = Decider(Settler("geometry", 0, 0.0), loaded.info.vocabulary, model.scales.pos)
+    generator = torch.Generator().manual_seed(seed)
+    device = torch.device("cpu")
+    for blank in BlankStream(loaded.info.n_atoms, batch_size, seed, device):
+        mask = blank.mask
+        grid = courses[int(torch.multinomial(weights, 1, generator=generator))].grid
+        noise = torch.randn(*mask.shape, 3 + model.network.sizes.n_elements, generator=generator)
+        state = {
+            "pos": POS.prior(noise[..., :3], mask),
+            "element": ELEMENT.prior(noise[..., 3:], mask),
+        }
+        before: Estimate | None = None
+        with torch.no_grad():
+            for lam, end in pairwise(grid.lam):
+                call = LastCall(state, before, lam, mask, _no_target(mask))
+                if math.isinf(end):
+                    break
+                level = noise.new_full((len(mask),), lam)
+                hint = None if before is None else model.hint(before)
+                until = torch.full_like(level, end)
+                before = model(state, level, mask, hint, None, until, False).detached()
+                elements = model.clean_elements(before.element.softmax(dim=-1))
+                clean = {"pos": before.pos, "element": ELEMENT.project(elements, mask)}
+                step = transfer(Evaluation(lam, state, clean), clean, end, model.offsets)
+                state = {"pos": step["pos"], "element": step["element"]}
+            found = Target.of_estimate(call.again(model))
+            yield grid.n_steps, replace(call, target=decider(found, mask))
+
+
+def _no_target(mask: Tensor) -> Target:
+    nothing = torch.zeros(*mask.shape, 0)
+    return Target(nothing, nothing, nothing, nothing)
+
+
+def counts_by_size(store: MoleculeStore, numbers: Sequence[int], every: int) -> Tensor:
+    """Mean number of atoms of each element in training molecules by size, ``[n_max + 1, K]``."""
+    rows = store.split("train")[::every]
+    sizes = np.array([store[int(row)].n_atoms for row in rows])
+    counts = np.array(
+        [[(store[int(row)].atomic_numbers == z).sum() for z in numbers] for row in rows]
+    )
+    shares = counts.sum(axis=0) / counts.sum()
+    means = np.arange(int(store.n_atoms.max()) + 1)[:, None] * shares
+    for size in np.unique(sizes):
+        if (sizes == size).sum() >= 30:
+            means[size] = counts[sizes == size].mean(axis=0)
+    return torch.from_numpy(means).float()
+
+
+def loss_of(model: DeNovo, calls: Sequence[LastCall], wanted: Tensor, penalty: float) -> Tensor:
+    """Cross-entropy before and after messages, and the deviation of the numbers of atoms."""
+    total, made, real = torch.zeros(()), torch.zeros(wanted.shape[1]), torch.zeros(wanted.shape[1])
+    for call in calls:
+        estimate = call.again(model)
+        together = Classes(estimate.element, estimate.charge, estimate.bond)
+        for classes in (estimate.heads, together):
+            terms = class_terms(classes, call.target, call.mask, bonded=5.0)
+            total = total + torch.stack([term.mean() for term in terms.values()]).sum()
+        sharp = (SHARP * estimate.element).softmax(dim=-1) * call.mask[..., None]
+        made = made + sharp.sum(dim=(0, 1))
+        real = real + wanted[call.mask.sum(dim=1)].sum(dim=0)
+    off = ((made - real).square() / (real + SMOOTH)).sum()
+    return (total + penalty * off) / len(calls)
+
+
+def main() -> None:
+    """Collect last calls, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path, help="with n_fits and n_messages")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--walks", type=int, default=4000, help="molecules to learn from")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--lr", type=float, nargs=2, default=(3e-4, 5e-5), help="bonds, atoms")
+    parser.add_argument("--penalty", type=float, default=0.02, help="on numbers of atoms")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, default=ROOT / "data" / "qm9")
+    options = parser.parse_args()
+    loaded = load_model(options.weights, "cpu")
+    model = loaded.model.eval().requires_grad_(requires_grad=False)
+    head = model.network.distances
+    if head is None or model.marginals is None:
+        raise SystemExit("fit_evidence.py: give weights with model.n_fits and model.n_messages")
+    numbers = loaded.info.vocabulary.atomic_numbers
+    wanted = counts_by_size(MoleculeStore.open(options.data), numbers, every=17)
+    n_batches = options.walks // 32
+    by_length: dict[int, list[LastCall]] = defaultdict(list)
+    drawn = islice(last_calls(loaded, options.seed, 32), n_batches)
+    for length, call in track(drawn, "walks", total=n_batches):
+        by_length[length].append(call)
+
+    layers = (head.bond, head.atom)
+    for layer in layers:
+        layer.requires_grad_(requires_grad=True)
+    groups = [
+        {"params": list(layer.parameters()), "lr": rate}
+        for layer, rate in zip(layers, options.lr, strict=True)
+    ]
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0)
+    n_steps = max(1, options.epochs * n_batches // TOGETHER)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / n_steps)
+    rng = np.random.default_rng(options.seed)
+    lengths = np.array(sorted(by_length))
+    shares = np.array([len(by_length[length]) for length in lengths]) / n_batches
+    for _ in track(range(n_steps), "fitting"):
+        # One number of calls at a time: another penalty for each.
+        kept = by_length[int(rng.choice(lengths, p=shares))]
+        calls = [kept[int(place)] for place in rng.integers(len(kept), size=TOGETHER)]
+        optimiser.zero_grad()
+        loss = loss_of(model, calls, wanted, options.penalty)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    model.requires_grad_(requires_grad=False)
+    save_model(options.out, model, loaded.info)
+    print(f"{options.out}: {n_steps} steps on {len(lengths)} ladders, last loss {loss.item():.4f}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MolgenError as error:
+        raise SystemExit(f"error: {error}") from None
