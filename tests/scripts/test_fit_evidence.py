@@ -14,7 +14,7 @@ from molgen.data.store import MoleculeStore
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import fit_evidence
+import fit_evidence  # noqa: E402
 
 SAMPLE = ROOT / "data" / "sample"
 
