@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--walks", type=int, default=4000, help="molecules to learn from")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--lr", type=float, nargs=2, default=(3e-4, 5e-5), help="bonds, atoms")
-    parser.add_argument("--penalty", type=float, default=0.02, help="on numbers of atoms")
+    parser.add_argument("--penalty", type=float, default=0.003, help="on numbers of atoms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "qm9")
     options = parser.parse_args()

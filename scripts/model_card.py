@@ -90,6 +90,8 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     if info.config.distil is not None:
         levels = "those that were trained; other numbers of calls stretch the nearest"
         data = f"none but what `{info.config.distil.teacher}` makes of noise; that saw {data}"
+    messages = info.config.model.n_messages
+    knowing = ", whose last call knows the valences (`n_messages`)" if messages else ""
     grids = "\n".join(
         f"| {r['steps']} | {r['solver']} | {', '.join(f'{s:.3g}' for s in r['sigma'][:20])}"
         f"{', …' if len(r['sigma']) > 20 else ''} |"
@@ -113,8 +115,8 @@ in 3D: coordinates, elements, bonds and formal charges, jointly.
 ## Scores
 
 Over all {n:,} molecules of seed {results[0]["seed"]}, default sampler, decoding `{DECODER}`;
-columns are network calls per molecule. Lines that say "before decoding" are the heads' plain
-argmax. The command was `{command}`. "QM9 all" is the
+columns are network calls per molecule. Lines that say "before decoding" are the plain
+argmax of the network's output{knowing}. The command was `{command}`. "QM9 all" is the
 whole test split judged by its coordinates alone, "QM9 kept" the test molecules whose bonds could
 be settled.
 
