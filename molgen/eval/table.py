@@ -31,9 +31,9 @@ class Row:
 
 ROWS: Final = (
     Row("connected_valid", "connected validity", "own bonds: sanitised, one neutral fragment"),
-    Row("connected_valid_raw", "  before decoding", "the same, argmax of the model's heads"),
+    Row("connected_valid_raw", "  before decoding", "the same, argmax of the network's output"),
     Row("bond_graph_stable", "bond-graph stability", "own bonds: atoms fit element and charge"),
-    Row("bond_graph_stable_raw", "  before decoding", "the same, argmax of the model's heads"),
+    Row("bond_graph_stable_raw", "  before decoding", "the same, argmax of the network's output"),
     Row("bond_graph_atom_stable", "  atoms", "the same, over atoms"),
     Row(
         "perceived_valid",
