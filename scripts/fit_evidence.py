@@ -30,7 +30,6 @@ from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
 from molgen.flow.solvers.base import Evaluation, transfer
 from molgen.models.denovo import ELEMENT, POS, DeNovo
-from molgen.nn.classes import Classes
 from molgen.nn.network import Estimate
 from molgen.train.blank import BlankStream
 from molgen.train.decided import Decider
@@ -134,8 +133,7 @@ def loss_of(model: DeNovo, calls: Sequence[LastCall], wanted: Tensor, penalty: f
     total, made, real = torch.zeros(()), torch.zeros(wanted.shape[1]), torch.zeros(wanted.shape[1])
     for call in calls:
         estimate = call.again(model)
-        together = Classes(estimate.element, estimate.charge, estimate.bond)
-        for classes in (estimate.heads, together):
+        for classes in (estimate.heads, estimate.classes):
             terms = class_terms(classes, call.target, call.mask, bonded=5.0)
             total = total + torch.stack([term.mean() for term in terms.values()]).sum()
         sharp = (SHARP * estimate.element).softmax(dim=-1) * call.mask[..., None]

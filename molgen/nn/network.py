@@ -68,9 +68,14 @@ class Estimate:
     alone: Classes | None = None
 
     @property
+    def classes(self) -> Classes:
+        """Elements, charges and bonds."""
+        return Classes(self.element, self.charge, self.bond)
+
+    @property
     def heads(self) -> Classes:
         """What the heads said, each by itself."""
-        return self.alone or Classes(self.element, self.charge, self.bond)
+        return self.alone or self.classes
 
     def detached(self) -> Estimate:
         """The same molecule, of which no gradient and no belief about distances is kept."""

@@ -114,8 +114,7 @@ def per_molecule(
     pos = clean_error(estimate.pos, target.pos, level, weighting_of(config.weighting), mask)
     agreed = pos.new_zeros(len(pos))
     if estimate.alone is not None:
-        together = Classes(estimate.element, estimate.charge, estimate.bond)
-        terms = class_terms(together, target, mask, config.bonded)
+        terms = class_terms(estimate.classes, target, mask, config.bonded)
         agreed = torch.stack(list(terms.values())).sum(dim=0)
     return {
         "pos": pos,
