@@ -41,6 +41,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARP = 4.0
 """Power of probabilities whose sums stand for numbers of atoms: near the most probable class."""
 
+BATCH = 32
+"""Molecules per batch."""
+
 TOGETHER = 4
 """Batches per step: numbers of atoms of one batch are noisy."""
 
@@ -155,16 +158,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "qm9")
     options = parser.parse_args()
+    if options.walks < BATCH or options.epochs < 1:
+        raise SystemExit(f"fit_evidence.py: give --walks {BATCH} or more, and --epochs 1 or more")
     loaded = load_model(options.weights, "cpu")
     model = loaded.model.eval().requires_grad_(requires_grad=False)
     head = model.network.distances
-    if head is None or model.marginals is None:
-        raise SystemExit("fit_evidence.py: give weights with model.n_fits and model.n_messages")
+    if head is None or model.marginals is None or loaded.info.config.distil is None:
+        raise SystemExit("fit_evidence.py: give distilled weights with n_fits and n_messages")
     numbers = loaded.info.vocabulary.atomic_numbers
     wanted = counts_by_size(MoleculeStore.open(options.data), numbers, every=17)
-    n_batches = options.walks // 32
+    n_batches = options.walks // BATCH
     by_length: dict[int, list[LastCall]] = defaultdict(list)
-    drawn = islice(last_calls(loaded, options.seed, 32), n_batches)
+    drawn = islice(last_calls(loaded, options.seed, BATCH), n_batches)
     for length, call in track(drawn, "walks", total=n_batches):
         by_length[length].append(call)
 

@@ -48,3 +48,10 @@ def test_wanted_numbers_of_atoms_add_up_to_the_size() -> None:
     sizes = torch.arange(len(wanted), dtype=torch.float32)
     torch.testing.assert_close(wanted.sum(dim=1), sizes)
     assert bool((wanted[1:].argmax(dim=1) <= 1).all())  # hydrogen or carbon
+
+
+def test_too_few_walks_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["fit_evidence.py", "any", "--out", str(tmp_path / "out"), "--walks", "10"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="--walks 32 or more"):
+        fit_evidence.main()
