@@ -174,7 +174,8 @@ def once(bench: Bench, run: Run) -> dict[str, float]:
     with network_clock(bench) as network:
         batches = list(bench.batches(run))
         bench.wait()
-    finisher, vocabulary = Finisher(run.request.decode, run.rendering), run.model.info.vocabulary
+    finisher = Finisher(run.request.decode, run.rendering, fit=run.fit)
+    vocabulary = run.model.info.vocabulary
     chunks = [chunk for batch in batches for chunk in chunks_of(batch, vocabulary, searches=True)]
     some = spread(chunks)
     share = bench.n / sum(len(chunk.indices) for chunk in some)

@@ -12,28 +12,22 @@ one or two calls a network that doubts names the commoner element too often.
 from __future__ import annotations
 
 import argparse
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from last_calls import BATCH, LastCall, last_calls
 from rich.progress import track
 from torch import Tensor
 
-from molgen.checkpoint import LoadedModel, load_model, save_model
+from molgen.checkpoint import load_model, save_model
 from molgen.chem.settle import Settler
 from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
-from molgen.flow.solvers.base import Evaluation, transfer
-from molgen.models.denovo import ELEMENT, POS, DeNovo
-from molgen.nn.network import Estimate
-from molgen.train.blank import BlankStream
+from molgen.models.denovo import DeNovo
 from molgen.train.decided import Decider
-from molgen.train.distil import courses_of
 from molgen.train.distil_loss import Target, class_terms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,79 +35,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARP = 4.0
 """Power of probabilities whose sums stand for numbers of atoms: near the most probable class."""
 
-BATCH = 32
-"""Molecules per batch."""
-
 TOGETHER = 4
 """Batches per step: numbers of atoms of one batch are noisy."""
 
 SMOOTH = 5.0
 """Atoms added to the wanted number of an element that a deviation is measured in."""
 
-
-@dataclass(frozen=True)
-class LastCall:
-    """What a last call saw, and the classes that it should find.
-
-    Attributes:
-        state: ``pos`` and ``element``.
-        before: The estimate before; None for a first call.
-        lam: Half log-SNR of the state.
-        mask: Real atoms, ``[B, N]``.
-        target: The decoded molecules.
-    """
-
-    state: dict[str, Tensor]
-    before: Estimate | None
-    lam: float
-    mask: Tensor
-    target: Target
-
-    def again(self, model: DeNovo) -> Estimate:
-        """What the model makes of it now."""
-        level = self.state["pos"].new_full((len(self.mask),), self.lam)
-        hint = None if self.before is None else model.hint(self.before)
-        end = torch.full_like(level, math.inf)
-        estimate: Estimate = model(self.state, level, self.mask, hint, None, end, True)
-        return estimate
-
-
-def last_calls(loaded: LoadedModel, seed: int, batch_size: int) -> Iterator[tuple[int, LastCall]]:
-    """Endless walks of a model's own ladders from noise: number of calls, and the last one."""
-    model, config = loaded.model, loaded.info.config
-    courses, weights = courses_of(config)
-    decider = Decider(Settler("geometry", 0, 0.0), loaded.info.vocabulary, model.scales.pos)
-    generator = torch.Generator().manual_seed(seed)
-    device = torch.device("cpu")
-    for blank in BlankStream(loaded.info.n_atoms, batch_size, seed, device):
-        mask = blank.mask
-        grid = courses[int(torch.multinomial(weights, 1, generator=generator))].grid
-        noise = torch.randn(*mask.shape, 3 + model.network.sizes.n_elements, generator=generator)
-        state = {
-            "pos": POS.prior(noise[..., :3], mask),
-            "element": ELEMENT.prior(noise[..., 3:], mask),
-        }
-        before: Estimate | None = None
-        with torch.no_grad():
-            for lam, end in pairwise(grid.lam):
-                call = LastCall(state, before, lam, mask, _no_target(mask))
-                if math.isinf(end):
-                    break
-                level = noise.new_full((len(mask),), lam)
-                hint = None if before is None else model.hint(before)
-                until = torch.full_like(level, end)
-                before = model(state, level, mask, hint, None, until, False).detached()
-                elements = model.clean_elements(before.element.softmax(dim=-1))
-                clean = {"pos": before.pos, "element": ELEMENT.project(elements, mask)}
-                step = transfer(Evaluation(lam, state, clean), clean, end, model.offsets)
-                state = {"pos": step["pos"], "element": step["element"]}
-            found = Target.of_estimate(call.again(model))
-            yield grid.n_steps, replace(call, target=decider(found, mask))
-
-
-def _no_target(mask: Tensor) -> Target:
-    nothing = torch.zeros(*mask.shape, 0)
-    return Target(nothing, nothing, nothing, nothing)
+Learned = tuple[LastCall, Target]
+"""What a last call saw, and the decoded molecules, whose classes it should find."""
 
 
 def counts_by_size(store: MoleculeStore, numbers: Sequence[int], every: int) -> Tensor:
@@ -131,13 +60,13 @@ def counts_by_size(store: MoleculeStore, numbers: Sequence[int], every: int) -> 
     return torch.from_numpy(means).float()
 
 
-def loss_of(model: DeNovo, calls: Sequence[LastCall], wanted: Tensor, penalty: float) -> Tensor:
+def loss_of(model: DeNovo, calls: Sequence[Learned], wanted: Tensor, penalty: float) -> Tensor:
     """Cross-entropy before and after messages, and the deviation of the numbers of atoms."""
     total, made, real = torch.zeros(()), torch.zeros(wanted.shape[1]), torch.zeros(wanted.shape[1])
-    for call in calls:
+    for call, target in calls:
         estimate = call.again(model)
         for classes in (estimate.heads, estimate.classes):
-            terms = class_terms(classes, call.target, call.mask, bonded=5.0)
+            terms = class_terms(classes, target, call.mask, bonded=5.0)
             total = total + torch.stack([term.mean() for term in terms.values()]).sum()
         sharp = (SHARP * estimate.element).softmax(dim=-1) * call.mask[..., None]
         made = made + sharp.sum(dim=(0, 1))
@@ -168,10 +97,12 @@ def main() -> None:
     numbers = loaded.info.vocabulary.atomic_numbers
     wanted = counts_by_size(MoleculeStore.open(options.data), numbers, every=17)
     n_batches = options.walks // BATCH
-    by_length: dict[int, list[LastCall]] = defaultdict(list)
-    drawn = islice(last_calls(loaded, options.seed, BATCH), n_batches)
-    for length, call in track(drawn, "walks", total=n_batches):
-        by_length[length].append(call)
+    decider = Decider(Settler("geometry", 0, 0.0), loaded.info.vocabulary, model.scales.pos)
+    by_length: dict[int, list[Learned]] = defaultdict(list)
+    for call in last_calls(loaded, n_batches, options.seed):
+        with torch.no_grad():
+            target = decider(Target.of_estimate(call.again(model)), call.mask)
+        by_length[call.n_steps].append((call, target))
 
     layers = (head.bond, head.atom)
     for layer in layers:

@@ -81,6 +81,24 @@ def agreeing_model(dtype: torch.dtype = torch.float32) -> DeNovo:
     return DeNovo(model.network, model.scales, marginals).eval()
 
 
+@cache
+def knowing_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
+    """The agreeing model, which also has opinions on the distances of its graph."""
+    with torch.random.fork_rng():
+        torch.manual_seed(13)
+        more = replace(SIZES, end_aware=True, n_fits=8, n_graph_layers=2)
+        model = DeNovo(
+            EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().marginals
+        )
+        start_from(model, fitting_model())
+        layers = model.network.graph_distances
+        assert layers is not None
+        if not untrained:
+            torch.nn.init.normal_(layers.out.weight, std=0.1)
+            torch.nn.init.normal_(layers.own.weight, std=0.1)
+    return model.to(dtype).eval()
+
+
 def random_case(
     n_atoms: list[int], seed: int, dtype: torch.dtype, *, hinted: bool, per_atom: bool = False
 ) -> Case:

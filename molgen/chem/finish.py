@@ -6,7 +6,7 @@ can run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,9 @@ from molgen.chem.packed import PackedMolecules, PackedMols
 from molgen.chem.relaxing import TAG as RELAXED_TAG
 from molgen.chem.relaxing import Relaxed, Relaxing
 from molgen.chem.render import Format, TagValue
+
+Fit = Callable[[Sequence[Molecule], Sequence[Molecule]], list[Molecule]]
+"""Gives decoded molecules the positions that suit them; `molgen.models.graph_fit` is one."""
 
 
 @dataclass(frozen=True)
@@ -189,11 +192,14 @@ class Finisher:
         decoder: A name of :data:`molgen.chem.decode.DECODERS`.
         rendering: How to write records; None for no file.
         relaxing: How to relax what is decoded; None for not at all.
+        fit: Positions for what was decoded anew, from what the network named and from that; None
+            leaves them.
     """
 
     decoder: str
     rendering: Rendering | None = None
     relaxing: Relaxing | None = None
+    fit: Fit | None = None
 
     @property
     def searches(self) -> bool:
@@ -212,8 +218,12 @@ class Finisher:
 
     def _decoded(self, chunk: Chunk, raw: list[Molecule]) -> list[Molecule]:
         decode, molecules = DECODERS[self.decoder], list(raw)
-        for row, beliefs in chunk.beliefs().items():
-            molecules[row] = decode(beliefs)
+        beliefs = chunk.beliefs()
+        found = [decode(one) for one in beliefs.values()]
+        if self.fit is not None:
+            found = self.fit([raw[row] for row in beliefs], found)
+        for row, molecule in zip(beliefs, found, strict=True):
+            molecules[row] = molecule
         return molecules
 
     def sendable(self, chunk: Chunk) -> Finished:

@@ -11,7 +11,7 @@ from molgen.nn.block import Width
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Sizes
 
-_SILENT = ("network.noise_end.", "network.distances.")
+_SILENT = ("network.noise_end.", "network.distances.", "network.graph_distances.")
 """Parts that change nothing until they are trained."""
 
 
@@ -35,6 +35,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         max_atoms=max_atoms,
         end_aware=model.end_aware,
         n_fits=model.n_fits,
+        n_graph_layers=model.n_graph_layers,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
     scales = Scales(model.pos_scale, model.element_scale, model.element_lead)

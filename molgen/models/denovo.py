@@ -22,6 +22,7 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State, sent
+from molgen.models.to_graph import fitted_to_graph
 from molgen.nn.classes import Classes
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
@@ -117,7 +118,8 @@ class DeNovo(nn.Module):
                 for, ``[B]``: the estimate is then the one that carries the state there. None,
                 and every network that is not aware of it, estimates the expected molecule.
                 Where it is infinite, the positions are fitted to distances by a network that
-                believes in some, and atoms and bonds brought to terms by a model that does so.
+                believes in some, atoms and bonds brought to terms by a model that does so, and
+                the positions fitted to the distances of that graph by a network that knows them.
             ends_clean: Whether ``lam_end`` is infinite for all, or for none, where the caller
                 knows: what is not needed is not computed then, and no device has to be asked.
 
@@ -141,16 +143,40 @@ class DeNovo(nn.Module):
         # Before the last call an estimate is a place to aim at, not a molecule.
         is_last = None if ends_clean else torch.isinf(lam_end)
         if self.network.distances is not None:
-            distances = self.network.distances(streams.scalars, streams.pairs, raw.bond, pos, mask)
-            fitted = center(distances.fitted(pos, mask, self.network.sizes.n_fits), mask)
+            head, n_fits = self.network.distances, self.network.sizes.n_fits
+            distances, evidence = head(streams.scalars, streams.pairs, raw.bond, pos, mask)
             estimate = replace(
-                _named(estimate, estimate.heads.plus(distances.evidence), is_last),
-                pos=_where(is_last, fitted, pos),
+                _named(estimate, estimate.heads.plus(evidence), is_last),
+                pos=_where(is_last, center(distances.fitted(pos, mask, n_fits), mask), pos),
                 distances=distances,
             )
-        if self.marginals is None:
+        if self.marginals is not None:
+            estimate = _together(self.marginals, estimate, mask, is_last)
+        if self.network.graph_distances is None:
             return estimate
-        return _together(self.marginals, estimate, mask, is_last)
+        fitted = self.fitted_to_graph(estimate, mask)
+        return replace(fitted, pos=_where(is_last, fitted.pos, estimate.pos))
+
+    def fitted_to_graph(self, estimate: Estimate, mask: Tensor) -> Estimate:
+        """Fit positions to the distances of the atoms and bonds that were named after them.
+
+        Args:
+            estimate: Of a last call.
+            mask: Real atoms, ``[B, N]`` bool.
+
+        Raises:
+            RuntimeError: The network knows no distances of graphs.
+        """
+        if self.network.graph_distances is None:
+            raise RuntimeError("the network has no layers for the distances of a graph")
+        pos, believed = fitted_to_graph(
+            self.network.graph_distances,
+            estimate.classes,
+            estimate.pos,
+            mask,
+            self.network.sizes.n_fits,
+        )
+        return replace(estimate, pos=pos, of_graph=believed)
 
 
 def _together(

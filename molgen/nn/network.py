@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from molgen.nn.block import Block, ChannelMix, Width, pair_distances
 from molgen.nn.classes import Classes
-from molgen.nn.distance_head import DistanceHead, Distances
+from molgen.nn.distance_head import DistanceHead
+from molgen.nn.distances import Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
+from molgen.nn.graph_distances import GraphBeliefs, GraphDistances, GraphShape
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Sizes:
             for, and so learn steps of any length (Frans et al. 2024, arXiv 2410.12557).
         n_fits: Iterations that fit the positions of a last call to the distances that the
             network believes in; 0 for a network without such a head.
+        n_graph_layers: Layers of what a last call says of the distances of its own graph, to
+            which its positions are fitted once more; 0 leaves them.
     """
 
     n_elements: int = 5
@@ -44,6 +48,7 @@ class Sizes:
     max_atoms: int = 29
     end_aware: bool = False
     n_fits: int = 0
+    n_graph_layers: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Estimate:
         charge: Formal-charge logits, ``[B, N, C]``.
         bond: Bond logits, symmetric, ``[B, N, N, O]``.
         distances: Distances that the positions were fitted to; None where they were not.
+        of_graph: What its graph said of the distances in every fit after that; empty where there
+            was none.
         alone: What the heads said, each by itself, before `molgen.nn.marginals` brought them to
             terms; None where that was not done, so that it is what the logits above say.
     """
@@ -65,6 +72,7 @@ class Estimate:
     charge: Tensor
     bond: Tensor
     distances: Distances | None = None
+    of_graph: tuple[GraphBeliefs, ...] = ()
     alone: Classes | None = None
 
     @property
@@ -147,6 +155,13 @@ def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
     return DistanceHead(width, sizes.n_radial, sizes.cutoff, classes)
 
 
+def _graph_distances(sizes: Sizes) -> GraphDistances | None:
+    if not sizes.n_graph_layers:
+        return None
+    classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
+    return GraphDistances(GraphShape(sizes.n_graph_layers, sizes.n_radial, sizes.cutoff, *classes))
+
+
 class EquivariantTransformer(nn.Module):
     """Scalars, vectors and pairs through a stack of blocks; heads for every modality.
 
@@ -192,6 +207,7 @@ class EquivariantTransformer(nn.Module):
             nn.Linear(width.pair_hidden, sizes.n_bonds),
         )
         self.distances = _distance_head(sizes, width)
+        self.graph_distances = _graph_distances(sizes)
 
     def embed_noise(
         self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None

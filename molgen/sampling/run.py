@@ -19,6 +19,7 @@ from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import Format, TagValue
 from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
+from molgen.models.graph_fit import GraphFit
 from molgen.sampling.finishing import Sample, samples, usual_workers
 from molgen.sampling.known.parts import Known
 from molgen.sampling.request import Request
@@ -139,6 +140,13 @@ class Run:
         return Relaxing(tuple(0 if one.pos is None else one.n_atoms for one in parts) or (0,))
 
     @cached_property
+    def fit(self) -> GraphFit | None:
+        """How what is decoded anew gets its positions; None where some are given, or not at all."""
+        if self.known is not None and any(one.pos is not None for one in self.known.parts):
+            return None
+        return GraphFit.of(self.model.model, self.model.info.vocabulary)
+
+    @cached_property
     def rendering(self) -> Rendering | None:
         """How samples get their records."""
         return None if self.form is None else Rendering(self.form, self._stem, self._labels)
@@ -211,7 +219,7 @@ class Run:
             steering=self.steering,
         )
         workers = self.workers or usual_workers(request.n - first, on_gpu=on_gpu)
-        finisher = Finisher(request.decode, self.rendering, self.relaxing)
+        finisher = Finisher(request.decode, self.rendering, self.relaxing, self.fit)
         return samples(batches, self.model.info.vocabulary, finisher, workers)
 
 

@@ -14,7 +14,6 @@ from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
 from molgen.nn.block import pair_distances
 from molgen.nn.classes import Classes
-from molgen.nn.distance_head import Distances
 from molgen.nn.network import Estimate
 from molgen.nn.probability import probability
 from molgen.train.loss import DISTANCE_UNIT, TERMS
@@ -120,7 +119,7 @@ def per_molecule(
         "pos": pos,
         **class_terms(estimate.heads, target, mask, config.bonded),
         "distance": _distance(estimate.pos, target, step, pairs, config, pos_scale),
-        "fit": _fit(estimate.distances, target, step, pairs),
+        "fit": _fit(estimate, target, step, pairs),
         "graph": agreed,
     }
 
@@ -151,23 +150,34 @@ def _pairs(mask: Tensor) -> Tensor:
     return pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
 
 
-def _fit(
-    distances: Distances | None, target: Target, step: tuple[float, float], pairs: Tensor
-) -> Tensor:
+def _fit(estimate: Estimate, target: Target, step: tuple[float, float], pairs: Tensor) -> Tensor:
     """Negative log-likelihood of the target's distances in a last call, ``[B]``.
 
-    Bonded pairs count once more by themselves: they are few, and what a chemist looks at.
+    Of all the beliefs that there are about them. Bonded pairs count once more by themselves: they
+    are few, and what a chemist looks at. The rules of a graph are held to what they say alone, or
+    there would be no gradient for a rule that is not believed in yet.
     """
-    if distances is None or math.isfinite(step[1]):
-        return target.pos.new_zeros(len(target.pos))
+    unlikely = target.pos.new_zeros(len(target.pos))
+    if math.isfinite(step[1]):
+        return unlikely
     wanted = pair_distances(target.pos[..., None]).squeeze(-1)
-    bonded = pairs & (target.bond[..., 0] < 0.5)
-    wrong = (distances.mean - wanted) * (-distances.log_spread).exp()
-    unlikely = functional.huber_loss(
-        wrong, torch.zeros_like(wrong), reduction="none", delta=DOUBTFUL
-    )
-    unlikely = unlikely + distances.log_spread
-    return _mean_over(unlikely, pairs) + _mean_over(unlikely, bonded)
+    bonded = (pairs & (target.bond[..., 0] < 0.5)).to(wanted.dtype)
+    believed = [] if estimate.distances is None else [estimate.distances]
+    for graph in estimate.of_graph:
+        believed.append(graph.distances)
+        by_rule = _unlikely(graph.rule, graph.log_rule, wanted)
+        unlikely = unlikely + _mean_over(by_rule, graph.near)
+    for distances in believed:
+        values = _unlikely(distances.mean, distances.log_spread, wanted)
+        unlikely = unlikely + _mean_over(values, pairs) + _mean_over(values, bonded)
+    return unlikely
+
+
+def _unlikely(mean: Tensor, log_spread: Tensor, wanted: Tensor) -> Tensor:
+    """Negative log-likelihood of every distance, with linear tails."""
+    wrong = (mean - wanted) * (-log_spread).exp()
+    tails = functional.huber_loss(wrong, torch.zeros_like(wrong), reduction="none", delta=DOUBTFUL)
+    return tails + log_spread
 
 
 def _mean_over(values: Tensor, pairs: Tensor) -> Tensor:

@@ -116,9 +116,10 @@ def test_a_molecule_knows_nothing_of_its_batch(dtype: torch.dtype) -> None:
 def test_beliefs_are_symmetric_under_autocast() -> None:
     case = random_case([7, 4], 4, torch.float32, hinted=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        distances = told(fitting_model(), case, LAST).distances
+        estimate = told(fitting_model(), case, LAST)
+    distances = estimate.distances
     assert distances is not None
-    for part in (distances.mean, distances.log_spread, distances.evidence.bond.movedim(-1, 0)):
+    for part in (distances.mean, distances.log_spread, estimate.bond.movedim(-1, 0)):
         assert part.dtype == torch.float32
         assert torch.equal(part, part.mT)
 
@@ -155,12 +156,14 @@ def test_agreed_classes_do_not_depend_on_the_frame(dtype: torch.dtype) -> None:
         assert_close(getattr(there, name).exp(), getattr(here, name).exp(), name)
 
 
-@pytest.mark.parametrize("name", ["n_fits", "n_messages"])
+@pytest.mark.parametrize("name", ["n_fits", "n_messages", "n_graph_layers"])
 def test_only_a_network_that_hears_of_ends_knows_its_last_call(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} needs end_aware"):
         parse_config({"model": {name: 5}})
-    model = build(parse_config({"model": {name: 5, "end_aware": True}}), 9)
+    asked = {"end_aware": True, "n_fits": 5, name: 5}
+    model = build(parse_config({"model": asked}), 9)
     assert (model.marginals is not None) == (name == "n_messages")
+    assert (model.network.graph_distances is not None) == (name == "n_graph_layers")
 
 
 def test_a_network_that_fits() -> None:

@@ -21,8 +21,8 @@ from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
 from molgen.nn.block import pair_distances
-from molgen.nn.classes import Classes
-from molgen.nn.distance_head import Distances
+from molgen.nn.distances import Distances
+from molgen.nn.graph_distances import GraphBeliefs
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
@@ -173,7 +173,6 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
         mean=pair_distances(TARGET.pos[..., None]).squeeze(-1),
         log_spread=torch.full((2, 4, 4), -2.0),
         log_own=torch.zeros(2, 4),
-        evidence=Classes(torch.zeros(2, 4, 5), torch.zeros(2, 4, 3), torch.zeros(2, 4, 4, 5)),
     )
     right = fit_of(said, math.inf)
     assert float(fit_of(said, 0.0).abs().max()) == 0
@@ -184,6 +183,37 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
     # exp(-2) is less than 0.2, so an error of 0.2 is more likely where there is more doubt.
     assert bool((right < doubting).all())
     assert bool((doubting < wrong).all())
+
+
+def test_a_last_step_learns_the_distances_of_its_graph(recipe: Recipe, teacher: Path) -> None:
+    ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
+    fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_graph_layers=2")
+    module = module_of(few(recipe, teacher, ladder, *fitting), teacher)
+    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    module.training_step(batch, 0).backward()
+    layers = module.model.network.graph_distances
+    assert layers is not None
+    for last in (layers.out, layers.own):
+        assert last.weight.grad is not None
+        assert float(last.weight.grad.abs().max()) > 0
+
+
+def test_a_rule_is_held_to_what_it_says_alone() -> None:
+    wanted = pair_distances(TARGET.pos[..., None]).squeeze(-1)
+    pairs = torch.full((2, 4, 4), -2.0)
+    certain = Distances(mean=wanted, log_spread=pairs, log_own=torch.zeros(2, 4))
+    right = GraphBeliefs(certain, rule=wanted, log_rule=pairs, near=torch.ones(2, 4, 4))
+
+    def fit(said: GraphBeliefs, end: float) -> Tensor:
+        estimate = replace(ESTIMATE, of_graph=(said,))
+        return per_molecule(estimate, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["fit"]
+
+    wrong = replace(right, rule=wanted + 0.3)
+    assert bool((fit(wrong, math.inf) > fit(right, math.inf)).all())
+    elsewhere = replace(wrong, near=torch.zeros(2, 4, 4))
+    nowhere = replace(right, near=torch.zeros(2, 4, 4))
+    assert torch.equal(fit(elsewhere, math.inf), fit(nowhere, math.inf))
+    assert float(fit(wrong, 0.0).abs().max()) == 0
 
 
 def fit_of(said: Distances, end: float) -> Tensor:

@@ -1,0 +1,160 @@
+"""Teach a network the distances of its own graphs, on weights that stay as they are otherwise.
+
+    python scripts/fit_graph_distances.py fitted.safetensors --out qm9-few.safetensors
+
+The layers (`molgen.nn.graph_distances`) see the graph and the positions that a last call came to,
+and learn the same molecule decoded and mended by a force field: which lengths and angles belong to
+which bonds. They know nothing of noise and walks, so ten thousand molecules are enough, and they
+may serve other weights of the same vocabulary, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from last_calls import BATCH, last_calls
+from rich.progress import track
+from torch import Tensor
+
+from molgen.checkpoint import LoadedModel, load_model, save_model
+from molgen.chem.settle import Settler
+from molgen.errors import MolgenError
+from molgen.models.build import build, start_from
+from molgen.models.graph_fit import CERTAIN
+from molgen.nn.graph_distances import GraphDistances
+from molgen.nn.network import Estimate
+from molgen.nn.probability import probability
+from molgen.train.decided import Decider
+from molgen.train.distil_loss import Target, per_molecule
+
+LADDERS = {1: 0.35, 2: 0.3, 4: 0.2, 8: 0.12, 20: 0.03}
+"""How often walks of so many calls are learned from: short ones have most to mend."""
+
+WARMUP = 30
+"""Steps before the rate is at its height."""
+
+DECAY_FROM = 0.3
+"""Share of the steps from which on the rate falls to zero."""
+
+
+DECODED = 0.5
+"""How often the graph is the decoded one, which the layers see after a decoder."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What a last call came to, and the molecule that it should have come to.
+
+    Attributes:
+        estimate: Positions and classes before the former were fitted to the graph.
+        mask: Real atoms, ``[B, N]``.
+        step: Half log-SNR at both ends of the call.
+        target: The molecule, decoded and mended.
+    """
+
+    estimate: Estimate
+    mask: Tensor
+    step: tuple[float, float]
+    target: Target
+
+    def decoded(self) -> Estimate:
+        """The same positions with the graph of the molecule."""
+        element, charge, bond = (
+            CERTAIN * classes
+            for classes in (self.target.element, self.target.charge, self.target.bond)
+        )
+        return Estimate(self.estimate.pos, element, charge, bond)
+
+
+def sketches(loaded: LoadedModel, n_batches: int, seed: int) -> Iterator[Sketch]:
+    """What a model without layers for its graphs draws, and what a force field makes of it."""
+    part = loaded.info.config.distil
+    if part is None:
+        raise SystemExit("fit_graph_distances.py: give distilled weights")
+    settler = Settler("geometry", part.relax or 150, part.restraint)
+    decider = Decider(settler, loaded.info.vocabulary, loaded.model.scales.pos)
+    for call in last_calls(loaded, n_batches, seed, lambda n_steps: LADDERS.get(n_steps, 0.0)):
+        with torch.no_grad():
+            said = call.again(loaded.model)
+            estimate = Estimate(said.pos, said.element, said.charge, said.bond)
+            classes = (probability(x) for x in (said.element, said.charge, said.bond))
+            target = decider(Target(said.pos, *classes), call.mask)
+        yield Sketch(estimate, call.mask, (call.lam, math.inf), target)
+
+
+def rate_at(step: int, n_steps: int) -> float:
+    """Share of the highest rate."""
+    return min(1.0, (step + 1) / WARMUP, (1 - step / n_steps) / (1 - DECAY_FROM))
+
+
+def main() -> None:
+    """Draw sketches, learn from them, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path, help="distilled, with n_fits")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--walks", type=int, default=20000, help="molecules to learn from")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--lr", type=float, default=4e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.walks < BATCH or options.steps < 1 or options.layers < 1:
+        raise SystemExit(
+            f"fit_graph_distances.py: give --walks {BATCH} or more, --steps and --layers 1 or more"
+        )
+    torch.manual_seed(options.seed)
+    loaded = load_model(options.weights, "cpu")
+    if loaded.model.network.distances is None:
+        raise SystemExit("fit_graph_distances.py: give distilled weights with n_fits")
+    config = loaded.info.config
+    section = config.model.model_copy(update={"n_graph_layers": options.layers})
+    info = replace(loaded.info, config=config.model_copy(update={"model": section}))
+    model = build(info.config, info.max_atoms).eval().requires_grad_(requires_grad=False)
+    has_layers = config.model.n_graph_layers == options.layers
+    if has_layers:
+        model.load_state_dict(loaded.model.state_dict())
+    # Sketches are what there is before the graph has its say.
+    loaded.model.network.graph_distances = None
+    if not has_layers:
+        start_from(model, loaded.model)
+    drawn = list(sketches(loaded, options.walks // BATCH, options.seed))
+    layers = cast("GraphDistances", model.network.graph_distances)
+    layers.requires_grad_(requires_grad=True)
+    optimiser = torch.optim.AdamW(
+        layers.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_at(step, options.steps)
+    )
+    rng = np.random.default_rng(options.seed)
+    weight = info.config.loss.distance
+    loss = torch.zeros(())
+    for _ in track(range(options.steps), "fitting"):
+        one = drawn[int(rng.integers(len(drawn)))]
+        said = one.decoded() if rng.random() < DECODED else one.estimate
+        estimate = model.fitted_to_graph(said, one.mask)
+        terms = per_molecule(
+            estimate, one.target, one.step, one.mask, info.config.loss, model.scales.pos
+        )
+        loss = (terms["fit"] + weight * terms["distance"] + terms["pos"]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    model.requires_grad_(requires_grad=False)
+    save_model(options.out, model, info)
+    print(f"{options.out}: {options.steps} steps on {len(drawn)} batches, last {loss.item():.4f}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MolgenError as error:
+        raise SystemExit(f"error: {error}") from None
