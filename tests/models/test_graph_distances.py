@@ -51,7 +51,7 @@ def test_before_training_positions_hardly_move() -> None:
     case = random_case([4, 7], 0, torch.float64, hinted=True)
     here = told(knowing_model(torch.float64, untrained=True), case, math.inf)
     there = told(agreeing_model(torch.float64), case, math.inf)
-    assert float((here.pos - there.pos).abs().max()) < 0.02
+    assert float((here.pos - there.pos).abs().max()) < 0.05
     for name in ("element", "charge", "bond"):
         assert torch.equal(getattr(here, name), getattr(there, name)), name
 
@@ -83,8 +83,8 @@ def test_only_a_last_call_asks_its_graph() -> None:
     assert knowing_model()(*state, False).of_graph == ()
 
 
-def test_rules_hold_along_one_bond_or_two_and_nowhere_else() -> None:
-    n, n_bonds = 5, 5
+def test_rules_hold_along_three_bonds_and_nowhere_else() -> None:
+    n, n_bonds = 6, 5
     chain = torch.zeros(1, n, n, dtype=torch.long)
     for atom in range(n - 1):
         chain[0, atom, atom + 1] = chain[0, atom + 1, atom] = 1
@@ -95,9 +95,9 @@ def test_rules_hold_along_one_bond_or_two_and_nowhere_else() -> None:
     with torch.no_grad():
         said = layers(classes, pos, torch.ones(1, n, dtype=torch.bool))
     apart = (torch.arange(n)[:, None] - torch.arange(n)).abs()
-    torch.testing.assert_close(said.near[0], ((apart == 1) | (apart == 2)).float())
+    torch.testing.assert_close(said.near[0], ((apart > 0) & (apart < 4)).float())
     found = pair_distances(pos[..., None]).squeeze(-1)
-    far = ((apart == 0) | (apart > 2))[None]
+    far = ((apart == 0) | (apart > 3))[None]
     torch.testing.assert_close(said.distances.mean[far], found[far])
     assert float((said.distances.mean - found)[~far].abs().min()) > 0
     # Two beliefs are surer than each of them.
