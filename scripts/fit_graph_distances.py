@@ -34,7 +34,7 @@ from molgen.nn.probability import probability
 from molgen.train.decided import Decider
 from molgen.train.distil_loss import Target, per_molecule
 
-LADDERS = {1: 0.35, 2: 0.3, 4: 0.2, 8: 0.12, 20: 0.03}
+LADDERS = {1: 0.3, 2: 0.27, 4: 0.25, 8: 0.15, 20: 0.03}
 """How often walks of so many calls are learned from: short ones have most to mend."""
 
 WARMUP = 30
@@ -73,12 +73,12 @@ class Sketch:
         return Estimate(self.estimate.pos, element, charge, bond)
 
 
-def sketches(loaded: LoadedModel, n_batches: int, seed: int) -> Iterator[Sketch]:
+def sketches(loaded: LoadedModel, n_batches: int, seed: int, restraint: float) -> Iterator[Sketch]:
     """What a model without layers for its graphs draws, and what a force field makes of it."""
     part = loaded.info.config.distil
     if part is None:
         raise SystemExit("fit_graph_distances.py: give distilled weights")
-    settler = Settler("geometry", part.relax or 150, part.restraint)
+    settler = Settler("geometry", part.relax or 150, restraint)
     decider = Decider(settler, loaded.info.vocabulary, loaded.model.scales.pos)
     for call in last_calls(loaded, n_batches, seed, lambda n_steps: LADDERS.get(n_steps, 0.0)):
         with torch.no_grad():
@@ -102,6 +102,12 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--walks", type=int, default=20000, help="molecules to learn from")
     parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument(
+        "--restraint",
+        type=float,
+        default=10.0,
+        help="kcal/mol/Å² that hold atoms of a mended molecule, so that torsions stay as they are",
+    )
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -124,7 +130,7 @@ def main() -> None:
     loaded.model.network.graph_distances = None
     if not has_layers:
         start_from(model, loaded.model)
-    drawn = list(sketches(loaded, options.walks // BATCH, options.seed))
+    drawn = list(sketches(loaded, options.walks // BATCH, options.seed, options.restraint))
     layers = cast("GraphDistances", model.network.graph_distances)
     layers.requires_grad_(requires_grad=True)
     optimiser = torch.optim.AdamW(
@@ -143,7 +149,9 @@ def main() -> None:
         terms = per_molecule(
             estimate, one.target, one.step, one.mask, info.config.loss, model.scales.pos
         )
-        loss = (terms["fit"] + weight * terms["distance"] + terms["pos"]).mean()
+        off = (estimate.pos - one.target.pos).square().sum(dim=-1) * one.mask
+        away = off.sum(dim=1) / one.mask.sum(dim=1)
+        loss = (terms["fit"] + weight * (terms["distance"] + away)).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

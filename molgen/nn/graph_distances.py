@@ -1,9 +1,9 @@
 """The distances that a graph has, from its bonds and from positions that nearly fit them.
 
-Lengths follow from elements and bond orders, angles from the atom between two bonds, torsions from
-those and from where they are: rules that a force field spells out and a network can learn. Atoms
-and bonds are named last (`molgen.nn.marginals`), so positions that were estimated before need not
-suit them; these distances do.
+Lengths follow from elements and bond orders, angles from the atom between two bonds: rules that a
+force field spells out and a network can learn. Atoms and bonds are named last
+(`molgen.nn.marginals`), so positions that were estimated before need not suit them; these
+distances do.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class GraphBeliefs:
         distances: Of the rules and of the positions together, their precisions added up.
         rule: What the rules expect by themselves, ``[B, N, N]``.
         log_rule: Logarithms of the standard deviations of that, ``[B, N, N]``.
-        near: Where there are rules: the probability that one bond, two or three lead from one atom
-            to the other, at most 1, ``[B, N, N]``.
+        near: Where there are rules: the probability that one bond or two lead from one atom to the
+            other, at most 1, ``[B, N, N]``.
     """
 
     distances: Distances
@@ -166,8 +166,7 @@ class GraphDistances(nn.Module):
         real = (mask[:, :, None] & mask[:, None, :] & apart).to(pos.dtype)
         bonds = bond * real[..., None]
         bonded = bonds[..., 1:].sum(dim=-1)
-        angle = bonded @ bonded
-        near = (bonded + angle + angle @ bonded).clamp(max=1) * real
+        near = (bonded + bonded @ bonded).clamp(max=1) * real
         found = pair_distances(pos[..., None]).squeeze(-1)
         # Orders are summed up, so that an atom knows its neighbours by number.
         atoms = self.atoms(torch.cat([element, charge, bonds.sum(dim=2)], dim=-1))
