@@ -92,6 +92,9 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
         data = f"none but what `{info.config.distil.teacher}` makes of noise; that saw {data}"
     messages = info.config.model.n_messages
     knowing = ", whose last call knows the valences (`n_messages`)" if messages else ""
+    if info.config.model.n_graph_layers:
+        fitting = "positions are fitted to the graph, after decoding too (`n_graph_layers`)"
+        knowing = f"{knowing}; {fitting}"
     grids = "\n".join(
         f"| {r['steps']} | {r['solver']} | {', '.join(f'{s:.3g}' for s in r['sigma'][:20])}"
         f"{', …' if len(r['sigma']) > 20 else ''} |"
