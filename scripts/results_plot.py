@@ -41,7 +41,7 @@ def plot_results(models: Sequence[Point], real: Sequence[Point], path: Path) -> 
             _line(axes, [point for point in models if point.name == name], column, place)
         _real_line(axes, real, REAL.get(column, column))
         style(axes, "rate", steps)
-        axes.set_ylim(-0.015, 1.04)
+        axes.set_ylim(-0.015, 1.06)
         axes.set_title(title, fontsize=10, loc="left", color=INK)
         axes.set_xlabel("network calls per molecule", fontsize=9, color=INK)
     row[0].set_ylabel("fraction of all molecules", fontsize=9, color=INK)
@@ -76,7 +76,7 @@ def _real_line(axes: Axes, real: Sequence[Point], column: str) -> None:
     axes.axhline(rates[0].value, color=GREY, lw=1.2, ls="--")
     axes.annotate(
         f"{rates[0].value:.3f}", (0, rates[0].value), xycoords=("axes fraction", "data"),
-        xytext=(3, -3), textcoords="offset points", fontsize=8, color=GREY, va="top",
+        xytext=(3, 2), textcoords="offset points", fontsize=8, color=GREY, va="bottom",
     )  # fmt: skip
 
 
