@@ -37,12 +37,14 @@ from molgen.train.distil_loss import Target, per_molecule
 LADDERS = {1: 0.3, 2: 0.27, 4: 0.25, 8: 0.15, 20: 0.03}
 """How often walks of so many calls are learned from: short ones have most to mend."""
 
+ELSEWHERE = 0.1
+"""How often those of other numbers of calls are."""
+
 WARMUP = 30
 """Steps before the rate is at its height."""
 
 DECAY_FROM = 0.3
 """Share of the steps from which on the rate falls to zero."""
-
 
 DECODED = 0.5
 """How often the graph is the decoded one, which the layers see after a decoder."""
@@ -80,13 +82,17 @@ def sketches(loaded: LoadedModel, n_batches: int, seed: int, restraint: float) -
         raise SystemExit("fit_graph_distances.py: give distilled weights")
     settler = Settler("geometry", part.relax or 150, restraint)
     decider = Decider(settler, loaded.info.vocabulary, loaded.model.scales.pos)
-    for call in last_calls(loaded, n_batches, seed, lambda n_steps: LADDERS.get(n_steps, 0.0)):
+    for call in last_calls(loaded, n_batches, seed, _weight):
         with torch.no_grad():
             said = call.again(loaded.model)
             estimate = Estimate(said.pos, said.element, said.charge, said.bond)
             classes = (probability(x) for x in (said.element, said.charge, said.bond))
             target = decider(Target(said.pos, *classes), call.mask)
         yield Sketch(estimate, call.mask, (call.lam, math.inf), target)
+
+
+def _weight(n_steps: int) -> float:
+    return LADDERS.get(n_steps, ELSEWHERE)
 
 
 def rate_at(step: int, n_steps: int) -> float:

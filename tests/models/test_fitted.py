@@ -4,6 +4,7 @@ to the valences."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,7 @@ from ..networks import (  # noqa: TID252
     agreeing_model,
     assert_close,
     fitting_model,
+    knowing_model,
     random_case,
     random_model,
     seeds,
@@ -32,6 +34,8 @@ from ..networks import (  # noqa: TID252
 )
 
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+Made = Callable[..., DeNovo]
+each_model = pytest.mark.parametrize("made", [fitting_model, knowing_model])
 LAST = torch.full((1,), math.inf)
 
 
@@ -87,13 +91,14 @@ def test_a_caller_who_knows_gets_what_one_who_does_not_gets() -> None:
         assert (there.distances is None) == math.isfinite(end)
 
 
+@each_model
 @each_precision
 @settings(max_examples=15)
 @given(sizes, seeds)
 def test_it_turns_reflects_and_stays_centred(
-    dtype: torch.dtype, n_atoms: list[int], seed: int
+    made: Made, dtype: torch.dtype, n_atoms: list[int], seed: int
 ) -> None:
-    model, case = fitting_model(dtype=dtype), random_case(n_atoms, seed, dtype, hinted=False)
+    model, case = made(dtype=dtype), random_case(n_atoms, seed, dtype, hinted=False)
     turn = -o3.rand_matrix(dtype=torch.float64).to(dtype)
     turned = replace(case, state={**case.state, "pos": case.state["pos"] @ turn})
     here, there = (told(model, each, LAST).pos for each in (case, turned))
@@ -102,14 +107,15 @@ def test_it_turns_reflects_and_stays_centred(
     assert bool((here[~case.mask] == 0).all())
 
 
+@each_model
 @each_precision
-def test_a_molecule_knows_nothing_of_its_batch(dtype: torch.dtype) -> None:
+def test_a_molecule_knows_nothing_of_its_batch(made: Made, dtype: torch.dtype) -> None:
     case = random_case([5, 8, 3], 3, dtype, hinted=False)
-    together = told(fitting_model(dtype=dtype), case, LAST)
+    together = told(made(dtype=dtype), case, LAST)
     for row, n in enumerate((5, 8, 3)):
         state = {name: value[row : row + 1, :n] for name, value in case.state.items()}
         alone = Case(state, case.lam[row : row + 1], case.mask[row : row + 1, :n], None)
-        estimate = told(fitting_model(dtype=dtype), alone, LAST)
+        estimate = told(made(dtype=dtype), alone, LAST)
         assert_close(estimate.pos, together.pos[row : row + 1, :n], "pos")
 
 

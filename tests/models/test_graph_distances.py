@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from e3nn import o3
 from hypothesis import given, settings
 from torch import Tensor
 
@@ -26,12 +25,10 @@ from ..networks import (  # noqa: TID252
     HEADS,
     Case,
     agreeing_model,
-    assert_close,
     assert_same,
     knowing_model,
     random_case,
     seeds,
-    sizes,
 )
 
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -105,21 +102,6 @@ def test_rules_hold_along_two_bonds_and_nowhere_else() -> None:
 
 
 @each_precision
-@settings(max_examples=15)
-@given(sizes, seeds)
-def test_it_turns_reflects_and_stays_centred(
-    dtype: torch.dtype, n_atoms: list[int], seed: int
-) -> None:
-    model, case = knowing_model(dtype), random_case(n_atoms, seed, dtype, hinted=False)
-    turn = -o3.rand_matrix(dtype=torch.float64).to(dtype)
-    turned = replace(case, state={**case.state, "pos": case.state["pos"] @ turn})
-    here, there = (told(model, each, math.inf).pos for each in (case, turned))
-    assert_close(there, here @ turn, "pos")
-    assert_close(here.sum(dim=1), torch.zeros_like(here[:, 0]), "centre")
-    assert bool((here[~case.mask] == 0).all())
-
-
-@each_precision
 @settings(max_examples=10)
 @given(seeds)
 def test_it_follows_a_permutation(dtype: torch.dtype, seed: int) -> None:
@@ -137,17 +119,6 @@ def test_it_follows_a_permutation(dtype: torch.dtype, seed: int) -> None:
             here.pos[:, order], here.element[:, order].exp(), here.charge[:, order].exp(), bond
         ),
     )
-
-
-@each_precision
-def test_a_molecule_knows_nothing_of_its_batch(dtype: torch.dtype) -> None:
-    case, model = random_case([5, 8, 3], 4, dtype, hinted=False), knowing_model(dtype)
-    together = told(model, case, math.inf)
-    for row, n in enumerate((5, 8, 3)):
-        state = {name: value[row : row + 1, :n] for name, value in case.state.items()}
-        alone = Case(state, case.lam[row : row + 1], case.mask[row : row + 1, :n], None)
-        estimate = told(model, alone, math.inf)
-        assert_close(estimate.pos, together.pos[row : row + 1, :n], "pos")
 
 
 def test_beliefs_are_exact_under_autocast() -> None:
