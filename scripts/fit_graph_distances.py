@@ -138,6 +138,8 @@ def main() -> None:
         start_from(model, loaded.model)
     drawn = list(sketches(loaded, options.walks // BATCH, options.seed, options.restraint))
     layers = cast("GraphDistances", model.network.graph_distances)
+    # Mended molecules keep their torsions, so nothing is to turn them meanwhile.
+    torsions, model.network.torsions = model.network.torsions, None
     layers.requires_grad_(requires_grad=True)
     optimiser = torch.optim.AdamW(
         layers.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
@@ -162,6 +164,7 @@ def main() -> None:
         loss.backward()
         optimiser.step()
         schedule.step()
+    model.network.torsions = torsions
     model.requires_grad_(requires_grad=False)
     save_model(options.out, model, info)
     print(f"{options.out}: {options.steps} steps on {len(drawn)} batches, last {loss.item():.4f}")

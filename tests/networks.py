@@ -99,6 +99,23 @@ def knowing_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False
     return model.to(dtype).eval()
 
 
+@cache
+def turning_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
+    """The knowing model, which also has opinions on how far bonds should turn."""
+    with torch.random.fork_rng():
+        torch.manual_seed(17)
+        more = replace(SIZES, end_aware=True, n_fits=8, n_graph_layers=2, n_torsion_layers=2)
+        model = DeNovo(
+            EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().marginals
+        )
+        start_from(model, knowing_model())
+        layers = model.network.torsions
+        assert layers is not None
+        if not untrained:
+            torch.nn.init.normal_(layers.head.out.weight, std=0.1)
+    return model.to(dtype).eval()
+
+
 def random_case(
     n_atoms: list[int], seed: int, dtype: torch.dtype, *, hinted: bool, per_atom: bool = False
 ) -> Case:

@@ -11,7 +11,10 @@ from molgen.nn.block import Width
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Sizes
 
-_SILENT = ("network.noise_end.", "network.distances.", "network.graph_distances.")
+_SILENT = (
+    *("network.noise_end.", "network.distances."),
+    *("network.graph_distances.", "network.torsions."),
+)
 """Parts that change nothing until they are trained."""
 
 
@@ -36,6 +39,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         end_aware=model.end_aware,
         n_fits=model.n_fits,
         n_graph_layers=model.n_graph_layers,
+        n_torsion_layers=model.n_torsion_layers,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
     scales = Scales(model.pos_scale, model.element_scale, model.element_lead)
@@ -50,7 +54,7 @@ def start_from(model: DeNovo, other: DeNovo) -> None:
 
     A model that is told where its steps end may start from one that is not: it begins by not
     listening. One that believes in distances may start from one that does not: it begins by
-    believing in those of its positions.
+    believing in those of its positions. One that turns bonds begins by not turning any.
 
     Raises:
         UsageError: The two have other shapes.

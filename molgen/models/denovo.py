@@ -22,7 +22,7 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State, sent
-from molgen.models.to_graph import fitted_to_graph
+from molgen.models.to_graph import GraphLayers, fitted_to_graph
 from molgen.nn.classes import Classes
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
@@ -65,6 +65,14 @@ class DeNovo(nn.Module):
     def offsets(self) -> dict[str, float]:
         """Lead of every modality in half log-SNR, as solvers take it."""
         return {"pos": 0.0, "element": self.scales.element_lead}
+
+    @property
+    def graph_layers(self) -> GraphLayers | None:
+        """What the network knows of the shapes of graphs; None for nothing."""
+        network = self.network
+        if network.graph_distances is None:
+            return None
+        return GraphLayers(network.graph_distances, network.torsions, network.sizes.n_fits)
 
     def clean_elements(self, probability: Tensor) -> Tensor:
         """Diffused form of element probabilities or one-hot vectors, ``[B, N, K]``."""
@@ -152,13 +160,13 @@ class DeNovo(nn.Module):
             )
         if self.marginals is not None:
             estimate = _together(self.marginals, estimate, mask, is_last)
-        if self.network.graph_distances is None:
+        if self.graph_layers is None:
             return estimate
         fitted = self.fitted_to_graph(estimate, mask)
         return replace(fitted, pos=_where(is_last, fitted.pos, estimate.pos))
 
     def fitted_to_graph(self, estimate: Estimate, mask: Tensor) -> Estimate:
-        """Fit positions to the distances of the atoms and bonds that were named after them.
+        """Fit positions to the atoms and bonds that were named after them.
 
         Args:
             estimate: Of a last call.
@@ -167,16 +175,11 @@ class DeNovo(nn.Module):
         Raises:
             RuntimeError: The network knows no distances of graphs.
         """
-        if self.network.graph_distances is None:
+        layers = self.graph_layers
+        if layers is None:
             raise RuntimeError("the network has no layers for the distances of a graph")
-        pos, believed = fitted_to_graph(
-            self.network.graph_distances,
-            estimate.classes,
-            estimate.pos,
-            mask,
-            self.network.sizes.n_fits,
-        )
-        return replace(estimate, pos=pos, of_graph=believed)
+        fitted = fitted_to_graph(layers, estimate.classes, estimate.pos, mask)
+        return replace(estimate, pos=fitted.pos, of_graph=fitted.believed, turns=fitted.turns)
 
 
 def _together(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from molgen.nn.block import pair_distances
+from molgen.nn.linear import inverse
 
 
 def majorized(
@@ -46,7 +47,6 @@ def majorized(
     weight = weight * (mask[:, :, None] & mask[:, None, :] & others)
     anchor = torch.where(mask, anchor, 1.0)
     stiffness = torch.diag_embed(weight.sum(dim=-1) + anchor) - weight
-    inverse = inverse_by_factor if pos.device.type == "cpu" else inverse_by_elimination
     compliance = inverse(stiffness)
     here = pos
     for iteration in range(n_iterations):
@@ -58,24 +58,3 @@ def majorized(
         reach = 1 if iteration == n_iterations - 1 else 2
         here = here + reach * (compliance @ force)
     return here
-
-
-def inverse_by_factor(matrix: Tensor) -> Tensor:
-    """Inverse of symmetric positive definite matrices, ``[B, N, N]``, by Cholesky's factor."""
-    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
-
-
-def inverse_by_elimination(matrix: Tensor) -> Tensor:
-    """The same by Gauss-Jordan elimination, which a positive definite matrix needs no pivots for.
-
-    Libraries for GPUs factor one small matrix after the other and ask the host whether they could;
-    this is N rank-one updates of the whole batch, which a CUDA graph can hold.
-    """
-    n = matrix.shape[-1]
-    unit = torch.eye(n, dtype=matrix.dtype, device=matrix.device)
-    rest = torch.cat([matrix, unit.expand_as(matrix)], dim=-1)
-    for k in range(n):
-        row = rest[:, k] / rest[:, k, k, None]
-        # The k-th row becomes `row`; the others lose their share of it.
-        rest = rest - (rest[:, :, k] - unit[k])[..., None] * row[:, None]
-    return rest[..., n:]

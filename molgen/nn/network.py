@@ -13,6 +13,7 @@ from molgen.nn.distance_head import DistanceHead
 from molgen.nn.distances import Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
 from molgen.nn.graph_distances import GraphBeliefs, GraphDistances, GraphShape
+from molgen.nn.torsions import Torsions, Turns
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Sizes:
             network believes in; 0 for a network without such a head.
         n_graph_layers: Layers of what a last call says of the distances of its own graph, to
             which its positions are fitted once more; 0 leaves them.
+        n_torsion_layers: Layers of what it then says of the turns of bonds that would let the
+            molecule come to rest, which follow; 0 turns none.
     """
 
     n_elements: int = 5
@@ -49,6 +52,7 @@ class Sizes:
     end_aware: bool = False
     n_fits: int = 0
     n_graph_layers: int = 0
+    n_torsion_layers: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Estimate:
         distances: Distances that the positions were fitted to; None where they were not.
         of_graph: What its graph said of the distances in every fit after that; empty where there
             was none.
+        turns: How far bonds were thought to have to turn, every time after that.
         alone: What the heads said, each by itself, before `molgen.nn.marginals` brought them to
             terms; None where that was not done, so that it is what the logits above say.
     """
@@ -73,6 +78,7 @@ class Estimate:
     bond: Tensor
     distances: Distances | None = None
     of_graph: tuple[GraphBeliefs, ...] = ()
+    turns: tuple[Turns, ...] = ()
     alone: Classes | None = None
 
     @property
@@ -158,8 +164,18 @@ def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
 def _graph_distances(sizes: Sizes) -> GraphDistances | None:
     if not sizes.n_graph_layers:
         return None
+    return GraphDistances(_graph_shape(sizes, sizes.n_graph_layers))
+
+
+def _torsions(sizes: Sizes) -> Torsions | None:
+    if not sizes.n_torsion_layers:
+        return None
+    return Torsions(_graph_shape(sizes, sizes.n_torsion_layers))
+
+
+def _graph_shape(sizes: Sizes, n_layers: int) -> GraphShape:
     classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
-    return GraphDistances(GraphShape(sizes.n_graph_layers, sizes.n_radial, sizes.cutoff, *classes))
+    return GraphShape(n_layers, sizes.n_radial, sizes.cutoff, *classes)
 
 
 class EquivariantTransformer(nn.Module):
@@ -208,6 +224,7 @@ class EquivariantTransformer(nn.Module):
         )
         self.distances = _distance_head(sizes, width)
         self.graph_distances = _graph_distances(sizes)
+        self.torsions = _torsions(sizes)
 
     def embed_noise(
         self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None

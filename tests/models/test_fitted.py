@@ -31,11 +31,12 @@ from ..networks import (  # noqa: TID252
     random_model,
     seeds,
     sizes,
+    turning_model,
 )
 
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 Made = Callable[..., DeNovo]
-each_model = pytest.mark.parametrize("made", [fitting_model, knowing_model])
+each_model = pytest.mark.parametrize("made", [fitting_model, knowing_model, turning_model])
 LAST = torch.full((1,), math.inf)
 
 
