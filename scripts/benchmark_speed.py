@@ -174,7 +174,7 @@ def once(bench: Bench, run: Run) -> dict[str, float]:
     with network_clock(bench) as network:
         batches = list(bench.batches(run))
         bench.wait()
-    finisher = Finisher(run.request.decode, run.rendering, fit=run.fit)
+    finisher = run.finisher
     vocabulary = run.model.info.vocabulary
     chunks = [chunk for batch in batches for chunk in chunks_of(batch, vocabulary, searches=True)]
     some = spread(chunks)

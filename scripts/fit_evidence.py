@@ -5,10 +5,9 @@
 The layers are two linear ones (`molgen.nn.distance_head`), so a few thousand walks are enough: the
 last call of each is kept, and learned from with the molecule that the decoder makes of it. To the
 cross-entropy of the classes before and after they were brought to terms comes a penalty on the
-numbers of atoms of every element where those of the decoded molecules are not those of real ones
-of the same sizes: at one or two calls a network that doubts names the commoner element too often,
-and a decoder that mends a valence makes nitrogen of carbon. Doubts go with the
-square of the number of calls, and so does the penalty, which costs sound graphs where it is heavy.
+numbers of atoms of every element where they are not those of real molecules of the same sizes: at
+one or two calls a network that doubts names the commoner element too often. Doubts fall with the
+number of calls, and the penalty with its square, since it costs sound graphs where it is heavy.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +28,6 @@ from molgen.chem.settle import Settler
 from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
 from molgen.models.denovo import DeNovo
-from molgen.nn.network import Estimate
-from molgen.nn.probability import probability
 from molgen.train.decided import Decider
 from molgen.train.distil_loss import Target, class_terms
 
@@ -46,20 +42,8 @@ TOGETHER = 4
 SMOOTH = 5.0
 """Atoms added to the wanted number of an element that a deviation is measured in."""
 
-
-@dataclass(frozen=True)
-class Lesson:
-    """A last call and what is made of it.
-
-    Attributes:
-        call: What it saw.
-        target: The decoded molecules, whose classes it should find.
-        excess: Atoms of every element that the decoder adds to those that were named, ``[K]``.
-    """
-
-    call: LastCall
-    target: Target
-    excess: Tensor
+Learned = tuple[LastCall, Target]
+"""What a last call saw, and the decoded molecules, whose classes it should find."""
 
 
 def counts_by_size(store: MoleculeStore, numbers: Sequence[int], every: int) -> Tensor:
@@ -77,40 +61,19 @@ def counts_by_size(store: MoleculeStore, numbers: Sequence[int], every: int) -> 
     return torch.from_numpy(means).float()
 
 
-def named(estimate: Estimate, mask: Tensor) -> Tensor:
-    """Atoms of every element in a batch, ``[K]``, of which a gradient is to be had."""
-    sharp = (SHARP * estimate.element).softmax(dim=-1) * mask[..., None]
-    return sharp.sum(dim=(0, 1))
-
-
-def lesson(model: DeNovo, call: LastCall, decider: Decider) -> Lesson:
-    """What is to be learned from one call."""
-    with torch.no_grad():
-        estimate = call.again(model)
-        target = decider(Target.of_estimate(estimate), call.mask)
-        # A sampler decodes what is named, and not what the heads are made to be sure of.
-        classes = (
-            probability(logits) for logits in (estimate.element, estimate.charge, estimate.bond)
-        )
-        drawn = decider(Target(estimate.pos, *classes), call.mask).element
-        excess = drawn[call.mask].sum(dim=0) - named(estimate, call.mask)
-    return Lesson(call, target, excess)
-
-
-def loss_of(model: DeNovo, lessons: Sequence[Lesson], wanted: Tensor, penalty: float) -> Tensor:
+def loss_of(model: DeNovo, calls: Sequence[Learned], wanted: Tensor, penalty: float) -> Tensor:
     """Cross-entropy before and after messages, and the deviation of the numbers of atoms."""
     total, made, real = torch.zeros(()), torch.zeros(wanted.shape[1]), torch.zeros(wanted.shape[1])
-    for one in lessons:
-        mask = one.call.mask
-        estimate = one.call.again(model)
+    for call, target in calls:
+        estimate = call.again(model)
         for classes in (estimate.heads, estimate.classes):
-            terms = class_terms(classes, one.target, mask, bonded=5.0)
+            terms = class_terms(classes, target, call.mask, bonded=5.0)
             total = total + torch.stack([term.mean() for term in terms.values()]).sum()
-        # What a decoder makes of other names is not known; it is taken to add what it added before.
-        made = made + named(estimate, mask) + one.excess
-        real = real + wanted[mask.sum(dim=1)].sum(dim=0)
+        sharp = (SHARP * estimate.element).softmax(dim=-1) * call.mask[..., None]
+        made = made + sharp.sum(dim=(0, 1))
+        real = real + wanted[call.mask.sum(dim=1)].sum(dim=0)
     off = ((made - real).square() / (real + SMOOTH)).sum()
-    return (total + penalty * off) / len(lessons)
+    return (total + penalty * off) / len(calls)
 
 
 def main() -> None:
@@ -138,9 +101,11 @@ def main() -> None:
     wanted = counts_by_size(MoleculeStore.open(options.data), numbers, every=17)
     n_batches = options.walks // BATCH
     decider = Decider(Settler("geometry", 0, 0.0), loaded.info.vocabulary, model.scales.pos)
-    by_length: dict[int, list[Lesson]] = defaultdict(list)
+    by_length: dict[int, list[Learned]] = defaultdict(list)
     for call in last_calls(loaded, n_batches, options.seed):
-        by_length[call.n_steps].append(lesson(model, call, decider))
+        with torch.no_grad():
+            target = decider(Target.of_estimate(call.again(model)), call.mask)
+        by_length[call.n_steps].append((call, target))
 
     layers = (head.bond, head.atom)
     for layer in layers:
@@ -158,9 +123,9 @@ def main() -> None:
     for _ in track(range(n_steps), "fitting"):
         # One number of calls at a time: another penalty for each.
         kept = by_length[int(rng.choice(lengths, p=shares))]
-        lessons = [kept[int(place)] for place in rng.integers(len(kept), size=TOGETHER)]
+        calls = [kept[int(place)] for place in rng.integers(len(kept), size=TOGETHER)]
         optimiser.zero_grad()
-        loss = loss_of(model, lessons, wanted, options.penalty / lessons[0].call.n_steps ** 2)
+        loss = loss_of(model, calls, wanted, options.penalty / calls[0][0].n_steps ** 2)
         loss.backward()
         optimiser.step()
         schedule.step()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -25,8 +25,10 @@ from torch import Tensor
 
 from molgen.checkpoint import LoadedModel, load_model, save_model
 from molgen.chem.settle import Settler
+from molgen.config import LossConfig
 from molgen.errors import MolgenError
 from molgen.models.build import build, start_from
+from molgen.models.denovo import DeNovo
 from molgen.models.graph_fit import CERTAIN
 from molgen.nn.graph_distances import GraphDistances
 from molgen.nn.network import Estimate
@@ -100,6 +102,35 @@ def rate_at(step: int, n_steps: int) -> float:
     return min(1.0, (step + 1) / WARMUP, (1 - step / n_steps) / (1 - DECAY_FROM))
 
 
+def learned(
+    model: DeNovo, drawn: Sequence[Sketch], config: LossConfig, options: argparse.Namespace
+) -> float:
+    """Teach the layers; the last loss."""
+    layers = cast("GraphDistances", model.network.graph_distances)
+    layers.requires_grad_(requires_grad=True)
+    optimiser = torch.optim.AdamW(
+        layers.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_at(step, options.steps)
+    )
+    rng = np.random.default_rng(options.seed)
+    loss = torch.zeros(())
+    for _ in track(range(options.steps), "fitting"):
+        one = drawn[int(rng.integers(len(drawn)))]
+        said = one.decoded() if rng.random() < DECODED else one.estimate
+        estimate = model.fitted_to_graph(said, one.mask)
+        terms = per_molecule(estimate, one.target, one.step, one.mask, config, model.scales.pos)
+        off = (estimate.pos - one.target.pos).square().sum(dim=-1) * one.mask
+        away = off.sum(dim=1) / one.mask.sum(dim=1)
+        loss = (terms["fit"] + config.distance * (terms["distance"] + away)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return loss.item()
+
+
 def main() -> None:
     """Draw sketches, learn from them, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -137,37 +168,13 @@ def main() -> None:
     if not has_layers:
         start_from(model, loaded.model)
     drawn = list(sketches(loaded, options.walks // BATCH, options.seed, options.restraint))
-    layers = cast("GraphDistances", model.network.graph_distances)
     # Mended molecules keep their torsions, so nothing is to turn them meanwhile.
     torsions, model.network.torsions = model.network.torsions, None
-    layers.requires_grad_(requires_grad=True)
-    optimiser = torch.optim.AdamW(
-        layers.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: rate_at(step, options.steps)
-    )
-    rng = np.random.default_rng(options.seed)
-    weight = info.config.loss.distance
-    loss = torch.zeros(())
-    for _ in track(range(options.steps), "fitting"):
-        one = drawn[int(rng.integers(len(drawn)))]
-        said = one.decoded() if rng.random() < DECODED else one.estimate
-        estimate = model.fitted_to_graph(said, one.mask)
-        terms = per_molecule(
-            estimate, one.target, one.step, one.mask, info.config.loss, model.scales.pos
-        )
-        off = (estimate.pos - one.target.pos).square().sum(dim=-1) * one.mask
-        away = off.sum(dim=1) / one.mask.sum(dim=1)
-        loss = (terms["fit"] + weight * (terms["distance"] + away)).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+    loss = learned(model, drawn, info.config.loss, options)
     model.network.torsions = torsions
     model.requires_grad_(requires_grad=False)
     save_model(options.out, model, info)
-    print(f"{options.out}: {options.steps} steps on {len(drawn)} batches, last {loss.item():.4f}")
+    print(f"{options.out}: {options.steps} steps on {len(drawn)} batches, last {loss:.4f}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +34,20 @@ class Beliefs:
     def n_atoms(self) -> int:
         """Number of atoms, hydrogens included."""
         return len(self.pos)
+
+    def leaning(self, element_prior: Sequence[float]) -> Beliefs:
+        """The same with a prior of the elements.
+
+        Where a valence is broken, one element is often as probable as another, and the cheapest
+        repair would always be the same (Menon et al. 2021, arXiv 2007.07314, adjust logits so).
+
+        Args:
+            element_prior: Added to the log-probabilities of the elements; empty for nothing.
+        """
+        if not element_prior:
+            return self
+        prior = np.asarray(element_prior, dtype=self.element_log_prob.dtype)
+        log_prob = self.element_log_prob + prior
+        largest = log_prob.max(axis=1, keepdims=True)
+        total = largest + np.log(np.exp(log_prob - largest).sum(axis=1, keepdims=True))
+        return replace(self, element_log_prob=log_prob - total)

@@ -194,12 +194,15 @@ class Finisher:
         relaxing: How to relax what is decoded; None for not at all.
         fit: Positions for what was decoded anew, from what the network named and from that; None
             leaves them.
+        element_prior: Added to the log-probabilities of the elements before decoding; empty for
+            nothing.
     """
 
     decoder: str
     rendering: Rendering | None = None
     relaxing: Relaxing | None = None
     fit: Fit | None = None
+    element_prior: tuple[float, ...] = ()
 
     @property
     def searches(self) -> bool:
@@ -219,7 +222,7 @@ class Finisher:
     def _decoded(self, chunk: Chunk, raw: list[Molecule]) -> list[Molecule]:
         decode, molecules = DECODERS[self.decoder], list(raw)
         beliefs = chunk.beliefs()
-        found = [decode(one) for one in beliefs.values()]
+        found = [decode(one.leaning(self.element_prior)) for one in beliefs.values()]
         if self.fit is not None:
             found = self.fit([raw[row] for row in beliefs], found)
         for row, molecule in zip(beliefs, found, strict=True):

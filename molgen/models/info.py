@@ -113,17 +113,22 @@ class ModelInfo(MoleculeHeader[Config]):
     Attributes:
         ladders: Best measured grids, by number of network calls.
         mmse: Error at every noise level, for grids that follow it; None if never measured.
+        element_prior: What a decoder adds to the logarithms of the probabilities of the elements,
+            so that what it repairs has the shares of real molecules; empty for nothing.
     """
 
     domain: ClassVar[str] = MOLECULES
 
     ladders: dict[int, Ladder] = field(default_factory=dict)
     mmse: ErrorCurve | None = None
+    element_prior: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what was not measured is left out."""
         ladders = {str(steps): one.to_dict() for steps, one in sorted(self.ladders.items())}
-        measured = {} if self.mmse is None else {"mmse": self.mmse.to_dict()}
+        measured: dict[str, Any] = {} if self.mmse is None else {"mmse": self.mmse.to_dict()}
+        if self.element_prior:
+            measured["element_prior"] = list(self.element_prior)
         return {**super().to_dict(), "ladders": ladders, **measured}
 
     @classmethod
@@ -143,4 +148,5 @@ class ModelInfo(MoleculeHeader[Config]):
             },
             training=tree["training"],
             mmse=ErrorCurve.from_dict(tree["mmse"]) if "mmse" in tree else None,
+            element_prior=tuple(tree.get("element_prior", ())),
         )

@@ -151,6 +151,14 @@ class Run:
         """How samples get their records."""
         return None if self.form is None else Rendering(self.form, self._stem, self._labels)
 
+    @property
+    def finisher(self) -> Finisher:
+        """What is made of samples."""
+        # What is given is not to be repaired towards what is common.
+        prior = () if self.known is not None else self.model.info.element_prior
+        fit, decoder = self.fit, self.request.decode
+        return Finisher(decoder, self.rendering, self.relaxing, fit, prior)
+
     def title(self, index: int) -> str:
         """Unique name of one record, such as ``qm9-s0-k4-17``: model, seed, steps, index."""
         return f"{self._stem}-{index}"
@@ -219,7 +227,7 @@ class Run:
             steering=self.steering,
         )
         workers = self.workers or usual_workers(request.n - first, on_gpu=on_gpu)
-        finisher = Finisher(request.decode, self.rendering, self.relaxing, self.fit)
+        finisher = self.finisher
         return samples(batches, self.model.info.vocabulary, finisher, workers)
 
 

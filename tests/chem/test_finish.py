@@ -95,6 +95,24 @@ def test_a_chunk_is_its_molecules_one_by_one(decoder: str) -> None:
         assert not alone.records
 
 
+def test_a_prior_is_for_decoders_and_for_what_is_not_settled() -> None:
+    prior = (0.0, 0.0, -40.0, 0.0, 0.0)
+    plain, leaning = Finisher("geometry"), Finisher("geometry", element_prior=prior)
+    chunk = chunk_of(beliefs(), searches=plain.searches)
+    before, after = plain(chunk), leaning(chunk)
+    changed = 0
+    for row, one in enumerate(beliefs()):
+        assert same(after.raw[row], before.raw[row])
+        lean = one.leaning(prior)
+        np.testing.assert_allclose(np.exp(lean.element_log_prob).sum(axis=1), 1, rtol=1e-5)
+        is_open = row in chunk.open.rows
+        wanted = DECODERS["geometry"](lean) if is_open else before.molecules[row]
+        assert same(after.molecules[row], wanted)
+        changed += not same(after.molecules[row], before.molecules[row])
+    assert changed
+    assert beliefs()[0].leaning(()).element_log_prob is not None
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_relaxing_comes_after_decoding_and_touches_positions_only(decoder: str) -> None:
     relaxing = Relaxing((0, 2))
