@@ -95,6 +95,10 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     if info.config.model.n_graph_layers:
         fitting = "positions are fitted to the graph, after decoding too (`n_graph_layers`)"
         knowing = f"{knowing}; {fitting}"
+    if info.config.model.n_torsion_layers:
+        knowing = f"{knowing}, and bonds turn until it is at rest (`n_torsion_layers`)"
+    if info.element_prior:
+        knowing = f"{knowing}; repairs lean towards the elements of real molecules"
     grids = "\n".join(
         f"| {r['steps']} | {r['solver']} | {', '.join(f'{s:.3g}' for s in r['sigma'][:20])}"
         f"{', …' if len(r['sigma']) > 20 else ''} |"

@@ -188,6 +188,7 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
 def test_a_last_step_learns_the_distances_of_its_graph(recipe: Recipe, teacher: Path) -> None:
     ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
     fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_graph_layers=2")
+    fitting = (*fitting, "model.n_torsion_layers=1")
     module = module_of(few(recipe, teacher, ladder, *fitting), teacher)
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0).backward()
@@ -196,6 +197,10 @@ def test_a_last_step_learns_the_distances_of_its_graph(recipe: Recipe, teacher: 
     for last in (layers.out, layers.own):
         assert last.weight.grad is not None
         assert float(last.weight.grad.abs().max()) > 0
+    # Ends that are mended keep their torsions, so there is nothing to learn of these.
+    torsions = module.model.network.torsions
+    assert torsions is not None
+    assert all(parameter.grad is None for parameter in torsions.parameters())
 
 
 def test_a_rule_is_held_to_what_it_says_alone() -> None:
