@@ -14,7 +14,7 @@ from molgen.nn.torsions import Torsions, Turns
 ROUNDS = 2
 """Fits to the distances of a graph, each from the positions of the one before."""
 
-TURNED = 3
+TURNED = 4
 """Times that bonds are turned about after that."""
 
 STRIDES = 3

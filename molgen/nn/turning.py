@@ -9,6 +9,8 @@ permutations, and differentiable.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,10 +18,10 @@ from molgen.nn.axes import Axes, dihedrals, mean_gradient, wrapped
 from molgen.nn.block import pair_distances
 from molgen.nn.linear import solution
 
-STIFF = 0.02
+STIFF = 0.033
 """Standard deviation of a distance along one bond or two, in units of the network's coordinates."""
 
-LOOSE = 3.0
+LOOSE = 5.0
 """That of a position."""
 
 STRIDE = 0.7
@@ -46,6 +48,12 @@ def turned(
         mask: Real atoms, ``[B, N]`` bool; the others stay where they are.
         n_iterations: Iterations.
     """
+    if not n_iterations:
+        return pos
+    # Springs are a hundred thousand times as stiff as what holds the whole molecule in place, so
+    # single precision would let it drift.
+    given, pos, turn, log_spread = pos, pos.double(), turn.double(), log_spread.double()
+    axes = replace(axes, real=axes.real.double())
     batch, n, _ = pos.shape
     found = dihedrals(pos, axes)
     count = found.sound.sum(dim=(-1, -2)).clamp_min(1)
@@ -68,7 +76,7 @@ def turned(
         matrix = matrix + torch.diag_embed(loose.flatten(1))
         force = push + (pull + loose * (pos - here)).flatten(1)
         here = here + solution(matrix, force).view(batch, n, 3) * mask[..., None]
-    return here
+    return here.to(given.dtype)
 
 
 def _springs(pos: Tensor, length: Tensor, stiffness: Tensor) -> tuple[Tensor, Tensor]:

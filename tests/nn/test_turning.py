@@ -82,7 +82,7 @@ def test_a_ring_puckers_only_as_its_bonds_can_agree_on() -> None:
     ring = {frozenset((i, (i + 1) % 5)) for i in range(5)}
     # All bonds of a ring cannot turn the same way: it would not close.
     turn = of_bonds(molecule, lambda i, j: 0.5 * (frozenset((i, j)) in ring))
-    there = molecule.turned(turn)
+    there = molecule.turned(turn, log_spread=-1.0)
     lengths = [pair_distances(x[..., None]).squeeze(-1) for x in (molecule.pos, there)]
     assert float((lengths[1] - lengths[0]).abs()[molecule.near].max()) < 0.05
     axes = molecule.axes
