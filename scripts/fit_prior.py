@@ -27,7 +27,7 @@ from molgen.train.census import Census
 from molgen.train.decided import Decider, shares_of
 from molgen.train.distil_loss import Target
 
-LARGEST = 2.5
+LARGEST = 3.5
 """Largest absolute value of a prior: atoms that are certain should not change for it."""
 
 SETTLED_AFTER = 0.5

@@ -23,5 +23,11 @@ def test_a_header_is_read_as_it_was_written(curve: ErrorCurve | None) -> None:
     assert ModelInfo.from_dict(info.to_dict(), "here") == info
 
 
+def test_a_header_says_which_elements_repairs_lean_to() -> None:
+    info = replace(INFO, element_prior=(-1.0, 0.5, 0.25))
+    assert ModelInfo.from_dict(info.to_dict(), "here") == info
+    assert "element_prior" not in INFO.to_dict()
+
+
 def test_a_header_without_a_curve_is_as_before() -> None:
     assert "mmse" not in INFO.to_dict()

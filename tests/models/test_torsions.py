@@ -6,15 +6,22 @@ import math
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdMolTransforms
 from torch.nn import functional
 
+from molgen.checkpoint import find_model, load_model
+from molgen.chem.elements import QM9
+from molgen.chem.mol import molecule_of
 from molgen.config import parse_config
 from molgen.errors import ConfigError, UsageError
 from molgen.models.build import start_from
 from molgen.models.denovo import DeNovo
+from molgen.models.graph_fit import GraphFit
 from molgen.models.to_graph import TURNED
 from molgen.nn.axes import wrapped
 from molgen.nn.classes import Classes
@@ -94,6 +101,21 @@ def test_turns_are_exact_under_autocast() -> None:
     again = turning_model().fitted_to_graph(estimate, case.mask)
     assert torch.equal(said.pos, again.pos)
     assert plain.turn.dtype == torch.float32
+
+
+def test_shipped_weights_bring_torsions_nearer_to_rest() -> None:
+    """Butane, turned out of its minimum, falls back into it."""
+    fit = GraphFit.of(load_model(find_model("qm9-few"), "cpu").model, QM9)
+    assert fit is not None
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCCC"))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=5)
+    conformer = mol.GetConformer()
+    rdMolTransforms.SetDihedralDeg(conformer, 0, 1, 2, 3, 155.0)
+    molecule = molecule_of(mol)
+    other = replace(molecule, formal_charge=molecule.formal_charge + 1)
+    (rested,) = fit([other], [molecule])
+    conformer.SetPositions(rested.pos.astype(np.float64))
+    assert abs(rdMolTransforms.GetDihedralDeg(conformer, 0, 1, 2, 3)) > 168
 
 
 def test_the_loss_is_least_where_the_turns_lead() -> None:

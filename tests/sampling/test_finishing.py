@@ -110,6 +110,25 @@ def test_what_is_decoded_anew_gets_positions_of_its_own(loaded: LoadedModel) -> 
     assert run_of(loaded, 8).fit is None
 
 
+def test_a_prior_of_the_elements_repairs_what_is_not_given() -> None:
+    prior = (0.0, 0.0, -30.0, 0.0, 0.0)
+    loaded = LoadedModel(random_model().eval(), replace(INFO, element_prior=prior))
+    plain = LoadedModel(loaded.model, INFO)
+    leaning, asis = (
+        list(run_of(one, 40, batch_size=8).stream(Tally(keep=True))) for one in (loaded, plain)
+    )
+    nitrogen = [
+        sum(int((one.molecule.atomic_numbers == 7).sum()) for one in samples)
+        for samples in (leaning, asis)
+    ]
+    assert nitrogen[0] < nitrogen[1]
+    for one, other in zip(leaning, asis, strict=True):
+        assert np.array_equal(one.raw.atomic_numbers, other.raw.atomic_numbers)
+    methane = Known((Part(np.array([1, 0, 0, 0, 0])),), True, "methane")
+    assert run_of(loaded, 8).finisher.element_prior == prior
+    assert replace(run_of(loaded, 8), known=methane).finisher.element_prior == ()
+
+
 def test_a_run_may_end_before_its_processes_do(loaded: LoadedModel) -> None:
     run = replace(run_of(loaded, 400, batch_size=8, decode="argmax"), workers=2)
     with closing(run.stream(Tally())) as stream:
