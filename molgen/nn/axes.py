@@ -21,8 +21,9 @@ TINY = 1e-4
 class Axes:
     """Bonds between atoms that both have other neighbours, and the torsions around each.
 
-    There are as many places as atoms, so that shapes do not depend on graphs; a graph has fewer
-    such bonds than atoms unless it is a cage without hydrogen, whose longest are left out.
+    There are at most as many places as atoms, so that shapes need not depend on graphs; a graph
+    has fewer such bonds than atoms unless it is a cage without hydrogen, whose longest are left
+    out.
 
     Attributes:
         atoms: Both atoms of every bond, ``[B, E, 2]``.
@@ -49,6 +50,10 @@ def axes_of(bonded: Tensor, distance: Tensor, mask: Tensor) -> Axes:
     axis = closeness * (inner[:, :, None] & inner[:, None, :])
     score, place = axis.triu().flatten(1).topk(n)
     there = (score > 0) & (torch.arange(n, device=mask.device) < mask.sum(dim=1, keepdim=True))
+    if mask.device.type == "cpu":
+        # Most places are empty. A GPU would have to be asked which; they come last.
+        n_filled = max(1, int(there.sum(dim=1).max()))
+        there, place = there[:, :n_filled], place[:, :n_filled]
     atoms = torch.stack([place // n, place % n], dim=-1)
     sides = [_others(closeness, atoms[..., side], atoms[..., 1 - side]) for side in (0, 1)]
     (first, has_first), (last, has_last) = sides
