@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from last_calls import BATCH, last_calls
+from layer_fits import pupil_of, rate_at
 from rich.progress import track
 from torch import Tensor
 
@@ -27,7 +28,6 @@ from molgen.checkpoint import LoadedModel, load_model, save_model
 from molgen.chem.settle import Settler
 from molgen.config import LossConfig
 from molgen.errors import MolgenError
-from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.graph_fit import CERTAIN
 from molgen.nn.graph_distances import GraphDistances
@@ -97,11 +97,6 @@ def _weight(n_steps: int) -> float:
     return LADDERS.get(n_steps, ELSEWHERE)
 
 
-def rate_at(step: int, n_steps: int) -> float:
-    """Share of the highest rate."""
-    return min(1.0, (step + 1) / WARMUP, (1 - step / n_steps) / (1 - DECAY_FROM))
-
-
 def learned(
     model: DeNovo, drawn: Sequence[Sketch], config: LossConfig, options: argparse.Namespace
 ) -> float:
@@ -112,7 +107,7 @@ def learned(
         layers.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: rate_at(step, options.steps)
+        optimiser, lambda step: rate_at(step, options.steps, WARMUP, DECAY_FROM)
     )
     rng = np.random.default_rng(options.seed)
     loss = torch.zeros(())
@@ -156,24 +151,16 @@ def main() -> None:
     loaded = load_model(options.weights, "cpu")
     if loaded.model.network.distances is None:
         raise SystemExit("fit_graph_distances.py: give distilled weights with n_fits")
-    config = loaded.info.config
-    section = config.model.model_copy(update={"n_graph_layers": options.layers})
-    info = replace(loaded.info, config=config.model_copy(update={"model": section}))
-    model = build(info.config, info.max_atoms).eval().requires_grad_(requires_grad=False)
-    has_layers = config.model.n_graph_layers == options.layers
-    if has_layers:
-        model.load_state_dict(loaded.model.state_dict())
     # Sketches are what there is before the graph has its say.
-    loaded.model.network.graph_distances = None
-    if not has_layers:
-        start_from(model, loaded.model)
+    pupil = pupil_of(loaded, "n_graph_layers", "graph_distances", options.layers)
+    model = pupil.model
     drawn = list(sketches(loaded, options.walks // BATCH, options.seed, options.restraint))
     # Mended molecules keep their torsions, so nothing is to turn them meanwhile.
     torsions, model.network.torsions = model.network.torsions, None
-    loss = learned(model, drawn, info.config.loss, options)
+    loss = learned(model, drawn, pupil.info.config.loss, options)
     model.network.torsions = torsions
     model.requires_grad_(requires_grad=False)
-    save_model(options.out, model, info)
+    save_model(options.out, model, pupil.info)
     print(f"{options.out}: {options.steps} steps on {len(drawn)} batches, last {loss:.4f}")
 
 

@@ -18,6 +18,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from layer_fits import pupil_of, rate_at
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
@@ -30,7 +31,6 @@ from molgen.chem.force_field import relaxed_pos
 from molgen.chem.molecule import Molecule
 from molgen.errors import MolgenError
 from molgen.flow.process import center
-from molgen.models.build import build, start_from
 from molgen.models.graph_fit import CERTAIN, graph_of, places
 from molgen.models.to_graph import STRIDES
 from molgen.nn.classes import Classes
@@ -192,11 +192,6 @@ def optimiser_of(layers: Torsions, lr: float, muon_lr: float) -> Together:
     )
 
 
-def rate_at(step: int, n_steps: int) -> float:
-    """Share of the highest rates."""
-    return min(1.0, (step + 1) / WARMUP, (1 - step / n_steps) / (1 - DECAY_FROM))
-
-
 def main() -> None:
     """Draw molecules, learn from them, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -216,17 +211,9 @@ def main() -> None:
     loaded = load_model(options.weights, "cpu")
     if loaded.model.graph_layers is None or loaded.info.config.distil is None:
         raise SystemExit("fit_torsions.py: give distilled weights with n_graph_layers")
-    config = loaded.info.config
-    section = config.model.model_copy(update={"n_torsion_layers": options.layers})
-    info = replace(loaded.info, config=config.model_copy(update={"model": section}))
-    model = build(info.config, info.max_atoms).eval().requires_grad_(requires_grad=False)
-    has_layers = config.model.n_torsion_layers == options.layers
-    if has_layers:
-        model.load_state_dict(loaded.model.state_dict())
     # Examples are what there is before anything turns.
-    loaded.model.network.torsions = None
-    if not has_layers:
-        start_from(model, loaded.model)
+    pupil = pupil_of(loaded, "n_torsion_layers", "torsions", options.layers)
+    model = pupil.model
     drawn = list(examples(loaded, options.n, options.seed))
     layers = cast("Torsions", model.network.torsions)
     layers.requires_grad_(requires_grad=True)
@@ -236,16 +223,16 @@ def main() -> None:
     loss = torch.zeros(())
     for step in track(range(options.steps), "fitting"):
         batch = together(next(stream), layers)
-        knows = has_layers or step > TURNED_FROM * options.steps
+        knows = pupil.has_layers or step > TURNED_FROM * options.steps
         pos = where_learned(batch, layers, rng, turn=knows)
         loss = turn_loss(layers(batch.classes, pos, batch.mask), batch.rest).mean()
-        optimiser.scale_rates(rate_at(step, options.steps))
+        optimiser.scale_rates(rate_at(step, options.steps, WARMUP, DECAY_FROM))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(layers.parameters(), 1.0)
         optimiser.step()
     model.requires_grad_(requires_grad=False)
-    save_model(options.out, model, info)
+    save_model(options.out, model, pupil.info)
     print(f"{options.out}: {options.steps} steps on {len(drawn)} molecules, last {loss.item():.4f}")
 
 
