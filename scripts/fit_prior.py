@@ -1,6 +1,6 @@
 """Find the prior of the elements by which repaired molecules get the shares of real ones.
 
-    python scripts/fit_prior.py turned.safetensors --out qm9-few.safetensors
+    python scripts/fit_prior.py rested.safetensors --out qm9-few.safetensors
 
 Molecules of one call, where most is to be repaired, are decoded again and again, while a prior
 falls for elements of which there are too many (`molgen.train.census`). It is written beside the

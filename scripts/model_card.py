@@ -89,14 +89,16 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     levels = f"searched on other seeds{origin}; `scripts/fit_plans.py` goes on"
     if info.config.distil is not None:
         levels = "those that were trained; other numbers of calls stretch the nearest"
-        data = f"none but what `{info.config.distil.teacher}` makes of noise; that saw {data}"
+        own = "none but what" if not info.config.model.n_rest_layers else "what"
+        data = f"{own} `{info.config.distil.teacher}` makes of noise; that saw {data}"
     messages = info.config.model.n_messages
     knowing = ", whose last call knows the valences (`n_messages`)" if messages else ""
-    if info.config.model.n_graph_layers:
-        fitting = "positions are fitted to the graph, after decoding too (`n_graph_layers`)"
-        knowing = f"{knowing}; {fitting}"
-    if info.config.model.n_torsion_layers:
-        knowing = f"{knowing}, and bonds turn until it is at rest (`n_torsion_layers`)"
+    if info.config.model.n_rest_layers:
+        rest = "layers that know its graph bring it to rest, after decoding too (`n_rest_layers`)"
+        knowing = f"{knowing}; {rest}"
+        data = (
+            f"{data}, some of which the layers saw that bring molecules to rest (`n_rest_layers`)"
+        )
     if info.element_prior:
         knowing = f"{knowing}; repairs lean towards the elements of real molecules"
     grids = "\n".join(

@@ -82,37 +82,20 @@ def agreeing_model(dtype: torch.dtype = torch.float32) -> DeNovo:
 
 
 @cache
-def knowing_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
-    """The agreeing model, which also has opinions on the distances of its graph."""
+def resting_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
+    """The agreeing model, which also has opinions on what its molecules are like at rest."""
     with torch.random.fork_rng():
         torch.manual_seed(13)
-        more = replace(SIZES, end_aware=True, n_fits=8, n_graph_layers=2)
+        more = replace(SIZES, end_aware=True, n_fits=8, n_rest_layers=2)
         model = DeNovo(
             EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().marginals
         )
         start_from(model, fitting_model())
-        layers = model.network.graph_distances
+        layers = model.network.rest
         assert layers is not None
         if not untrained:
-            torch.nn.init.normal_(layers.out.weight, std=0.1)
-            torch.nn.init.normal_(layers.own.weight, std=0.1)
-    return model.to(dtype).eval()
-
-
-@cache
-def turning_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
-    """The knowing model, which also has opinions on how far bonds should turn."""
-    with torch.random.fork_rng():
-        torch.manual_seed(17)
-        more = replace(SIZES, end_aware=True, n_fits=8, n_graph_layers=2, n_torsion_layers=2)
-        model = DeNovo(
-            EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().marginals
-        )
-        start_from(model, knowing_model())
-        layers = model.network.torsions
-        assert layers is not None
-        if not untrained:
-            torch.nn.init.normal_(layers.head.out.weight, std=0.1)
+            for last in (layers.lengths.out, layers.torsions.out, layers.heights.out):
+                torch.nn.init.normal_(last.weight, std=0.1)
     return model.to(dtype).eval()
 
 

@@ -78,12 +78,8 @@ class ModelConfig(Section):
         n_messages: Rounds in which atoms and bonds of a last call bring their classes to terms
             with the valences (`molgen.nn.marginals`), which needs ``end_aware``; 0 leaves what
             each head says by itself.
-        n_graph_layers: Layers of what a last call says of the distances of the graph that it came
-            to (`molgen.nn.graph_distances`), to which positions are fitted once more; it needs
-            ``n_fits``, and 0 leaves them.
-        n_torsion_layers: Layers of what it says then of the turns of bonds that would let the
-            molecule come to rest (`molgen.nn.torsions`); it needs ``n_graph_layers``, and 0 turns
-            none.
+        n_rest_layers: Layers that know what the molecule is like at rest that a last call names,
+            and bring it there (`molgen.nn.rest`), which needs ``end_aware``; 0 leaves it.
         width: Sizes of the streams.
     """
 
@@ -95,8 +91,7 @@ class ModelConfig(Section):
     end_aware: bool = False
     n_fits: int = Field(0, ge=0)
     n_messages: int = Field(0, ge=0)
-    n_graph_layers: int = Field(0, ge=0)
-    n_torsion_layers: int = Field(0, ge=0)
+    n_rest_layers: int = Field(0, ge=0)
     width: WidthConfig = WidthConfig()
 
     @model_validator(mode="after")
@@ -106,13 +101,9 @@ class ModelConfig(Section):
         Raises:
             ValueError: Something is asked of last calls, and there is no telling.
         """
-        for name in ("n_fits", "n_messages", "n_graph_layers", "n_torsion_layers"):
+        for name in ("n_fits", "n_messages", "n_rest_layers"):
             if getattr(self, name) and not self.end_aware:
                 raise ValueError(f"{name} needs end_aware: true")
-        if self.n_graph_layers and not self.n_fits:
-            raise ValueError("n_graph_layers needs n_fits, the iterations of a fit")
-        if self.n_torsion_layers and not self.n_graph_layers:
-            raise ValueError("n_torsion_layers needs n_graph_layers, for lengths and angles")
         return self
 
 

@@ -11,11 +11,8 @@ from molgen.nn.block import Width
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Sizes
 
-_SILENT = (
-    *("network.noise_end.", "network.distances."),
-    *("network.graph_distances.", "network.torsions."),
-)
-"""Parts that change nothing until they are trained."""
+_NEW = ("network.noise_end.", "network.distances.", "network.rest.")
+"""Parts that weights may lack: they change nothing until they are trained, or are so afterwards."""
 
 
 def build(config: Config, max_atoms: int) -> DeNovo:
@@ -38,8 +35,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         max_atoms=max_atoms,
         end_aware=model.end_aware,
         n_fits=model.n_fits,
-        n_graph_layers=model.n_graph_layers,
-        n_torsion_layers=model.n_torsion_layers,
+        n_rest_layers=model.n_rest_layers,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
     scales = Scales(model.pos_scale, model.element_scale, model.element_lead)
@@ -54,7 +50,7 @@ def start_from(model: DeNovo, other: DeNovo) -> None:
 
     A model that is told where its steps end may start from one that is not: it begins by not
     listening. One that believes in distances may start from one that does not: it begins by
-    believing in those of its positions. One that turns bonds begins by not turning any.
+    believing in those of its positions. One that brings molecules to rest has that to learn.
 
     Raises:
         UsageError: The two have other shapes.
@@ -64,5 +60,5 @@ def start_from(model: DeNovo, other: DeNovo) -> None:
         missing, unknown = model.load_state_dict(other.state_dict(), strict=False)
     except RuntimeError:
         raise UsageError("the weights to start from have other sizes", hint) from None
-    if unknown or any(not name.startswith(_SILENT) for name in missing):
+    if unknown or any(not name.startswith(_NEW) for name in missing):
         raise UsageError("the weights to start from are of another network", hint)

@@ -22,7 +22,7 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State, sent
-from molgen.models.to_graph import GraphLayers, fitted_to_graph
+from molgen.models.at_rest import at_rest
 from molgen.nn.classes import Classes
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
@@ -65,14 +65,6 @@ class DeNovo(nn.Module):
     def offsets(self) -> dict[str, float]:
         """Lead of every modality in half log-SNR, as solvers take it."""
         return {"pos": 0.0, "element": self.scales.element_lead}
-
-    @property
-    def graph_layers(self) -> GraphLayers | None:
-        """What the network knows of the shapes of graphs; None for nothing."""
-        network = self.network
-        if network.graph_distances is None:
-            return None
-        return GraphLayers(network.graph_distances, network.torsions, network.sizes.n_fits)
 
     def clean_elements(self, probability: Tensor) -> Tensor:
         """Diffused form of element probabilities or one-hot vectors, ``[B, N, K]``."""
@@ -126,8 +118,7 @@ class DeNovo(nn.Module):
                 for, ``[B]``: the estimate is then the one that carries the state there. None,
                 and every network that is not aware of it, estimates the expected molecule.
                 Where it is infinite, the positions are fitted to distances by a network that
-                believes in some, atoms and bonds brought to terms by a model that does so, and
-                the positions fitted to the distances of that graph by a network that knows them.
+                believes in some, and atoms and bonds brought to terms by a model that does so.
             ends_clean: Whether ``lam_end`` is infinite for all, or for none, where the caller
                 knows: what is not needed is not computed then, and no device has to be asked.
 
@@ -160,26 +151,21 @@ class DeNovo(nn.Module):
             )
         if self.marginals is not None:
             estimate = _together(self.marginals, estimate, mask, is_last)
-        if self.graph_layers is None:
-            return estimate
-        fitted = self.fitted_to_graph(estimate, mask)
-        return replace(fitted, pos=_where(is_last, fitted.pos, estimate.pos))
+        return estimate
 
-    def fitted_to_graph(self, estimate: Estimate, mask: Tensor) -> Estimate:
-        """Fit positions to the atoms and bonds that were named after them.
+    def at_rest(self, estimate: Estimate, mask: Tensor) -> Estimate:
+        """The molecule that an estimate names, at rest; as it is where no layers know of that.
+
+        Positions were estimated before atoms and bonds were named, so they need not suit them.
 
         Args:
             estimate: Of a last call.
             mask: Real atoms, ``[B, N]`` bool.
-
-        Raises:
-            RuntimeError: The network knows no distances of graphs.
         """
-        layers = self.graph_layers
+        layers = self.network.rest
         if layers is None:
-            raise RuntimeError("the network has no layers for the distances of a graph")
-        fitted = fitted_to_graph(layers, estimate.classes, estimate.pos, mask)
-        return replace(estimate, pos=fitted.pos, of_graph=fitted.believed, turns=fitted.turns)
+            return estimate
+        return replace(estimate, pos=at_rest(layers, estimate.classes, estimate.pos, mask))
 
 
 def _together(
@@ -249,7 +235,8 @@ class SelfConditioned:
         if self.steps is not None and not lam.dim():
             until = end_of_step(self.steps, float(lam))
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
-        self.last = estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean)
+        estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean)
+        self.last = estimate = self.model.at_rest(estimate, self.mask) if ends_clean else estimate
         probability = estimate.element.to(x["pos"].dtype).softmax(dim=-1)
         element = ELEMENT.project(self.model.clean_elements(probability), self.mask)
         return {"pos": estimate.pos, "element": element}

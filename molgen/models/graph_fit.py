@@ -1,16 +1,15 @@
 """Positions that suit a graph which was decoded after the network's last call.
 
-The last call fits its positions to the graph that it names (`molgen.models.to_graph`). Where that
-graph breaks a valence, a decoder finds another one, and the same layers say what distances and
-torsions that one has. This is no call of the network: layers of 0.3 million weights, which see a
-graph and positions and no noise, and only for the molecules that were decoded anew.
+The last call brings the molecule that it names to rest (`molgen.models.at_rest`). Where that graph
+breaks a valence, a decoder finds another one, and the same layers bring that one to rest. This is
+no call of the network: layers of .23 million weights, which see a graph and positions and no noise,
+and only for the molecules that were decoded anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,46 +19,40 @@ from torch.nn import functional
 
 from molgen.chem.elements import AROMATIC, Vocabulary
 from molgen.chem.molecule import Molecule, bond_matrix
+from molgen.models.at_rest import at_rest
 from molgen.models.denovo import DeNovo
-from molgen.models.to_graph import GraphLayers, fitted_to_graph
 from molgen.nn.classes import Classes
-from molgen.nn.graph_distances import GraphDistances, GraphShape
-from molgen.nn.torsions import Torsions
+from molgen.nn.rest import RestLayers, RestShape
 
 CERTAIN = 50.0
 """Logit of a class that is certain."""
 
 
-AnyLayers = TypeVar("AnyLayers", GraphDistances, Torsions)
-
-
 @dataclass(frozen=True)
-class Packed(Generic[AnyLayers]):
+class Packed:
     """Layers as other processes can be sent them.
 
     Attributes:
-        kind: Class of the layers.
         shape: Their sizes.
         weights: Their weights by name.
     """
 
-    kind: type[AnyLayers]
-    shape: GraphShape
+    shape: RestShape
     weights: dict[str, NDArray[np.float32]]
 
     @classmethod
-    def of(cls, layers: AnyLayers) -> Packed[AnyLayers]:
+    def of(cls, layers: RestLayers) -> Packed:
         """Pack layers."""
         weights = {
             name: value.detach().float().cpu().numpy()
             for name, value in layers.state_dict().items()
         }
-        return cls(type(layers), layers.shape, weights)
+        return cls(layers.shape, weights)
 
-    def layers(self) -> AnyLayers:
+    def layers(self) -> RestLayers:
         """The same layers."""
         with torch.random.fork_rng(devices=[]):  # weights that are all replaced
-            layers = self.kind(self.shape)
+            layers = RestLayers(self.shape)
         layers.load_state_dict({name: torch.from_numpy(x) for name, x in self.weights.items()})
         return layers
 
@@ -69,32 +62,20 @@ class GraphFit:
     """Fits positions to decoded graphs.
 
     Attributes:
-        distances: Layers that know lengths and angles.
-        torsions: Layers that know torsions; None leaves them.
+        layers: What knows molecules at rest.
         vocabulary: Meaning of the classes.
         pos_scale: Å per unit of the network's coordinates.
-        n_fits: Iterations of a fit.
     """
 
-    distances: Packed[GraphDistances]
-    torsions: Packed[Torsions] | None
+    layers: Packed
     vocabulary: Vocabulary
     pos_scale: float
-    n_fits: int
 
     @classmethod
     def of(cls, model: DeNovo, vocabulary: Vocabulary) -> GraphFit | None:
-        """What a model knows of graphs; None where it knows nothing."""
-        layers = model.graph_layers
-        if layers is None:
-            return None
-        return cls(
-            distances=Packed.of(layers.distances),
-            torsions=None if layers.torsions is None else Packed.of(layers.torsions),
-            vocabulary=vocabulary,
-            pos_scale=model.scales.pos,
-            n_fits=layers.n_fits,
-        )
+        """What a model knows of molecules at rest; None where it knows nothing."""
+        layers = model.network.rest
+        return None if layers is None else cls(Packed.of(layers), vocabulary, model.scales.pos)
 
     @torch.no_grad()
     def __call__(self, named: Sequence[Molecule], decoded: Sequence[Molecule]) -> list[Molecule]:
@@ -133,7 +114,7 @@ class GraphFit:
             charge[row, :k] = places(one.formal_charge, self.vocabulary.charges)
             bond[row, :k, :k] = matrix
             pos[row, :k] = (one.pos - centres[row]) / self.pos_scale
-        shape = self.distances.shape
+        shape = self.layers.shape
         classes = Classes(
             _certain(element, shape.n_elements),
             _certain(charge, shape.n_charges),
@@ -141,13 +122,8 @@ class GraphFit:
         )
         mask = torch.from_numpy(np.arange(n) < sizes[:, None])
         start = torch.from_numpy(pos)
-        layers = GraphLayers(
-            distances=self.distances.layers(),
-            torsions=None if self.torsions is None else self.torsions.layers(),
-            n_fits=self.n_fits,
-        )
-        fitted = fitted_to_graph(layers, classes, start, mask)
-        there = fitted.pos.numpy() * np.float32(self.pos_scale) + centres[:, None]
+        fitted = at_rest(self.layers.layers(), classes, start, mask)
+        there = fitted.numpy() * np.float32(self.pos_scale) + centres[:, None]
         return [there[row, :k] for row, k in enumerate(sizes)]
 
 

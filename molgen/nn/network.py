@@ -12,8 +12,7 @@ from molgen.nn.classes import Classes
 from molgen.nn.distance_head import DistanceHead
 from molgen.nn.distances import Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
-from molgen.nn.graph_distances import GraphBeliefs, GraphDistances, GraphShape
-from molgen.nn.torsions import Torsions, Turns
+from molgen.nn.rest import RestLayers, RestShape
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,8 @@ class Sizes:
             for, and so learn steps of any length (Frans et al. 2024, arXiv 2410.12557).
         n_fits: Iterations that fit the positions of a last call to the distances that the
             network believes in; 0 for a network without such a head.
-        n_graph_layers: Layers of what a last call says of the distances of its own graph, to
-            which its positions are fitted once more; 0 leaves them.
-        n_torsion_layers: Layers of what it then says of the turns of bonds that would let the
-            molecule come to rest, which follow; 0 turns none.
+        n_rest_layers: Layers that know what the molecule that a last call names is like at rest,
+            and bring it there; 0 leaves it.
     """
 
     n_elements: int = 5
@@ -51,8 +48,7 @@ class Sizes:
     max_atoms: int = 29
     end_aware: bool = False
     n_fits: int = 0
-    n_graph_layers: int = 0
-    n_torsion_layers: int = 0
+    n_rest_layers: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,6 @@ class Estimate:
         charge: Formal-charge logits, ``[B, N, C]``.
         bond: Bond logits, symmetric, ``[B, N, N, O]``.
         distances: Distances that the positions were fitted to; None where they were not.
-        of_graph: What its graph said of the distances in every fit after that; empty where there
-            was none.
-        turns: How far bonds were thought to have to turn, every time after that.
         alone: What the heads said, each by itself, before `molgen.nn.marginals` brought them to
             terms; None where that was not done, so that it is what the logits above say.
     """
@@ -77,8 +70,6 @@ class Estimate:
     charge: Tensor
     bond: Tensor
     distances: Distances | None = None
-    of_graph: tuple[GraphBeliefs, ...] = ()
-    turns: tuple[Turns, ...] = ()
     alone: Classes | None = None
 
     @property
@@ -161,21 +152,11 @@ def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
     return DistanceHead(width, sizes.n_radial, sizes.cutoff, classes)
 
 
-def _graph_distances(sizes: Sizes) -> GraphDistances | None:
-    if not sizes.n_graph_layers:
+def _rest_layers(sizes: Sizes) -> RestLayers | None:
+    if not sizes.n_rest_layers:
         return None
-    return GraphDistances(_graph_shape(sizes, sizes.n_graph_layers))
-
-
-def _torsions(sizes: Sizes) -> Torsions | None:
-    if not sizes.n_torsion_layers:
-        return None
-    return Torsions(_graph_shape(sizes, sizes.n_torsion_layers))
-
-
-def _graph_shape(sizes: Sizes, n_layers: int) -> GraphShape:
     classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
-    return GraphShape(n_layers, sizes.n_radial, sizes.cutoff, *classes)
+    return RestLayers(RestShape(sizes.n_rest_layers, *classes))
 
 
 class EquivariantTransformer(nn.Module):
@@ -223,8 +204,7 @@ class EquivariantTransformer(nn.Module):
             nn.Linear(width.pair_hidden, sizes.n_bonds),
         )
         self.distances = _distance_head(sizes, width)
-        self.graph_distances = _graph_distances(sizes)
-        self.torsions = _torsions(sizes)
+        self.rest = _rest_layers(sizes)
 
     def embed_noise(
         self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None

@@ -153,24 +153,15 @@ def _pairs(mask: Tensor) -> Tensor:
 def _fit(estimate: Estimate, target: Target, step: tuple[float, float], pairs: Tensor) -> Tensor:
     """Negative log-likelihood of the target's distances in a last call, ``[B]``.
 
-    Of all the beliefs that there are about them. Bonded pairs count once more by themselves: they
-    are few, and what a chemist looks at. The rules of a graph are held to what they say alone, or
-    there would be no gradient for a rule that is not believed in yet.
+    Bonded pairs count once more by themselves: they are few, and what a chemist looks at.
     """
-    unlikely = target.pos.new_zeros(len(target.pos))
-    if math.isfinite(step[1]):
-        return unlikely
+    said = estimate.distances
+    if said is None or math.isfinite(step[1]):
+        return target.pos.new_zeros(len(target.pos))
     wanted = pair_distances(target.pos[..., None]).squeeze(-1)
     bonded = (pairs & (target.bond[..., 0] < 0.5)).to(wanted.dtype)
-    believed = [] if estimate.distances is None else [estimate.distances]
-    for graph in estimate.of_graph:
-        believed.append(graph.distances)
-        by_rule = _unlikely(graph.rule, graph.log_rule, wanted)
-        unlikely = unlikely + _mean_over(by_rule, graph.near)
-    for distances in believed:
-        values = _unlikely(distances.mean, distances.log_spread, wanted)
-        unlikely = unlikely + _mean_over(values, pairs) + _mean_over(values, bonded)
-    return unlikely
+    values = _unlikely(said.mean, said.log_spread, wanted)
+    return _mean_over(values, pairs) + _mean_over(values, bonded)
 
 
 def _unlikely(mean: Tensor, log_spread: Tensor, wanted: Tensor) -> Tensor:

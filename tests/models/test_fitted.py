@@ -26,17 +26,16 @@ from ..networks import (  # noqa: TID252
     agreeing_model,
     assert_close,
     fitting_model,
-    knowing_model,
     random_case,
     random_model,
+    resting_model,
     seeds,
     sizes,
-    turning_model,
 )
 
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 Made = Callable[..., DeNovo]
-each_model = pytest.mark.parametrize("made", [fitting_model, knowing_model, turning_model])
+each_model = pytest.mark.parametrize("made", [fitting_model, resting_model])
 LAST = torch.full((1,), math.inf)
 
 
@@ -44,6 +43,12 @@ LAST = torch.full((1,), math.inf)
 def told(model: DeNovo, case: Case, end: Tensor | None) -> Estimate:
     until = None if end is None else end.to(case.lam).expand(len(case.lam))
     return model(case.state, case.lam, case.mask, case.hint, None, until)
+
+
+@torch.no_grad()
+def rested(model: DeNovo, case: Case) -> Tensor:
+    """Where a last call ends."""
+    return model.at_rest(told(model, case, LAST), case.mask).pos
 
 
 def test_before_training_positions_stay_where_they_are() -> None:
@@ -102,7 +107,7 @@ def test_it_turns_reflects_and_stays_centred(
     model, case = made(dtype=dtype), random_case(n_atoms, seed, dtype, hinted=False)
     turn = -o3.rand_matrix(dtype=torch.float64).to(dtype)
     turned = replace(case, state={**case.state, "pos": case.state["pos"] @ turn})
-    here, there = (told(model, each, LAST).pos for each in (case, turned))
+    here, there = (rested(model, each) for each in (case, turned))
     assert_close(there, here @ turn, "pos")
     assert_close(here.sum(dim=1), torch.zeros_like(here[:, 0]), "centre")
     assert bool((here[~case.mask] == 0).all())
@@ -112,12 +117,11 @@ def test_it_turns_reflects_and_stays_centred(
 @each_precision
 def test_a_molecule_knows_nothing_of_its_batch(made: Made, dtype: torch.dtype) -> None:
     case = random_case([5, 8, 3], 3, dtype, hinted=False)
-    together = told(made(dtype=dtype), case, LAST)
+    together = rested(made(dtype=dtype), case)
     for row, n in enumerate((5, 8, 3)):
         state = {name: value[row : row + 1, :n] for name, value in case.state.items()}
         alone = Case(state, case.lam[row : row + 1], case.mask[row : row + 1, :n], None)
-        estimate = told(made(dtype=dtype), alone, LAST)
-        assert_close(estimate.pos, together.pos[row : row + 1, :n], "pos")
+        assert_close(rested(made(dtype=dtype), alone), together[row : row + 1, :n], "pos")
 
 
 def test_beliefs_are_symmetric_under_autocast() -> None:
@@ -163,14 +167,14 @@ def test_agreed_classes_do_not_depend_on_the_frame(dtype: torch.dtype) -> None:
         assert_close(getattr(there, name).exp(), getattr(here, name).exp(), name)
 
 
-@pytest.mark.parametrize("name", ["n_fits", "n_messages", "n_graph_layers"])
+@pytest.mark.parametrize("name", ["n_fits", "n_messages", "n_rest_layers"])
 def test_only_a_network_that_hears_of_ends_knows_its_last_call(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} needs end_aware"):
         parse_config({"model": {name: 5}})
     asked = {"end_aware": True, "n_fits": 5, name: 5}
     model = build(parse_config({"model": asked}), 9)
     assert (model.marginals is not None) == (name == "n_messages")
-    assert (model.network.graph_distances is not None) == (name == "n_graph_layers")
+    assert (model.network.rest is not None) == (name == "n_rest_layers")
 
 
 def test_a_network_that_fits() -> None:

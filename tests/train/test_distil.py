@@ -22,7 +22,6 @@ from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
 from molgen.nn.block import pair_distances
 from molgen.nn.distances import Distances
-from molgen.nn.graph_distances import GraphBeliefs
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
@@ -185,40 +184,20 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
     assert bool((doubting < wrong).all())
 
 
-def test_a_last_step_learns_the_distances_of_its_graph(recipe: Recipe, teacher: Path) -> None:
-    ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
-    fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_graph_layers=2")
-    fitting = (*fitting, "model.n_torsion_layers=1")
-    module = module_of(few(recipe, teacher, ladder, *fitting), teacher)
+def test_distillation_leaves_alone_what_brings_molecules_to_rest(
+    recipe: Recipe, teacher: Path
+) -> None:
+    fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_rest_layers=1")
+    module = module_of(
+        few(recipe, teacher, "distil.ladders=[{sigma: [20, 0.5]}]", *fitting), teacher
+    )
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0).backward()
-    layers = module.model.network.graph_distances
-    assert layers is not None
-    for last in (layers.out, layers.own):
-        assert last.weight.grad is not None
-        assert float(last.weight.grad.abs().max()) > 0
-    # Ends that are mended keep their torsions, so there is nothing to learn of these.
-    torsions = module.model.network.torsions
-    assert torsions is not None
-    assert all(parameter.grad is None for parameter in torsions.parameters())
-
-
-def test_a_rule_is_held_to_what_it_says_alone() -> None:
-    wanted = pair_distances(TARGET.pos[..., None]).squeeze(-1)
-    pairs = torch.full((2, 4, 4), -2.0)
-    certain = Distances(mean=wanted, log_spread=pairs, log_own=torch.zeros(2, 4))
-    right = GraphBeliefs(certain, rule=wanted, log_rule=pairs, near=torch.ones(2, 4, 4))
-
-    def fit(said: GraphBeliefs, end: float) -> Tensor:
-        estimate = replace(ESTIMATE, of_graph=(said,))
-        return per_molecule(estimate, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["fit"]
-
-    wrong = replace(right, rule=wanted + 0.3)
-    assert bool((fit(wrong, math.inf) > fit(right, math.inf)).all())
-    elsewhere = replace(wrong, near=torch.zeros(2, 4, 4))
-    nowhere = replace(right, near=torch.zeros(2, 4, 4))
-    assert torch.equal(fit(elsewhere, math.inf), fit(nowhere, math.inf))
-    assert float(fit(wrong, 0.0).abs().max()) == 0
+    network = module.model.network
+    assert network.distances is not None
+    assert network.distances.out.weight.grad is not None
+    assert network.rest is not None
+    assert all(parameter.grad is None for parameter in network.rest.parameters())
 
 
 def fit_of(said: Distances, end: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Bonds are turned about, and what hangs on them goes along."""
+"""Bonds turn and atoms rise, what hangs on them goes along, and lengths become what they should."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from molgen.nn.axes import Axes, axes_of, dihedrals, wrapped
 from molgen.nn.block import pair_distances
-from molgen.nn.turning import turned
+from molgen.nn.centres import Centres, centres_of, pyramids
+from molgen.nn.settling import Wanted, settled
 
 from ..networks import DTYPES, assert_close, seeds  # noqa: TID252
 
@@ -41,11 +42,46 @@ class Molecule:
 
     @property
     def axes(self) -> Axes:
-        return axes_of(self.bonded, pair_distances(self.pos[..., None]).squeeze(-1), self.mask)
+        return axes_of(self.bonded, self.distance, self.mask)
 
-    def turned(self, turn: Tensor, log_spread: float = -3.0, n_iterations: int = 6) -> Tensor:
-        spread = torch.full_like(turn, log_spread)
-        return turned(self.pos, self.axes, turn, spread, self.near, self.mask, n_iterations)
+    @property
+    def distance(self) -> Tensor:
+        return pair_distances(self.pos[..., None]).squeeze(-1)
+
+    @property
+    def centres(self) -> Centres:
+        return centres_of(self.bonded, self.distance)
+
+    def turned(
+        self,
+        turn: Tensor,
+        log_turn: float = -3.0,
+        n_iterations: int = 6,
+        *,
+        rise: float = 0.0,
+        length: Tensor | None = None,
+    ) -> Tensor:
+        """Positions whose bonds were turned about, with the lengths that there are or others.
+
+        Centres rise by a share of their own height.
+        """
+        height = pyramids(self.pos, self.centres).height
+        wanted = Wanted(
+            length=self.distance if length is None else length,
+            stiffness=self.near.to(self.pos) / 0.03**2,
+            axes=self.axes,
+            turn=turn,
+            log_turn=torch.full_like(turn, log_turn),
+            centres=self.centres,
+            rise=rise * height,
+            log_rise=torch.full_like(height, -3.0 if rise else 3.0),
+        )
+        return settled(self.pos, wanted, self.mask, n_iterations)
+
+
+def still(molecule: Molecule) -> Tensor:
+    """Turns of nothing."""
+    return torch.zeros_like(random_turns(molecule, 0))
 
 
 def random_turns(molecule: Molecule, seed: int) -> Tensor:
@@ -82,7 +118,7 @@ def test_a_ring_puckers_only_as_its_bonds_can_agree_on() -> None:
     ring = {frozenset((i, (i + 1) % 5)) for i in range(5)}
     # All bonds of a ring cannot turn the same way: it would not close.
     turn = of_bonds(molecule, lambda i, j: 0.5 * (frozenset((i, j)) in ring))
-    there = molecule.turned(turn, log_spread=-1.0)
+    there = molecule.turned(turn, log_turn=-1.0)
     lengths = [pair_distances(x[..., None]).squeeze(-1) for x in (molecule.pos, there)]
     assert float((lengths[1] - lengths[0]).abs()[molecule.near].max()) < 0.05
     axes = molecule.axes
@@ -94,16 +130,34 @@ def test_who_is_unsure_is_turned_less() -> None:
     molecule = Molecule("CCO")
     turn = of_bonds(molecule, lambda i, j: 0.5 * ({i, j} == {1, 2}))
     sure, unsure = (
-        (molecule.turned(turn, log_spread) - molecule.pos).norm() for log_spread in (-3.0, 3.0)
+        (molecule.turned(turn, log_turn) - molecule.pos).norm() for log_turn in (-3.0, 3.0)
     )
     assert float(unsure) < 0.3 * float(sure)
 
 
-def test_nothing_said_is_nothing_done() -> None:
+def test_nothing_wanted_is_nothing_done() -> None:
     molecule = Molecule("CC(N)C=O")
-    still = torch.zeros(molecule.axes.real.shape[:2], dtype=torch.float64)
-    torch.testing.assert_close(molecule.turned(still), molecule.pos)
-    assert molecule.turned(still + 1, n_iterations=0) is molecule.pos
+    torch.testing.assert_close(molecule.turned(still(molecule)), molecule.pos)
+    assert molecule.turned(still(molecule) + 1, n_iterations=0) is molecule.pos
+
+
+def test_a_pyramid_falls_flat_where_that_is_wanted() -> None:
+    molecule = Molecule("CN(C)C")
+    before = pyramids(molecule.pos, molecule.centres)
+    assert float(before.height.abs().max()) > 0.3
+    # Flat atoms have wider angles, so distances have to yield.
+    flat = molecule.distance + 0.1 * ((molecule.near & ~molecule.bonded).to(molecule.pos))
+    there = molecule.turned(still(molecule), rise=-1.0, n_iterations=10, length=flat)
+    after = pyramids(there, molecule.centres)
+    assert float(after.height.abs().max()) < 0.3 * float(before.height.abs().max())
+
+
+def test_lengths_become_what_they_should() -> None:
+    molecule = Molecule("CCCO")
+    wanted = 1.03 * molecule.distance
+    there = molecule.turned(still(molecule), log_turn=0.0, n_iterations=6, length=wanted)
+    found = pair_distances(there[..., None]).squeeze(-1)
+    assert float((found - wanted).abs()[molecule.near].max()) < 0.005
 
 
 @each_precision
@@ -118,7 +172,8 @@ def test_it_turns_with_the_frame_and_a_mirror_changes_the_sign(
         there = Molecule("OCC1CC1N", dtype)
         frame = sign * o3.rand_matrix(dtype=torch.float64).to(dtype)
         there.pos = here.pos @ frame
-        assert_close(there.turned(sign * turn), here.turned(turn) @ frame, f"sign {sign}")
+        one, other = (x.turned(s * turn, rise=0.2) for x, s in ((there, sign), (here, 1)))
+        assert_close(one, other @ frame, f"sign {sign}")
 
 
 @each_precision
