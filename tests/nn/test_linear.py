@@ -13,7 +13,7 @@ from ..networks import seeds, sizes  # noqa: TID252
 @settings(max_examples=25)
 @given(sizes, seeds)
 def test_both_ways_lead_to_the_inverse(n_atoms: list[int], seed: int) -> None:
-    n = max(n_atoms)
+    n = 5 * max(n_atoms)  # some beyond one block
     some = torch.randn(3, n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     matrix = some @ some.mT + torch.eye(n, dtype=torch.float64)
     unit = torch.eye(n, dtype=torch.float64).expand(3, n, n)
