@@ -39,7 +39,7 @@ def plot_results(models: Sequence[Point], real: Sequence[Point], path: Path) -> 
     for axes, (column, title) in zip(row, PANELS, strict=True):
         for place, name in enumerate(names):
             _line(axes, [point for point in models if point.name == name], column, place)
-        _real_line(axes, real, REAL.get(column, column))
+        _real_line(axes, real, models, column)
         style(axes, "rate", steps)
         axes.set_ylim(-0.015, 1.06)
         axes.set_title(title, fontsize=10, loc="left", color=INK)
@@ -69,14 +69,21 @@ def _line(axes: Axes, points: Sequence[Point], column: str, place: int) -> None:
     axes.plot(calls, [rate.value for _, rate in known], color=colour, lw=2, marker="o", ms=4.5)
 
 
-def _real_line(axes: Axes, real: Sequence[Point], column: str) -> None:
-    rates: list[Rate] = [rate for point in real if (rate := point.rate(column)) is not None]
+def _real_line(axes: Axes, real: Sequence[Point], models: Sequence[Point], column: str) -> None:
+    of_real = REAL.get(column, column)
+    rates: list[Rate] = [rate for point in real if (rate := point.rate(of_real)) is not None]
     if not rates:
         return
-    axes.axhline(rates[0].value, color=GREY, lw=1.2, ls="--")
+    value = rates[0].value
+    axes.axhline(value, color=GREY, lw=1.2, ls="--")
+    # Its value stands at the left, on the side of the line where no model's line begins.
+    fewest = min((point.calls for point in models if point.calls is not None), default=None)
+    firsts = [point.rate(column) for point in models if point.calls == fewest]
+    below = any(rate is not None and rate.n and rate.value > value for rate in firsts)
     axes.annotate(
-        f"{rates[0].value:.3f}", (0, rates[0].value), xycoords=("axes fraction", "data"),
-        xytext=(3, 2), textcoords="offset points", fontsize=8, color=GREY, va="bottom",
+        f"{value:.3f}", (0, value), xycoords=("axes fraction", "data"),
+        xytext=(3, -3 if below else 2), textcoords="offset points", fontsize=8, color=GREY,
+        va="top" if below else "bottom",
     )  # fmt: skip
 
 
