@@ -11,10 +11,8 @@ from torch.nn import functional
 from molgen.nn.around import ATOM, PAIR
 from molgen.nn.axes import Axes, Dihedrals, taken
 from molgen.nn.centres import Centres, Pyramids
+from molgen.nn.distances import SPREADS
 from molgen.nn.triangle import Triangle
-
-SPREADS = (0.006, 0.5)
-"""Least and largest standard deviation of a distance, in units of the network's coordinates."""
 
 FIRST = (0.0, 1.0, -2.0)
 """Length by rule, its spread and that of the distance found before there was any training: the
