@@ -28,11 +28,9 @@ from torch.optim import AdamW, Muon
 from molgen.checkpoint import LoadedModel, find_model, load_model, save_model
 from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
-from molgen.flow.process import center
-from molgen.models.at_rest import ROUNDS, STRIDES
+from molgen.models.at_rest import ROUNDS, at_rest
 from molgen.models.build import build, start_from
 from molgen.nn.rest import RestLayers
-from molgen.nn.settling import settled
 from molgen.train.optimiser import Together
 from molgen.train.rest_loss import rest_loss
 
@@ -104,10 +102,9 @@ def learned(
         batch = together(chosen, [start_of(one, rng) for one in chosen], layers)
         pos = batch.pos
         if step >= LED_FROM * options.steps and rng.random() < LED:
+            n_rounds = int(rng.integers(1, ROUNDS + 1))
             with torch.no_grad():
-                for _ in range(int(rng.integers(1, ROUNDS + 1))):
-                    wanted = layers(batch.classes, pos, batch.mask).wanted
-                    pos = center(settled(pos, wanted, batch.mask, STRIDES), batch.mask)
+                pos = at_rest(layers, batch.classes, pos, batch.mask, n_rounds)
         terms = rest_loss(layers(batch.classes, pos, batch.mask), batch.rest)
         weighed = [batch.weight[name] * term for name, term in terms.items()]
         loss = torch.stack(weighed).sum(dim=0).mean()

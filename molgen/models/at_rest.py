@@ -16,7 +16,9 @@ STRIDES = 2
 """Iterations after each."""
 
 
-def at_rest(layers: RestLayers, classes: Classes, pos: Tensor, mask: Tensor) -> Tensor:
+def at_rest(
+    layers: RestLayers, classes: Classes, pos: Tensor, mask: Tensor, n_rounds: int = ROUNDS
+) -> Tensor:
     """Centred positions that have the lengths, angles and torsions of a molecule at rest.
 
     Args:
@@ -24,9 +26,10 @@ def at_rest(layers: RestLayers, classes: Classes, pos: Tensor, mask: Tensor) -> 
         classes: Logits of atoms and bonds.
         pos: Positions to start from, ``[B, N, 3]``.
         mask: Real atoms, ``[B, N]`` bool.
+        n_rounds: Times that the layers are asked.
     """
     if mask.shape[1] < 2:
         return center(pos, mask)  # an atom by itself
-    for _ in range(ROUNDS):
+    for _ in range(n_rounds):
         pos = center(settled(pos, layers(classes, pos, mask).wanted, mask, STRIDES), mask)
     return pos
