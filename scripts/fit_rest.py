@@ -100,12 +100,12 @@ def learned(
     for step in steps:
         chosen = next(stream)
         batch = together(chosen, [start_of(one, rng) for one in chosen], layers)
-        pos = batch.pos
+        graphs, pos = batch.graphs, batch.graphs.pos
         if step >= LED_FROM * options.steps and rng.random() < LED:
             n_rounds = int(rng.integers(1, ROUNDS + 1))
             with torch.no_grad():
-                pos = at_rest(layers, batch.classes, pos, batch.mask, n_rounds)
-        terms = rest_loss(layers(batch.classes, pos, batch.mask), batch.rest)
+                pos = at_rest(layers, graphs.classes, pos, graphs.mask, n_rounds)
+        terms = rest_loss(layers(graphs.classes, pos, graphs.mask), batch.rest)
         weighed = [batch.weight[name] * term for name, term in terms.items()]
         loss = torch.stack(weighed).sum(dim=0).mean()
         left = (1 - step / options.steps) / (1 - DECAY_FROM)

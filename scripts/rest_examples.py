@@ -10,17 +10,14 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
-from torch.nn import functional
 
 from molgen.api import Generator
 from molgen.checkpoint import LoadedModel
-from molgen.chem.elements import Vocabulary
 from molgen.chem.force_field import relaxed_pos
 from molgen.chem.molecule import Molecule
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.eval.metrics import n_cores
-from molgen.models.graph_fit import CERTAIN, graph_of, places
-from molgen.nn.classes import Classes
+from molgen.models.graph_fit import ClassNumbers, Graphs, classes_of, graph_of, side_by_side
 from molgen.nn.rest import RestLayers
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
@@ -57,7 +54,7 @@ class Example:
         teaches: Weights of the terms of `molgen.train.rest_loss` for it.
     """
 
-    classes: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]
+    classes: ClassNumbers
     starts: tuple[NDArray[np.float64], ...]
     rest: NDArray[np.float64]
     teaches: Mapping[str, float]
@@ -123,33 +120,18 @@ def _example(
     return Example(classes, tuple(centred[:-1]), centred[-1], TEACHES)
 
 
-def classes_of(
-    molecule: Molecule, bonds: NDArray[np.integer], vocabulary: Vocabulary
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]:
-    """Elements, formal charges and bonds as a model numbers them."""
-    return (
-        places(molecule.atomic_numbers, vocabulary.atomic_numbers),
-        places(molecule.formal_charge, vocabulary.charges),
-        bonds,
-    )
-
-
 @dataclass(frozen=True)
 class Batch:
     """Molecules side by side.
 
     Attributes:
-        classes: Their graphs.
-        pos: Where they are, ``[B, N, 3]``.
-        rest: Where they come to rest.
-        mask: Real atoms, ``[B, N]``.
+        graphs: Their graphs, and where they are.
+        rest: Where they come to rest, ``[B, N, 3]``.
         weight: Of every term of the loss, ``[B]`` each.
     """
 
-    classes: Classes
-    pos: Tensor
+    graphs: Graphs
     rest: Tensor
-    mask: Tensor
     weight: Mapping[str, Tensor]
 
 
@@ -157,26 +139,12 @@ def together(
     chosen: Sequence[Example], starts: Sequence[NDArray[np.float64]], layers: RestLayers
 ) -> Batch:
     """A batch of examples, each from one of its starts."""
-    sizes = np.array([len(one.rest) for one in chosen])
-    n, shape = int(sizes.max()), layers.shape
-    pos, rest = np.zeros((2, len(chosen), n, 3), np.float32)
-    element, charge = np.zeros((2, len(chosen), n), np.int64)
-    bond = np.zeros((len(chosen), n, n), np.int64)
-    for row, (one, start, k) in enumerate(zip(chosen, starts, sizes, strict=True)):
-        pos[row, :k], rest[row, :k] = start, one.rest
-        element[row, :k], charge[row, :k], bond[row, :k, :k] = one.classes
-
-    def certain(values: NDArray[np.int64], n_classes: int) -> Tensor:
-        return CERTAIN * functional.one_hot(torch.from_numpy(values), n_classes).float()
-
-    classes = Classes(
-        certain(element, shape.n_elements),
-        certain(charge, shape.n_charges),
-        certain(bond, shape.n_bonds),
-    )
-    mask = torch.from_numpy(np.arange(n) < sizes[:, None])
+    graphs = side_by_side([one.classes for one in chosen], starts, layers.shape)
+    rest = torch.zeros_like(graphs.pos)
+    for row, one in enumerate(chosen):
+        rest[row, : len(one.rest)] = torch.from_numpy(one.rest)
     weight = {name: torch.tensor([one.teaches[name] for one in chosen]) for name in TEACHES}
-    return Batch(classes, torch.from_numpy(pos), torch.from_numpy(rest), mask, weight)
+    return Batch(graphs, rest, weight)
 
 
 def batches(drawn: Sequence[Example], rng: np.random.Generator) -> Iterator[list[Example]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rdkit import Chem
-from rest_examples import BATCH, Example, classes_of
+from rest_examples import BATCH, Example
 from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
@@ -20,7 +20,7 @@ from molgen.chem.mol import build_mol, molecule_of
 from molgen.chem.molecule import Molecule, bond_matrix
 from molgen.data.store import MoleculeStore
 from molgen.models.denovo import ELEMENT, POS, DeNovo
-from molgen.models.graph_fit import places
+from molgen.models.graph_fit import classes_of, places
 
 SIGMAS = (0.05, 0.08, 0.12, 0.16, 0.25, 0.35, 0.45)
 """Å of noise: from much more, another conformer may come, or another molecule."""

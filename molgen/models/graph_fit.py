@@ -27,6 +27,9 @@ from molgen.nn.rest import RestLayers, RestShape
 CERTAIN = 50.0
 """Logit of a class that is certain."""
 
+ClassNumbers = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]
+"""Classes of elements ``(n,)``, formal charges ``(n,)`` and bonds ``(n, n)``."""
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -103,28 +106,72 @@ class GraphFit:
     def _fitted(
         self, molecules: Sequence[Molecule], orders: Sequence[NDArray[np.integer]]
     ) -> list[NDArray[np.float32]]:
-        sizes = np.array([one.n_atoms for one in molecules])
-        n = int(sizes.max())
-        element = np.zeros((len(sizes), n), np.int64)
-        charge, bond = element.copy(), np.zeros((len(sizes), n, n), np.int64)
-        pos = np.zeros((len(sizes), n, 3), np.float32)
-        centres = np.array([one.pos.mean(axis=0) for one in molecules], np.float32)
-        for row, (one, matrix, k) in enumerate(zip(molecules, orders, sizes, strict=True)):
-            element[row, :k] = places(one.atomic_numbers, self.vocabulary.atomic_numbers)
-            charge[row, :k] = places(one.formal_charge, self.vocabulary.charges)
-            bond[row, :k, :k] = matrix
-            pos[row, :k] = (one.pos - centres[row]) / self.pos_scale
-        shape = self.layers.shape
-        classes = Classes(
-            _certain(element, shape.n_elements),
-            _certain(charge, shape.n_charges),
-            _certain(bond, shape.n_bonds),
-        )
-        mask = torch.from_numpy(np.arange(n) < sizes[:, None])
-        start = torch.from_numpy(pos)
-        fitted = at_rest(self.layers.layers(), classes, start, mask)
-        there = fitted.numpy() * np.float32(self.pos_scale) + centres[:, None]
-        return [there[row, :k] for row, k in enumerate(sizes)]
+        centres = [one.pos.mean(axis=0) for one in molecules]
+        around = [
+            (one.pos - centre) / self.pos_scale
+            for one, centre in zip(molecules, centres, strict=True)
+        ]
+        known = [
+            classes_of(one, matrix, self.vocabulary)
+            for one, matrix in zip(molecules, orders, strict=True)
+        ]
+        graphs = side_by_side(known, around, self.layers.shape)
+        fitted = at_rest(self.layers.layers(), graphs.classes, graphs.pos, graphs.mask).numpy()
+        scale = np.float32(self.pos_scale)
+        return [scale * fitted[row, : len(pos)] + centres[row] for row, pos in enumerate(around)]
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Molecules side by side, of which everything is certain.
+
+    Attributes:
+        classes: Logits of their atoms and bonds.
+        pos: Where they are, ``[B, N, 3]``.
+        mask: Real atoms, ``[B, N]`` bool.
+    """
+
+    classes: Classes
+    pos: Tensor
+    mask: Tensor
+
+
+def side_by_side(
+    graphs: Sequence[ClassNumbers], pos: Sequence[NDArray[np.floating]], shape: RestShape
+) -> Graphs:
+    """A batch of graphs, each with its positions, as layers see them.
+
+    Args:
+        graphs: Classes of every molecule.
+        pos: Its positions, ``(n, 3)``, in units of the network's coordinates.
+        shape: Numbers of classes.
+    """
+    sizes = np.array([len(one) for one in pos])
+    n = int(sizes.max())
+    there = np.zeros((len(sizes), n, 3), np.float32)
+    element, charge = np.zeros((2, len(sizes), n), np.int64)
+    bond = np.zeros((len(sizes), n, n), np.int64)
+    for row, (one, where, k) in enumerate(zip(graphs, pos, sizes, strict=True)):
+        element[row, :k], charge[row, :k], bond[row, :k, :k] = one
+        there[row, :k] = where
+    classes = Classes(
+        _certain(element, shape.n_elements),
+        _certain(charge, shape.n_charges),
+        _certain(bond, shape.n_bonds),
+    )
+    mask = torch.from_numpy(np.arange(n) < sizes[:, None])
+    return Graphs(classes, torch.from_numpy(there), mask)
+
+
+def classes_of(
+    molecule: Molecule, bonds: NDArray[np.integer], vocabulary: Vocabulary
+) -> ClassNumbers:
+    """Elements, formal charges and bonds as a model numbers them."""
+    return (
+        places(molecule.atomic_numbers, vocabulary.atomic_numbers),
+        places(molecule.formal_charge, vocabulary.charges),
+        bonds,
+    )
 
 
 def graph_of(named: Molecule, decoded: Molecule) -> NDArray[np.integer]:
