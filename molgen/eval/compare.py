@@ -13,7 +13,16 @@ from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.eval.distribution import total_variation
-from molgen.eval.geometry import Transport, bond_angles, bond_lengths, ring_sizes, transport
+from molgen.eval.geometry import (
+    Transport,
+    bond_angles,
+    bond_lengths,
+    radii_of_gyration,
+    ring_counts,
+    ring_sizes,
+    transport,
+    wasserstein,
+)
 from molgen.eval.rate import Spread, spread_of
 
 MAX_MATCHES = 10_000
@@ -46,6 +55,8 @@ class Comparison:
         bond_length: Wasserstein-1 distance of bond lengths by bond type, Å.
         bond_angle: Wasserstein-1 distance of angles by central element, degrees.
         ring_size_tv: Total variation between the ring sizes; None when a side has no rings.
+        ring_count_tv: Between the numbers of rings per molecule.
+        gyration: Wasserstein-1 distance of radii of gyration, Å; None for fewer than 20 molecules.
     """
 
     n: int
@@ -54,6 +65,8 @@ class Comparison:
     bond_length: Transport
     bond_angle: Transport
     ring_size_tv: float | None
+    ring_count_tv: float | None
+    gyration: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types under stable names."""
@@ -64,6 +77,8 @@ class Comparison:
             "bond_length_w1": self.bond_length.mean,
             "bond_angle_w1": self.bond_angle.mean,
             "ring_size_tv": self.ring_size_tv,
+            "ring_count_tv": self.ring_count_tv,
+            "gyration_w1": self.gyration,
         }
 
 
@@ -125,6 +140,8 @@ def compare(
         bond_length=transport(bond_lengths(molecules), bond_lengths(others)),
         bond_angle=transport(bond_angles(molecules), bond_angles(others)),
         ring_size_tv=total_variation(ring_sizes(molecules), ring_sizes(others)),
+        ring_count_tv=total_variation(ring_counts(molecules), ring_counts(others)),
+        gyration=wasserstein(radii_of_gyration(molecules), radii_of_gyration(others)),
     )
 
 

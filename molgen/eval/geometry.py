@@ -1,4 +1,4 @@
-"""How like the reference the shapes are: bond lengths by bond type, angles, ring sizes."""
+"""How like the reference the shapes are: bond lengths and angles, rings, how far atoms reach."""
 
 from __future__ import annotations
 
@@ -68,13 +68,31 @@ def ring_sizes(molecules: Iterable[Molecule]) -> dict[int, int]:
     """Number of rings by size in the smallest sets of rings of the bond graphs, ascending."""
     sizes: Counter[int] = Counter()
     for molecule in molecules:
-        graph = Chem.RWMol()
-        for _ in range(molecule.n_atoms):
-            graph.AddAtom(Chem.Atom(0))
-        for begin, end in molecule.bonds[:, :2].tolist():
-            graph.AddBond(begin, end, Chem.BondType.SINGLE)
-        sizes.update(len(ring) for ring in Chem.GetSSSR(graph))
+        sizes.update(_rings(molecule))
     return dict(sorted(sizes.items()))
+
+
+def ring_counts(molecules: Iterable[Molecule]) -> dict[int, int]:
+    """Number of molecules by how many rings they have, ascending."""
+    return dict(sorted(Counter(len(_rings(molecule)) for molecule in molecules).items()))
+
+
+def radii_of_gyration(molecules: Iterable[Molecule]) -> NDArray[np.float64]:
+    """Root mean square distance of the atoms from their mean, Å; every atom counts alike.
+
+    RDKit's ``CalcRadiusOfGyration`` weighs atoms by their masses. Molecules without atoms are
+    left out.
+    """
+    placed = (molecule.pos.astype(np.float64) for molecule in molecules if molecule.n_atoms)
+    return np.sqrt(np.array([pos.var(axis=0).sum() for pos in placed]))
+
+
+def wasserstein(sample: NDArray[np.float64], reference: NDArray[np.float64]) -> float | None:
+    """Wasserstein-1 distance of two samples of one number; None where one is too small."""
+    values = sample[np.isfinite(sample)]
+    if min(len(values), len(reference)) < MIN_SAMPLES:
+        return None
+    return float(wasserstein_distance(values, reference))
 
 
 def transport(
@@ -94,14 +112,23 @@ def transport(
     weight: dict[Hashable, int] = {}
     n_reference = sum(len(values) for values in reference.values())
     for kind, expected in reference.items():
-        values = sample.get(kind, np.zeros(0))
-        values = values[np.isfinite(values)]
-        if min(len(values), len(expected)) >= MIN_SAMPLES:
-            by_kind[kind] = float(wasserstein_distance(values, expected))
+        distance = wasserstein(sample.get(kind, np.zeros(0)), expected)
+        if distance is not None:
+            by_kind[kind] = distance
             weight[kind] = len(expected)
     n_covered = sum(weight.values())
     mean = sum(by_kind[kind] * weight[kind] for kind in by_kind) / n_covered if by_kind else None
     return Transport(by_kind, mean, n_covered / n_reference if n_reference else 0.0)
+
+
+def _rings(molecule: Molecule) -> list[int]:
+    """Sizes of the rings of a smallest set of them."""
+    graph = Chem.RWMol()
+    for _ in range(molecule.n_atoms):
+        graph.AddAtom(Chem.Atom(0))
+    for begin, end in molecule.bonds[:, :2].tolist():
+        graph.AddBond(begin, end, Chem.BondType.SINGLE)
+    return [len(ring) for ring in Chem.GetSSSR(graph)]
 
 
 def _angles(pos: NDArray[np.float32], triples: Sequence[tuple[int, int, int]]) -> list[float]:

@@ -7,6 +7,7 @@ import pytest
 
 from molgen.chem.molecule import Molecule
 from molgen.eval.compare import compare, heavy_atom_rmsd
+from molgen.eval.geometry import radii_of_gyration
 
 from .builders import TWO_WATERS, WATER, moved, noisy
 
@@ -42,3 +43,6 @@ def test_distributions_move_with_the_geometry(real: list[Molecule]) -> None:
     assert found.bond_length.mean == pytest.approx(0.02 * 1.25, rel=0.15)
     assert found.bond_angle.mean == pytest.approx(0.0, abs=1e-3)
     assert found.ring_size_tv == 0
+    assert found.ring_count_tv == 0
+    radii = radii_of_gyration(real)
+    assert found.gyration == pytest.approx(0.02 * radii.mean(), rel=1e-4)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,15 @@ from hypothesis import strategies as st
 
 from molgen.chem.molecule import Molecule
 from molgen.eval.distribution import atom_counts, element_counts, total_variation
-from molgen.eval.geometry import bond_angles, bond_lengths, ring_sizes, transport
+from molgen.eval.geometry import (
+    bond_angles,
+    bond_lengths,
+    radii_of_gyration,
+    ring_counts,
+    ring_sizes,
+    transport,
+    wasserstein,
+)
 
 from .builders import NO_ATOMS, TWO_WATERS, WATER, moved
 
@@ -69,3 +79,22 @@ def test_ring_sizes_of_real_molecules(real: list[Molecule]) -> None:
     sizes = ring_sizes(real)
     assert min(sizes) == 3
     assert sum(sizes.values()) > len(real)
+
+
+def test_rings_are_counted_per_molecule(real: list[Molecule]) -> None:
+    counts = ring_counts([WATER, *real])
+    assert sum(counts.values()) == 1 + len(real)
+    assert sum(n * times for n, times in counts.items()) == sum(ring_sizes(real).values())
+    for molecule in real:
+        # As many as there are more bonds than a tree of the same atoms has.
+        assert ring_counts([molecule]) == {len(molecule.bonds) - molecule.n_atoms + 1: 1}
+
+
+def test_radii_of_gyration(real: list[Molecule]) -> None:
+    pair = replace(WATER, pos=np.array([[0, 0, 3], [0, 0, 0], [0, 0, 0]], np.float32))
+    assert radii_of_gyration([pair, NO_ATOMS]) == pytest.approx([np.sqrt(2)])
+    others = [moved(molecule, seed) for seed, molecule in enumerate(real)]
+    radii = radii_of_gyration(real)
+    assert radii_of_gyration(others) == pytest.approx(radii, rel=1e-5)
+    assert wasserstein(radii + 0.1, radii) == pytest.approx(0.1)
+    assert wasserstein(radii[:19], radii) is None
