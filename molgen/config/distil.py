@@ -42,6 +42,10 @@ class DistilConfig(Section):
         teacher: Weights that are distilled, a file or the name of a shipped model.
         sigma: Noise levels of the teacher's calls in Å; those within a step of the student are
             the calls that stand for it.
+        paired: Standard deviation of the positions from which the teacher starts, where noise alone
+            has 1. Noise that was paired with data points where they do, so the two together are
+            wider than independent ones, by a few percent even at the first level; a teacher that
+            starts from less makes molecules that are too compact.
         solver: Solver of the teacher.
         ladders: Ladders of the student; one model learns all of them.
         sharpness: Power of the teacher's class probabilities as targets: 1 copies its doubts,
@@ -63,6 +67,7 @@ class DistilConfig(Section):
         (20.0, 3.34, 3.1, 2.85, 2.6, 2.1, 1.6, 1.16, 0.827, 0.6, 0.45, 0.33, 0.249, 0.16),
         min_length=1,
     )
+    paired: float = Field(1.0, gt=0)
     solver: str = "dpm++2m"
     ladders: tuple[StudentConfig, ...] = Field(
         (StudentConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1

@@ -228,13 +228,19 @@ class DistillationModule(MoleculeModule):
         teacher = SelfConditioned(self._teacher[0], mask)
         teacher.last = before
         offsets = self.model.offsets
-        end = self.solver.solve(teacher, x, grid, offsets=offsets)
+        start = self._paired(x) if before is None else x
+        end = self.solver.solve(teacher, start, grid, offsets=offsets)
         clean = jump_target(x, end, grid.lam[0], grid.lam[-1], offsets)
         state = cast("dict[str, Tensor]", clean)
         target = Target.of(state, teacher.estimate, self.model.scales, self.part.sharpness)
         if self.decider is not None and grid.ends_clean:
             target = self.decider(target, mask, census)
         return target
+
+    def _paired(self, noise: State) -> State:
+        """Where the teacher starts: as wide as noise is together with data paired with it."""
+        state = cast("dict[str, Tensor]", noise)
+        return {**state, "pos": self.part.paired * state["pos"]}
 
     @torch.no_grad()
     def _own_end(

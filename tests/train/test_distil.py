@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from molgen.checkpoint import load_model, save_model
 from molgen.config import Config, LossConfig
 from molgen.errors import ConfigError, UsageError
 from molgen.flow.grid import TimeGrid
+from molgen.flow.solvers.base import Evaluation, transfer
 from molgen.flow.state import State
 from molgen.models.build import build, start_from
-from molgen.models.denovo import DeNovo
+from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
 from molgen.nn.block import pair_distances
 from molgen.nn.distances import Distances
@@ -111,6 +113,29 @@ def test_it_has_where_the_teacher_takes_more_calls(recipe: Recipe, teacher: Path
     terms = loss_terms(module_of(config, teacher))
     assert terms["pos"] > 1e-4
     assert terms["distance"] > 1e-4
+
+
+def test_a_teacher_may_start_from_wider_noise_than_its_student(
+    recipe: Recipe, teacher: Path
+) -> None:
+    names = ("distil.sigma=[20, 6, 2, 1, 0.3, 0.1]", "distil.solver=ddim")
+    wide = module_of(few(recipe, teacher, *names, "distil.paired=1.2"), teacher)
+    plain = module_of(few(recipe, teacher, *names), teacher)
+    x = cast("dict[str, Tensor]", wide._start(MASK, torch.Generator().manual_seed(1)))
+    first, second, _ = wide.courses[0].substeps
+
+    target = wide._target(x, None, first, MASK)
+    x0 = {"pos": target.pos, "element": torch.zeros_like(x["element"])}
+    lam, end, offsets = first.lam[0], first.lam[-1], wide.model.offsets
+    landed = cast("dict[str, Tensor]", transfer(Evaluation(lam, x, x0), x0, end, offsets))
+    walked = SelfConditioned(load_model(teacher, "cpu").model, MASK)
+    wider = {**x, "pos": 1.2 * x["pos"]}
+    meant = cast("dict[str, Tensor]", wide.solver.solve(walked, wider, first, offsets=offsets))
+    torch.testing.assert_close(landed["pos"], meant["pos"], rtol=1e-4, atol=1e-5)
+    assert (target.pos - plain._target(x, None, first, MASK).pos).abs().max() > 0.01
+
+    later = [module._target(landed, ESTIMATE, second, MASK).pos for module in (wide, plain)]
+    torch.testing.assert_close(*later, rtol=0, atol=0)
 
 
 def test_only_the_student_is_trained_and_saved(recipe: Recipe, teacher: Path) -> None:
