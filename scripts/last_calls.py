@@ -12,8 +12,8 @@ from rich.progress import track
 from torch import Tensor
 
 from molgen.checkpoint import LoadedModel
-from molgen.flow.solvers.base import Evaluation, transfer
-from molgen.models.denovo import ELEMENT, POS, DeNovo
+from molgen.models.denovo import DeNovo
+from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
 from molgen.train.blank import BlankStream
 from molgen.train.distil import courses_of
@@ -30,23 +30,19 @@ class LastCall:
         n_steps: Calls of the walk.
         state: ``pos`` and ``element``.
         before: The estimate before; None for a first call.
-        lam: Half log-SNR of the state.
+        step: Half log-SNR of the state, and at the end of the step.
         mask: Real atoms, ``[B, N]``.
     """
 
     n_steps: int
-    state: dict[str, Tensor]
+    state: Molecules
     before: Estimate | None
-    lam: float
+    step: tuple[float, float]
     mask: Tensor
 
     def again(self, model: DeNovo) -> Estimate:
         """What the model makes of it now."""
-        level = self.state["pos"].new_full((len(self.mask),), self.lam)
-        hint = None if self.before is None else model.hint(self.before)
-        end = torch.full_like(level, math.inf)
-        estimate: Estimate = model(self.state, level, self.mask, hint, None, end, True)
-        return estimate
+        return call(model, self.state, self.before, self.step, self.mask)
 
 
 def last_calls(
@@ -70,22 +66,12 @@ def last_calls(
     for blank in track(islice(blanks, n_batches), "walks", total=n_batches):
         mask = blank.mask
         grid = courses[int(torch.multinomial(weights, 1, generator=generator))].grid
-        noise = torch.randn(*mask.shape, 3 + model.network.sizes.n_elements, generator=generator)
-        state = {
-            "pos": POS.prior(noise[..., :3], mask),
-            "element": ELEMENT.prior(noise[..., 3:], mask),
-        }
+        state = noise(model, mask, generator)
         before: Estimate | None = None
-        for lam, end in pairwise(grid.lam):
-            if math.isinf(end):
-                yield LastCall(grid.n_steps, state, before, lam, mask)
+        for step in pairwise(grid.lam):
+            if math.isinf(step[1]):
+                yield LastCall(grid.n_steps, state, before, step, mask)
                 break
             with torch.no_grad():
-                level = noise.new_full((len(mask),), lam)
-                hint = None if before is None else model.hint(before)
-                until = torch.full_like(level, end)
-                before = model(state, level, mask, hint, None, until, False).detached()
-                elements = model.clean_elements(before.element.softmax(dim=-1))
-                clean = {"pos": before.pos, "element": ELEMENT.project(elements, mask)}
-                step = transfer(Evaluation(lam, state, clean), clean, end, model.offsets)
-                state = {"pos": step["pos"], "element": step["element"]}
+                before = call(model, state, before, step, mask).detached()
+            state = onward(model, state, before, step, mask)

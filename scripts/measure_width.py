@@ -26,7 +26,8 @@ from molgen.flow.grid import TimeGrid
 from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import State
-from molgen.models.denovo import ELEMENT, POS, SelfConditioned
+from molgen.models.denovo import SelfConditioned
+from molgen.models.walk import noise
 from molgen.train.loss import corrupt
 from molgen.train.parts import coupling_of
 
@@ -62,11 +63,8 @@ def widths(
     found: dict[str, list[Tensor]] = defaultdict(list)
     for batch in batches:
         mask = batch.mask
-        noise = torch.randn(*mask.shape, 3 + model.network.sizes.n_elements, generator=generator)
-        start: State = {
-            "pos": paired * POS.prior(noise[..., :3], mask),
-            "element": ELEMENT.prior(noise[..., 3:], mask),
-        }
+        start = noise(model, mask, generator)
+        start["pos"] *= paired
         denoise = watched(SelfConditioned(model, mask), mask, found)
         end = solver_named("ddim").solve(denoise, start, grid, offsets=model.offsets)
         found["made"].append(radii(end["pos"], mask))

@@ -23,9 +23,9 @@ from molgen.data.reference import load_reference
 from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import jump_target, split
 from molgen.flow.solvers import solver_named
-from molgen.flow.solvers.base import Evaluation, Solver, transfer
-from molgen.flow.state import State
-from molgen.models.denovo import ELEMENT, POS, DeNovo, SelfConditioned
+from molgen.flow.solvers.base import Solver
+from molgen.models.denovo import DeNovo, SelfConditioned
+from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
 from molgen.train.blank import Blank
 from molgen.train.census import Census
@@ -93,16 +93,14 @@ class Comparison:
     Attributes:
         x: The state.
         before: The student's estimate before; None for a first call.
-        lam: Half log-SNR of the state.
-        end: Half log-SNR at the end of the step.
+        step: Half log-SNR of the state, and at the end of the step.
         mask: Real atoms, ``[B, N]``.
         target: Where the teacher got to, or the student's own molecule, mended.
     """
 
-    x: State
+    x: Molecules
     before: Estimate | None
-    lam: float
-    end: float
+    step: tuple[float, float]
     mask: Tensor
     target: Target
 
@@ -164,27 +162,27 @@ class DistillationModule(MoleculeModule):
         """Walk one ladder from fresh noise, and compare steps with the teacher's."""
         generator = self.generator(self.device)
         course = self.courses[int(torch.multinomial(self.weights, 1, generator=self.generator()))]
-        x = self._start(batch.mask, generator)
+        x = noise(self.model, batch.mask, generator)
         estimate: Estimate | None = None
         losses, walk = [], []
         compared = self._compared(len(course.substeps))
         census = self.censuses.get(len(course.substeps))
-        for step, (lam, end) in enumerate(pairwise(course.grid.lam)):
-            if step in compared:
+        for place, step in enumerate(pairwise(course.grid.lam)):
+            if place in compared:
                 before = None if estimate is None else estimate.detached()
-                if not math.isfinite(end) and self._is_on_its_own():
-                    target = self._own_end(x, before, (lam, end), batch.mask, census)
+                if math.isinf(step[1]) and self._is_on_its_own():
+                    target = self._own_end(x, before, step, batch.mask, census)
                 else:
-                    target = self._target(x, before, course.substeps[step], batch.mask, census)
-                comparison = Comparison(x, before, lam, end, batch.mask, target)
+                    target = self._target(x, before, course.substeps[place], batch.mask, census)
+                comparison = Comparison(x, before, step, batch.mask, target)
                 loss, estimate = self._learn(comparison)
                 losses.append(loss)
                 walk.append(comparison)
             else:
                 with torch.no_grad():
-                    estimate = self._estimate(x, estimate, lam, end, batch.mask)
-            if math.isfinite(end):
-                x = self._next(x, estimate, lam, end, batch.mask)
+                    estimate = self._estimate(x, estimate, step, batch.mask)
+            if math.isfinite(step[1]):
+                x = onward(self.model, x, estimate, step, batch.mask)
         if self.part.replay:
             self.kept.append(tuple(walk))
         return torch.stack(losses).sum()
@@ -197,8 +195,14 @@ class DistillationModule(MoleculeModule):
 
     def _learn(self, one: Comparison) -> tuple[Tensor, Estimate]:
         """Loss of one step of the ladder, and the student's present estimate."""
-        estimate = self._estimate(one.x, one.before, one.lam, one.end, one.mask)
-        return self._compare(estimate, one.target, one.lam, one.end, one.mask), estimate
+        estimate = self._estimate(one.x, one.before, one.step, one.mask)
+        return self._compare(estimate, one), estimate
+
+    def _estimate(
+        self, x: Molecules, before: Estimate | None, step: tuple[float, float], mask: Tensor
+    ) -> Estimate:
+        """The student's call."""
+        return call(self.model, x, before, step, mask, self.compiled)
 
     def _compared(self, n_steps: int) -> set[int]:
         """Which steps of a walk are compared with the teacher's: some, and the last."""
@@ -207,18 +211,10 @@ class DistillationModule(MoleculeModule):
         order = torch.randperm(n_steps - 1, generator=self.generator()).tolist()
         return {n_steps - 1, *order[: self.part.compared - 1]}
 
-    def _start(self, mask: Tensor, generator: torch.Generator) -> State:
-        """Noise to start from, drawn on the device of the generator."""
-        width = 3 + self.model.network.sizes.n_elements
-        noise = torch.randn(*mask.shape, width, generator=generator, device=generator.device)
-        noise = noise.to(mask.device)
-        pos, element = POS.prior(noise[..., :3], mask), ELEMENT.prior(noise[..., 3:], mask)
-        return {"pos": pos, "element": element}
-
     @torch.no_grad()
     def _target(
         self,
-        x: State,
+        x: Molecules,
         before: Estimate | None,
         grid: TimeGrid,
         mask: Tensor,
@@ -237,15 +233,14 @@ class DistillationModule(MoleculeModule):
             target = self.decider(target, mask, census)
         return target
 
-    def _paired(self, noise: State) -> State:
+    def _paired(self, x: Molecules) -> Molecules:
         """Where the teacher starts: as wide as noise is together with data paired with it."""
-        state = cast("dict[str, Tensor]", noise)
-        return {**state, "pos": self.part.paired * state["pos"]}
+        return {**x, "pos": self.part.paired * x["pos"]}
 
     @torch.no_grad()
     def _own_end(
         self,
-        x: State,
+        x: Molecules,
         before: Estimate | None,
         step: tuple[float, float],
         mask: Tensor,
@@ -257,37 +252,15 @@ class DistillationModule(MoleculeModule):
         learned but soundness: not which of several molecules a teacher would have come to.
         """
         decider = cast("Decider", self.decider)
-        estimate = self._estimate(x, before, *step, mask)
+        estimate = self._estimate(x, before, step, mask)
         return decider(Target.of_estimate(estimate), mask, census)
 
-    def _estimate(
-        self, x: State, before: Estimate | None, lam: float, end: float, mask: Tensor
-    ) -> Estimate:
-        """The student's call, told of its last estimate and of where its step ends."""
-        state = cast("dict[str, Tensor]", x)
-        level, until = (state["pos"].new_full((len(mask),), value) for value in (lam, end))
-        hint = None if before is None else self.model.hint(before)
-        ends_clean = math.isinf(end)
-        estimate: Estimate = self.compiled(state, level, mask, hint, None, until, ends_clean)
-        return estimate
-
-    def _compare(
-        self, estimate: Estimate, target: Target, lam: float, end: float, mask: Tensor
-    ) -> Tensor:
+    def _compare(self, estimate: Estimate, one: Comparison) -> Tensor:
         """Loss of one step of the ladder."""
-        scale = self.model.scales.pos
+        scale, pos = self.model.scales.pos, one.target.pos
         with torch.autocast(self.device.type, enabled=False):
-            terms = per_molecule(estimate, target, (lam, end), mask, self.config.loss, scale)
+            terms = per_molecule(estimate, one.target, one.step, one.mask, self.config.loss, scale)
         if self.meter is not None:
-            sigma = target.pos.new_full((len(mask),), math.exp(-lam) * scale)
+            sigma = pos.new_full((len(one.mask),), math.exp(-one.step[0]) * scale)
             self.meter.add(sigma, terms)
         return total(terms, self.config.loss)
-
-    @torch.no_grad()
-    def _next(self, x: State, estimate: Estimate, lam: float, end: float, mask: Tensor) -> State:
-        """Where the student's own estimate carries it."""
-        pos = estimate.pos.detach()
-        probability = estimate.element.detach().to(pos.dtype).softmax(dim=-1)
-        element = ELEMENT.project(self.model.clean_elements(probability), mask)
-        x0: State = {"pos": pos, "element": element}
-        return transfer(Evaluation(lam, x, x0), x0, end, self.model.offsets)

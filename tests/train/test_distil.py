@@ -22,6 +22,7 @@ from molgen.flow.state import State
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
+from molgen.models.walk import noise
 from molgen.nn.block import pair_distances
 from molgen.nn.distances import Distances
 from molgen.nn.network import Estimate
@@ -121,7 +122,7 @@ def test_a_teacher_may_start_from_wider_noise_than_its_student(
     names = ("distil.sigma=[20, 6, 2, 1, 0.3, 0.1]", "distil.solver=ddim")
     wide = module_of(few(recipe, teacher, *names, "distil.paired=1.2"), teacher)
     plain = module_of(few(recipe, teacher, *names), teacher)
-    x = cast("dict[str, Tensor]", wide._start(MASK, torch.Generator().manual_seed(1)))
+    x = noise(wide.model, MASK, torch.Generator().manual_seed(1))
     first, second, _ = wide.courses[0].substeps
 
     target = wide._target(x, None, first, MASK)

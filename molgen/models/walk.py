@@ -1,0 +1,70 @@
+"""A distilled model's own way from noise: where it starts, one call, and where that leads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from molgen.flow.solvers.base import Evaluation, transfer
+from molgen.models.denovo import ELEMENT, POS, DeNovo
+from molgen.nn.network import Estimate
+
+Molecules = dict[str, Tensor]
+"""``pos`` ``[B, N, 3]`` and ``element`` ``[B, N, K]`` at unit total variance."""
+
+
+def noise(model: DeNovo, mask: Tensor, generator: torch.Generator) -> Molecules:
+    """Noise to start from, drawn on the device of the generator.
+
+    Args:
+        model: The model.
+        mask: Real atoms, ``[B, N]`` bool.
+        generator: Source of randomness.
+    """
+    width = 3 + model.network.sizes.n_elements
+    drawn = torch.randn(*mask.shape, width, generator=generator, device=generator.device)
+    drawn = drawn.to(mask.device)
+    return {"pos": POS.prior(drawn[..., :3], mask), "element": ELEMENT.prior(drawn[..., 3:], mask)}
+
+
+def call(
+    model: DeNovo,
+    x: Molecules,
+    before: Estimate | None,
+    step: tuple[float, float],
+    mask: Tensor,
+    forward: Callable[..., Estimate] | None = None,
+) -> Estimate:
+    """A call that is told of the last estimate and of where its step ends.
+
+    Args:
+        model: The model.
+        x: The state.
+        before: The estimate before; None for a first call.
+        step: Half log-SNR of the state, and at the end of the step; ``inf`` ends clean.
+        mask: Real atoms, ``[B, N]`` bool.
+        forward: The model's forward pass where it was compiled.
+    """
+    level, until = (x["pos"].new_full((len(mask),), value) for value in step)
+    hint = None if before is None else model.hint(before)
+    ends_clean = math.isinf(step[1])
+    estimate: Estimate = (forward or model)(x, level, mask, hint, None, until, ends_clean)
+    return estimate
+
+
+@torch.no_grad()
+def onward(
+    model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
+) -> Molecules:
+    """Where an estimate carries a state; arguments as of `call`."""
+    pos = estimate.pos.detach()
+    probability = estimate.element.detach().to(pos.dtype).softmax(dim=-1)
+    clean = {"pos": pos, "element": ELEMENT.project(model.clean_elements(probability), mask)}
+    lam, end = step
+    there = transfer(Evaluation(lam, x, clean), clean, end, model.offsets)
+    if isinstance(there, Tensor):
+        raise TypeError("a molecule's state has the modalities 'pos' and 'element'")
+    return dict(there)
