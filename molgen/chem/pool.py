@@ -55,20 +55,30 @@ def map_in_order(
         Exception: Whatever ``function`` raised.
     """
     waiting: deque[Future[Result]] = deque()
-    with processes(n_workers) as executor:
-        try:
-            for item in items:
-                with without_main():
-                    waiting.append(executor.submit(function, item))
-                while waiting and (waiting[0].done() or len(waiting) > AHEAD * n_workers):
-                    yield waiting.popleft().result()
-            while waiting:
+    with processes(n_workers) as executor, told_if_killed():
+        for item in items:
+            with without_main():
+                waiting.append(executor.submit(function, item))
+            while waiting and (waiting[0].done() or len(waiting) > AHEAD * n_workers):
                 yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise MolgenError(
-                "a process that finishes molecules was killed, perhaps for want of memory",
-                "Complete the run with --resume, and use fewer --workers",
-            ) from None
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def told_if_killed() -> Iterator[None]:
+    """For a block that waits for other processes.
+
+    Raises:
+        MolgenError: One of them was killed.
+    """
+    try:
+        yield
+    except BrokenProcessPool:
+        raise MolgenError(
+            "a process that finishes molecules was killed, perhaps for want of memory",
+            "Go on with --resume, and with fewer workers where memory is short",
+        ) from None
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from torch.nn import functional
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.elements import AROMATIC, N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
-from molgen.chem.pool import processes
+from molgen.chem.pool import processes, told_if_killed
 from molgen.chem.settle import Settler
 from molgen.chem.workers import without_main
 from molgen.config import DistilConfig
@@ -122,7 +122,7 @@ class Decider:
         # Several parts per process, since molecules that contradict themselves take long.
         size = -(-len(beliefs) // (PARTS * self.n_workers))
         parts = [beliefs[start : start + size] for start in range(0, len(beliefs), size)]
-        with without_main():
+        with without_main(), told_if_killed():
             return [one for part in self._executor.map(self.settler, parts) for one in part]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -20,6 +23,7 @@ from molgen.chem.settle import Settler
 from molgen.config import DistilConfig
 from molgen.data.loader import Batch, load_split
 from molgen.data.store import MoleculeStore
+from molgen.errors import MolgenError
 from molgen.train.decided import Decider, decider_of
 from molgen.train.distil_loss import Target
 
@@ -195,3 +199,22 @@ def test_other_processes_decide_the_same() -> None:
                 assert torch.equal(getattr(found, name), getattr(wanted, name)), name
     finally:
         beside.close()
+
+
+class Deadly(Settler):
+    """Kills the process that it runs in, as the system does when memory is short."""
+
+    def __call__(self, beliefs: Sequence[Beliefs]) -> list[Molecule]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(beliefs)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_one_clear_error() -> None:
+    batch = real_molecules()
+    decider = Decider(Deadly(), QM9, SCALE, n_workers=1)
+    try:
+        with pytest.raises(MolgenError, match=r"killed.*--resume"):
+            decider(target_of(batch), batch.mask)
+    finally:
+        decider.close()
