@@ -46,6 +46,9 @@ class Evaluation:
         novel: Distinct constitutions that the reference's training set lacks.
         atom_count_tv: Total variation between atom counts and the reference's.
         element_tv: Total variation between element fractions and the reference's.
+        rings: Mean number of rings per molecule, by its own bonds (a smallest set of rings).
+        triangles: Mean number of those with three atoms.
+        gyration: Mean radius of gyration, Å (`molgen.eval.geometry.radii_of_gyration`).
         invalid_reasons: Number of molecules by reason why their own graph is not valid.
         perception_reasons: Number of molecules by reason why their coordinates are not valid.
         relax_reasons: Number of molecules by reason why they were not relaxed.
@@ -82,6 +85,9 @@ class Evaluation:
     novel: Rate | None
     atom_count_tv: float | None
     element_tv: float | None
+    rings: float | None
+    triangles: float | None
+    gyration: float | None
     invalid_reasons: dict[str, int]
     perception_reasons: dict[str, int]
     relax_reasons: dict[str, int]

@@ -18,6 +18,7 @@ from molgen.eval.agreement import GraphCheck, check_graph, graphs_agree
 from molgen.eval.distribution import atom_counts, element_counts, total_variation
 from molgen.eval.edm_graph import edm_smiles
 from molgen.eval.evaluation import Evaluation
+from molgen.eval.geometry import radii_of_gyration, ring_sizes
 from molgen.eval.perception import Perception, perceive_all
 from molgen.eval.rate import Rate, rate_of, spread_of
 from molgen.eval.relax import Relaxation, relax_all
@@ -81,6 +82,7 @@ def evaluate(
         **_relaxation_scores(relaxed),
         **xtb_scores(in_xtb),
         **_set_scores(molecules, valid, reference),
+        **_extent(molecules, has_bonds=has_bonds),
         perceived_valid=rate_of(perception.is_valid for perception in perceived),
         invalid_reasons=_reasons(graphs or []),
         perception_reasons=_reasons(perceived),
@@ -184,6 +186,22 @@ def _set_scores(
         "atom_count_tv": total_variation(atom_counts(molecules), reference.atom_counts),
         "element_tv": total_variation(element_counts(molecules), reference.element_counts),
     }
+
+
+def _extent(molecules: Sequence[Molecule], *, has_bonds: bool) -> dict[str, Any]:
+    """How many rings molecules have, and how far they reach; records without atoms are left out."""
+    scores: dict[str, Any] = dict.fromkeys(("rings", "triangles", "gyration"))
+    present = [molecule for molecule in molecules if molecule.n_atoms]
+    if not present:
+        return scores
+    if has_bonds:
+        sizes = ring_sizes(present)
+        scores["rings"] = sum(sizes.values()) / len(present)
+        scores["triangles"] = sizes.get(3, 0) / len(present)
+    radii = radii_of_gyration(present)
+    radii = radii[np.isfinite(radii)]
+    scores["gyration"] = float(radii.mean()) if len(radii) else None
+    return scores
 
 
 def _valid_smiles(checks: Iterable[GraphCheck | Perception]) -> list[str]:

@@ -54,6 +54,9 @@ ROWS: Final = (
     Row("novel", "novelty", "distinct not in the training set"),
     Row("atom_count_tv", "atom counts, TV", "total variation from the training set, 0 is equal"),
     Row("element_tv", "elements, TV", "the same, fractions of the elements"),
+    Row("rings", "rings per molecule", "mean, smallest set of rings of the own bonds"),
+    Row("triangles", "  of three atoms", "mean, the same"),
+    Row("gyration", "radius of gyration, Å", "mean, atoms from their mean, all alike"),
 )
 """Every line of the table, in order."""
 

@@ -8,6 +8,8 @@ import pytest
 
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
+from molgen.eval.ceiling import load_ceiling
+from molgen.eval.geometry import radii_of_gyration, ring_sizes
 from molgen.eval.metrics import evaluate
 from molgen.eval.rate import Rate
 
@@ -91,7 +93,29 @@ def test_scores_do_not_depend_on_frame_or_order(real: list[Molecule]) -> None:
         evaluate(molecules, load_reference("qm9"), relax=False, n_workers=1).to_dict()
         for molecules in (real[90:150], others[::-1])
     )
+    assert found.pop("gyration") == pytest.approx(again.pop("gyration"), rel=1e-6)
     assert found == again
+
+
+def test_rings_and_reach_are_means_over_what_has_atoms(real: list[Molecule]) -> None:
+    found = evaluate([*real[100:120], NO_ATOMS], relax=False, n_workers=1)
+    sizes = ring_sizes(real[100:120])
+    assert found.rings == pytest.approx(sum(sizes.values()) / 20)
+    assert found.triangles == pytest.approx(sizes[3] / 20)
+    assert found.gyration == pytest.approx(radii_of_gyration(real[100:120]).mean())
+    bare = evaluate([*real[100:120], NOT_A_NUMBER], has_bonds=False, relax=False, n_workers=1)
+    assert bare.rings is bare.triangles is None
+    assert bare.gyration == found.gyration
+    nothing = evaluate([NO_ATOMS], relax=False, n_workers=1)
+    assert nothing.rings is nothing.triangles is nothing.gyration is None
+
+
+def test_real_molecules_have_the_means_that_the_package_quotes(real: list[Molecule]) -> None:
+    quoted = load_ceiling("qm9")
+    assert quoted.kept["rings"] == pytest.approx(1.56, abs=0.01)
+    assert quoted.kept["gyration"] == pytest.approx(quoted.whole["gyration"], abs=0.01)
+    # The sample is part of the training set: larger or smaller molecules, the same kind.
+    assert radii_of_gyration(real).mean() == pytest.approx(quoted.kept["gyration"], rel=0.1)
 
 
 def test_nothing_is_valid_json(real: list[Molecule]) -> None:
