@@ -39,8 +39,8 @@ TIME_LIMIT_S = 20.0
 """Seconds that a molecule may take."""
 
 TEACHES = {"length": 0.0, "rule": 0.0, "turn": 1.0, "rise": 0.0}
-"""What a force field's minimum teaches: torsions alone. Its lengths are not those of real molecules,
-and layers learn to tell which of both they see."""
+"""What a force field's minimum teaches: torsions alone. Its lengths are not those of real
+molecules, and layers learn to tell which of both they see."""
 
 
 @dataclass(frozen=True)
