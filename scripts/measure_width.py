@@ -1,7 +1,8 @@
-"""How wide molecules are on their way from noise, beside real ones with as much noise.
+r"""How wide molecules are on their way from noise, beside real ones with as much noise.
 
     python scripts/measure_width.py qm9 --sigma 20 3.3 3 2.6 2.2 1.9 1.6 1.3 1 0.7 0.45 0.25 0.12
-    python scripts/measure_width.py qm9 --paired 1.05 --sigma 20 13 9.5 7.5 6 5 4.4 3.9 3.5 3.1 ...
+    python scripts/measure_width.py qm9 --paired 1.05 --sigma 20 13 9.5 7.5 6 5 4.4 3.9 3.5 3.1 \
+      2.8 2.5 2.2 1.9 1.6 1.3 1 0.7 0.45 0.25 0.12
 
 A model walks down the levels by DDIM, and real molecules of the same sizes get noise as in its
 training. The mean square radius, Å², of either and the part of it along the longest axis stand side
@@ -11,6 +12,7 @@ by side: a path on which molecules are too narrow ends in too many rings.
 from __future__ import annotations
 
 import argparse
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from torch import Tensor
 from molgen.checkpoint import LoadedModel, find_model, load_model
 from molgen.data.loader import Batch, load_split
 from molgen.data.store import MoleculeStore
+from molgen.errors import MolgenError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.base import Denoiser
@@ -33,6 +36,9 @@ from molgen.train.parts import coupling_of
 
 BATCH = 32
 
+Found = dict[tuple[str, float], list[Tensor]]
+"""Radii ``[B, 2]`` by whose they are and half log-SNR, ``inf`` without noise."""
+
 
 def radii(pos: Tensor, mask: Tensor) -> Tensor:
     """Mean square radius and the part of it along the longest axis, ``[B, 2]``."""
@@ -41,13 +47,13 @@ def radii(pos: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([along.sum(dim=1), along[:, -1]], dim=1)
 
 
-def watched(denoise: Denoiser, mask: Tensor, found: dict[str, list[Tensor]]) -> Denoiser:
+def watched(denoise: Denoiser, mask: Tensor, found: Found) -> Denoiser:
     """A denoiser of which the radii of states and estimates are kept."""
 
     def seen(x: State, lam: Tensor) -> State:
         clean = denoise(x, lam)
         for name, state in (("made", x), ("estimated", clean)):
-            found[f"{name} {float(lam):.6f}"].append(radii(state["pos"], mask))
+            found[name, float(lam)].append(radii(state["pos"], mask))
         return clean
 
     return seen
@@ -56,25 +62,24 @@ def watched(denoise: Denoiser, mask: Tensor, found: dict[str, list[Tensor]]) -> 
 @torch.inference_mode()
 def widths(
     loaded: LoadedModel, batches: Iterator[Batch], grid: TimeGrid, paired: float, seed: int
-) -> dict[str, tuple[float, float]]:
-    """Means over molecules by name of the quantity, in units of the model."""
+) -> dict[tuple[str, float], list[float]]:
+    """Mean radii of what was made, estimated and real at every level, in units of the model."""
     model, coupling = loaded.model, coupling_of(loaded.info.config.coupling)
     generator = torch.Generator().manual_seed(seed)
-    found: dict[str, list[Tensor]] = defaultdict(list)
+    found: Found = defaultdict(list)
     for batch in batches:
         mask = batch.mask
         start = noise(model, mask, generator)
         start["pos"] *= paired
         denoise = watched(SelfConditioned(model, mask), mask, found)
         end = solver_named("ddim").solve(denoise, start, grid, offsets=model.offsets)
-        found["made"].append(radii(end["pos"], mask))
-        found["real"].append(radii(batch.pos / model.scales.pos, mask))
+        found["made", math.inf].append(radii(end["pos"], mask))
+        found["real", math.inf].append(radii(batch.pos / model.scales.pos, mask))
         for lam in grid.lam[:-1]:
             level = torch.full((len(mask),), lam)
             noised = corrupt(model, batch, level, coupling, generator)
-            found[f"real {lam:.6f}"].append(radii(noised.state["pos"], mask))
-    means = {name: torch.cat(values).mean(dim=0).tolist() for name, values in found.items()}
-    return {name: (whole, along) for name, (whole, along) in means.items()}
+            found["real", lam].append(radii(noised.state["pos"], mask))
+    return {key: torch.cat(values).mean(dim=0).tolist() for key, values in found.items()}
 
 
 def main() -> None:
@@ -92,7 +97,7 @@ def main() -> None:
     loaded.model.network.rest = None
     data = load_split(MoleculeStore.open(options.store), "val", loaded.info.vocabulary)
     chosen = torch.from_numpy(
-        np.random.default_rng(options.seed).choice(len(data.n_atoms), options.n, replace=False)
+        np.random.default_rng(options.seed).permutation(len(data.n_atoms))[: options.n]
     )
     rows = chosen[data.n_atoms[chosen].argsort(stable=True)]
     scale = loaded.model.scales.pos
@@ -100,21 +105,18 @@ def main() -> None:
     batches = (data.batch(part) for part in rows.split(BATCH))
     found = widths(loaded, batches, grid, options.paired, options.seed)
     print("noise Å | radius² Å², made and real | along the longest axis | of the estimate")
-    for sigma, lam in zip(options.sigma, grid.lam, strict=False):
-        made, real, guess = (found[f"{of} {lam:.6f}"] for of in ("made", "real", "estimated"))
+    for sigma, lam in zip([*options.sigma, 0.0], grid.lam, strict=True):
         # States have unit total variance; in Å they are as wide as data and noise together.
-        unit = scale**2 + sigma**2
-        print(
-            f"{sigma:7g} | {unit * made[0]:8.2f} {unit * real[0]:8.2f} "
-            f"| {unit * made[1]:8.2f} {unit * real[1]:8.2f} "
-            f"| {scale**2 * guess[0]:6.2f} {scale**2 * guess[1]:6.2f}"
+        made, real = (
+            [(scale**2 + sigma**2) * x for x in found[of, lam]] for of in ("made", "real")
         )
-    made, real = found["made"], found["real"]
-    print(
-        f"{'none':>7} | {scale**2 * made[0]:8.2f} {scale**2 * real[0]:8.2f} "
-        f"| {scale**2 * made[1]:8.2f} {scale**2 * real[1]:8.2f} |"
-    )
+        guess = " ".join(f"{scale**2 * x:6.2f}" for x in found.get(("estimated", lam), []))
+        both = " | ".join(f"{one:8.2f} {other:8.2f}" for one, other in zip(made, real, strict=True))
+        print(f"{sigma:7g} | {both} | {guess}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MolgenError as error:
+        raise SystemExit(f"error: {error}") from None
