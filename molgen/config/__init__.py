@@ -1,6 +1,6 @@
 """Training recipes: their schema, and their reading from YAML with overrides."""
 
-from molgen.config.distil import DistilConfig, StudentConfig
+from molgen.config.distil import AdversaryConfig, DistilConfig, StudentConfig
 from molgen.config.levels import (
     AsynchronousConfig,
     CompletionConfig,
@@ -42,6 +42,7 @@ from molgen.config.recipe import (
 from molgen.config.section import Section
 
 __all__ = [
+    "AdversaryConfig",
     "AsynchronousConfig",
     "AtomOTConfig",
     "BalanceConfig",

@@ -35,8 +35,25 @@ class StudentConfig(Section):
     _sigma = field_validator("sigma")(_falling)
 
 
+class AdversaryConfig(Section):
+    """A critic that draws the student's states to those of real molecules.
+
+    Attributes:
+        weight: Length of the critic's gradient at the estimated positions, in lengths of the
+            gradient that the loss has there.
+        hidden: Width of the critic's own layers.
+        lr: Its learning rate.
+        alone: Batches from which it learns before it is heard.
+    """
+
+    weight: float = Field(1.0, gt=0)
+    hidden: int = Field(96, ge=8)
+    lr: float = Field(1e-3, gt=0)
+    alone: int = Field(80, ge=0)
+
+
 class DistilConfig(Section):
-    """Few-step distillation: no data, only the teacher.
+    """Few-step distillation: no data, only the teacher, and the data's molecules for a critic.
 
     Attributes:
         teacher: Weights that are distilled, a file or the name of a shipped model.
@@ -60,6 +77,14 @@ class DistilConfig(Section):
             for the host without them.
         compared: Steps of a walk that are compared with the teacher's, the last one always among
             them; None for all. The others cost one call of the student each.
+        own: How often the last step leads to the student's own molecule, decoded and relaxed,
+            instead of the teacher's.
+        own_from: Fraction of the run before which it never does.
+        reference: Real molecules whose shares of the elements decided molecules are kept at;
+            None leaves them.
+        replay: Steps on walks of the recent past after each step on a new one.
+        keep: Walks that are kept for them.
+        adversary: A critic of the states on the way, which needs ``data.store``; None for none.
     """
 
     teacher: str = "qm9"
@@ -83,6 +108,7 @@ class DistilConfig(Section):
     reference: str | None = None
     replay: int = Field(0, ge=0)
     keep: int = Field(256, ge=1)
+    adversary: AdversaryConfig | None = None
 
     _sigma = field_validator("sigma")(_falling)
 

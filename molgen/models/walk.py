@@ -60,8 +60,15 @@ def onward(
     model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
 ) -> Molecules:
     """Where an estimate carries a state; arguments as of `call`."""
-    pos = estimate.pos.detach()
-    probability = estimate.element.detach().to(pos.dtype).softmax(dim=-1)
+    return landed(model, x, estimate, step, mask)
+
+
+def landed(
+    model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
+) -> Molecules:
+    """Where an estimate carries a state, with the gradients of it; arguments as of `call`."""
+    pos = estimate.pos
+    probability = estimate.element.to(pos.dtype).softmax(dim=-1)
     clean = {"pos": pos, "element": ELEMENT.project(model.clean_elements(probability), mask)}
     lam, end = step
     there = transfer(Evaluation(lam, x, clean), clean, end, model.offsets)

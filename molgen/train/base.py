@@ -61,10 +61,15 @@ class TrainingModule(pl.LightningModule):
         """The model with averaged weights."""
         return self.average.module
 
-    def generator(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """Randomness of the present step: a function of the recipe's seed and the step alone."""
-        seed = self.config.train.seed * 1_000_000_007 + self.global_step
-        return torch.Generator(device).manual_seed(seed)
+    def generator(self, device: torch.device | str = "cpu", stream: int = 0) -> torch.Generator:
+        """Randomness of the present step: a function of the recipe's seed and the step alone.
+
+        Args:
+            device: Where numbers are drawn.
+            stream: What they are for; what must not share its numbers takes another.
+        """
+        seed = (self.config.train.seed + (stream << 32)) * 1_000_000_007 + self.global_step
+        return torch.Generator(device).manual_seed(seed % 2**63)
 
     def happens(self, probability: float, generator: torch.Generator) -> bool:
         """Whether something happens in the present step, decided on the host.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
+
+import pytorch_lightning as pl
 
 from molgen.checkpoint import LoadedModel, save_model
 from molgen.chem.decode import decode_argmax
@@ -11,8 +13,10 @@ from molgen.eval.quick import quick_score
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
+from molgen.train.distil import DistillationModule
 from molgen.train.distil_loss import DISTIL_TERMS
 from molgen.train.loss import TERMS
+from molgen.train.meter import CsvLog
 from molgen.train.molecules import MoleculeModule
 from molgen.train.recorder import Counts, Recorder
 
@@ -41,6 +45,18 @@ class MoleculeRecorder(Recorder[MoleculeModule, ModelInfo]):
 
 
 class DistillationRecorder(MoleculeRecorder):
-    """Records a distillation of molecules."""
+    """Records a distillation of molecules, and how well its critic tells them apart."""
 
     terms: ClassVar[tuple[str, ...]] = DISTIL_TERMS
+    told: CsvLog | None = None
+
+    def record(self, trainer: pl.Trainer, module: MoleculeModule) -> None:
+        """Write the mean losses since the last row, and a row to ``critic.csv``."""
+        super().record(trainer, module)
+        adversary = cast("DistillationModule", module).adversary
+        if adversary is None or not (row := adversary.read()):
+            return
+        if self.told is None:
+            columns = ["step", self.items, "seconds", *adversary.columns()]
+            self.told = CsvLog(self.out / "critic.csv", columns, self.first_step)
+        self.told.write({**self.counts(trainer, module), **row})

@@ -20,6 +20,7 @@ from torch import Tensor
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
 from molgen.data.reference import load_reference
+from molgen.data.same_sizes import SameSizes
 from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import jump_target, split
 from molgen.flow.solvers import solver_named
@@ -27,17 +28,25 @@ from molgen.flow.solvers.base import Solver
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
+from molgen.train.adversary import Adversary
 from molgen.train.blank import Blank
 from molgen.train.census import Census
 from molgen.train.compiled import compile_blocks
 from molgen.train.decided import Decider, decider_of, shares_of
-from molgen.train.distil_loss import DISTIL_TERMS, Target, per_molecule
+from molgen.train.distil_loss import DISTIL_TERMS, Comparison, Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
+from molgen.train.parts import coupling_of
 
 CENSUSES = "molgen_censuses"
 """Where a checkpoint keeps what was counted of the elements."""
+
+ADVERSARY = "molgen_adversary"
+"""Where it keeps the critic."""
+
+JUDGING = 1
+"""Stream of random numbers for the molecules that the critic is shown."""
 
 
 @dataclass(frozen=True)
@@ -86,25 +95,6 @@ def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
     return TimeGrid.from_sigma([level / scale for level in sigma])
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A state that the student visited, and what it should have made of it.
-
-    Attributes:
-        x: The state.
-        before: The student's estimate before; None for a first call.
-        step: Half log-SNR of the state, and at the end of the step.
-        mask: Real atoms, ``[B, N]``.
-        target: Where the teacher got to, or the student's own molecule, mended.
-    """
-
-    x: Molecules
-    before: Estimate | None
-    step: tuple[float, float]
-    mask: Tensor
-    target: Target
-
-
 class DistillationModule(MoleculeModule):
     """Trains a student on what its teacher does from the student's own states.
 
@@ -116,11 +106,22 @@ class DistillationModule(MoleculeModule):
         teacher: The teacher, in evaluation mode, on the device of training; it is not saved.
         config: The recipe, with a section ``distil``.
         pace: Progress of the run.
+        real: Molecules that the critic compares with, if the recipe has an adversary.
+
+    Raises:
+        ValueError: It has, and there are none.
     """
 
     terms: ClassVar[tuple[str, ...]] = DISTIL_TERMS
 
-    def __init__(self, model: DeNovo, teacher: DeNovo, config: Config, pace: Pace) -> None:
+    def __init__(
+        self,
+        model: DeNovo,
+        teacher: DeNovo,
+        config: Config,
+        pace: Pace,
+        real: SameSizes | None = None,
+    ) -> None:
         super().__init__(model, config, pace)
         self.courses, self.weights = courses_of(config)
         self.part = cast("DistilConfig", config.distil)
@@ -131,17 +132,32 @@ class DistillationModule(MoleculeModule):
         if config.train.compile:
             compile_blocks(teacher)
         self.kept: deque[tuple[Comparison, ...]] = deque(maxlen=self.part.keep)
+        self.adversary = self._adversary(teacher, real)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
 
+    def _adversary(self, teacher: DeNovo, real: SameSizes | None) -> Adversary | None:
+        """What judges the states between the calls of the ladders."""
+        if self.part.adversary is None:
+            return None
+        if real is None:
+            raise ValueError("an adversary needs real molecules")
+        levels = [lam for course in self.courses for lam in course.grid.lam[1:-1]]
+        coupling = coupling_of(self.config.coupling)
+        return Adversary(self.part.adversary, teacher, real, coupling, levels)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the censuses too, so that a resumed run leans where this one did."""
+        """Keep censuses and critic, so that a resumed run leans and judges where this one did."""
         super().on_save_checkpoint(checkpoint)
+        if self.adversary is not None:
+            checkpoint[ADVERSARY] = self.adversary.state()
         checkpoint[CENSUSES] = {steps: one.state() for steps, one in self.censuses.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the censuses up again."""
+        """Take censuses and critic up again."""
         super().on_load_checkpoint(checkpoint)
+        if self.adversary is not None and ADVERSARY in checkpoint:
+            self.adversary.restore(checkpoint[ADVERSARY])
         for steps, state in checkpoint.get(CENSUSES, {}).items():
             if steps in self.censuses:
                 self.censuses[steps].restore(state)
@@ -155,12 +171,13 @@ class DistillationModule(MoleculeModule):
         """Learn from a new walk, or once more from an old one."""
         if self.kept and self.global_step % (1 + self.part.replay):
             place = int(torch.randint(len(self.kept), (), generator=self.generator()))
-            return torch.stack([self._learn(one)[0] for one in self.kept[place]]).sum()
+            judging = self.generator(self.device, JUDGING)
+            return torch.stack([self._learn(one, judging)[0] for one in self.kept[place]]).sum()
         return self._walk(batch)
 
     def _walk(self, batch: Blank) -> Tensor:
         """Walk one ladder from fresh noise, and compare steps with the teacher's."""
-        generator = self.generator(self.device)
+        generator, judging = self.generator(self.device), self.generator(self.device, JUDGING)
         course = self.courses[int(torch.multinomial(self.weights, 1, generator=self.generator()))]
         x = noise(self.model, batch.mask, generator)
         estimate: Estimate | None = None
@@ -175,7 +192,7 @@ class DistillationModule(MoleculeModule):
                 else:
                     target = self._target(x, before, course.substeps[place], batch.mask, census)
                 comparison = Comparison(x, before, step, batch.mask, target)
-                loss, estimate = self._learn(comparison)
+                loss, estimate = self._learn(comparison, judging)
                 losses.append(loss)
                 walk.append(comparison)
             else:
@@ -193,10 +210,14 @@ class DistillationModule(MoleculeModule):
             return False
         return self.happens(self.part.own, self.generator())
 
-    def _learn(self, one: Comparison) -> tuple[Tensor, Estimate]:
+    def _learn(self, one: Comparison, judging: torch.Generator) -> tuple[Tensor, Estimate]:
         """Loss of one step of the ladder, and the student's present estimate."""
         estimate = self._estimate(one.x, one.before, one.step, one.mask)
-        return self._compare(estimate, one), estimate
+        loss = self._compare(estimate, one)
+        if self.adversary is not None and math.isfinite(one.step[1]):
+            # Only a step that ends on the way is judged: a molecule at its end is mended instead.
+            loss = loss + self.adversary.pull(estimate, one, loss, judging)
+        return loss, estimate
 
     def _estimate(
         self, x: Molecules, before: Estimate | None, step: tuple[float, float], mask: Tensor

@@ -12,6 +12,7 @@ from torch.nn import functional
 from molgen.config import LossConfig
 from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
+from molgen.models.walk import Molecules
 from molgen.nn.block import pair_distances
 from molgen.nn.classes import Classes
 from molgen.nn.network import Estimate
@@ -82,6 +83,25 @@ class Target:
             charge=probability(heads.charge),
             bond=probability(heads.bond),
         )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A state that the student visited, and what it should have made of it.
+
+    Attributes:
+        x: The state.
+        before: The student's estimate before; None for a first call.
+        step: Half log-SNR of the state, and at the end of the step.
+        mask: Real atoms, ``[B, N]``.
+        target: Where the teacher got to, or the student's own molecule, mended.
+    """
+
+    x: Molecules
+    before: Estimate | None
+    step: tuple[float, float]
+    mask: Tensor
+    target: Target
 
 
 def per_molecule(

@@ -14,6 +14,7 @@ import torch
 from molgen.checkpoint import load_model
 from molgen.config import Config, DistilConfig, load_config
 from molgen.data.loader import BatchStream, load_split
+from molgen.data.same_sizes import SameSizes
 from molgen.data.store import MoleculeStore
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
@@ -94,14 +95,23 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
     )
     train = config.train
 
+    real = None if part.adversary is None else _real(config, info, where)
+
     def module(pace: Pace) -> DistillationModule:
-        return DistillationModule(_model(config, info.max_atoms), teacher.model, config, pace)
+        student = _model(config, info.max_atoms)
+        return DistillationModule(student, teacher.model, config, pace, real)
 
     return Job(
         stream=BlankStream(info.n_atoms, train.batch_size, train.seed, where),
         module=module,
         recorder=partial(DistillationRecorder, info),
     )
+
+
+def _real(config: Config, info: ModelInfo, where: torch.device) -> SameSizes:
+    """The molecules that a critic compares with."""
+    store = MoleculeStore.open(config.data.store)
+    return SameSizes.of(load_split(store, "train", info.vocabulary, where), info.n_atoms)
 
 
 def _model(config: Config, max_atoms: int) -> DeNovo:

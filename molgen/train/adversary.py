@@ -1,0 +1,170 @@
+"""What draws a student's states to those of real molecules: a critic, and its pull.
+
+A student that is to land where its teacher does learns the mean of what the teacher may come to:
+states between molecules, whose atoms lie too close to each other. The mean error does not see it;
+a critic does, which is shown the states that the student's steps lead to and real molecules under
+as much noise, and learns to tell them apart (adversarial distillation: Sauer et al. 2023, arXiv
+2311.17042; 2024, arXiv 2403.12015). The student then learns to be taken for real, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from molgen.config import AdversaryConfig
+from molgen.data.same_sizes import SameSizes
+from molgen.flow.coupling import Coupling
+from molgen.models.denovo import DeNovo
+from molgen.models.walk import Molecules, landed
+from molgen.nn.critic import Critic
+from molgen.nn.network import Estimate, Streams
+from molgen.train.distil_loss import Comparison
+from molgen.train.loss import corrupt
+
+LARGEST = 3.0
+"""Largest factor by which the critic's gradient is scaled."""
+
+
+class Adversary:
+    """Judges the steps of a student that do not end with a molecule.
+
+    It sees positions alone. An estimate's elements are probabilities and a molecule's are not, so
+    they would tell the two apart at once and teach nothing.
+
+    Args:
+        config: How strong it is and how it learns.
+        teacher: Its blocks, which are not trained, are the eyes of the critic.
+        real: Molecules to compare with.
+        coupling: Pairs them with noise as the teacher's training did.
+        levels: Half log-SNR at the ends of the steps that it will judge.
+    """
+
+    def __init__(
+        self,
+        config: AdversaryConfig,
+        teacher: DeNovo,
+        real: SameSizes,
+        coupling: Coupling,
+        levels: Sequence[float],
+    ) -> None:
+        self.config, self.teacher, self.real, self.coupling = config, teacher, real, coupling
+        sizes, device = teacher.network.sizes, real.order.device
+        self.critic = Critic(teacher.network.width, sizes.lam_min, sizes.lam_max, config.hidden)
+        self.critic = self.critic.to(device)
+        self.optimiser = torch.optim.AdamW(
+            self.critic.parameters(), lr=config.lr, weight_decay=1e-2, betas=(0.5, 0.99)
+        )
+        self.n_seen = 0
+        self.told = {level: torch.zeros(2, device=device) for level in sorted(set(levels))}
+
+    def pull(
+        self, estimate: Estimate, one: Comparison, loss: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Train the critic on a batch, and say where it draws the student: a scalar to add.
+
+        Only its gradient has a meaning. At the estimated positions it is the critic's, as long as
+        ``config.weight`` of the gradient that the loss itself has there: so neither has to be
+        weighed against the other anew at each level and as the critic grows surer.
+
+        Args:
+            estimate: The student's, with its gradients.
+            one: The step.
+            loss: What the student's error there costs.
+            generator: Source of randomness for the real molecules.
+        """
+        lam = estimate.pos.new_full((len(one.mask),), one.step[1], dtype=torch.float32)
+        with torch.autocast(lam.device.type, enabled=False):
+            named = replace(estimate, element=estimate.element.detach().float())
+            there = landed(self.teacher, one.x, named, one.step, one.mask)
+            made = self._seen(there, lam, one.mask)
+            batch = self.real.draw(one.mask, generator)
+            state = corrupt(self.teacher, batch, lam, self.coupling, generator).state
+            with torch.no_grad():
+                seen = self._seen(state, lam, one.mask)
+            self._learn(seen, _detached(made), one, lam)
+            if self.n_seen <= self.config.alone:
+                return loss.new_zeros(())
+            return self.config.weight * self._drawn(made, estimate.pos, one.mask, lam, loss)
+
+    def _drawn(self, made: Streams, pos: Tensor, mask: Tensor, lam: Tensor, loss: Tensor) -> Tensor:
+        """Linear function of the positions whose gradient is the critic's, as long as the loss's.
+
+        The critic's weights are held while it is taken through them.
+        """
+        doubt = -_held(self.critic)(made, lam, mask).mean()
+        (its_own,) = torch.autograd.grad(loss, pos, retain_graph=True)
+        (drawn,) = torch.autograd.grad(doubt, pos, retain_graph=True)
+        ratio = its_own.float().norm() / drawn.float().norm().clamp_min(1e-8)
+        return ratio.clamp(max=LARGEST) * (drawn.float() * pos.float()).sum()
+
+    def _learn(self, seen: Streams, made: Streams, one: Comparison, lam: Tensor) -> None:
+        """A step of the critic, with the hinge loss."""
+        real, own = (self.critic(streams, lam, one.mask) for streams in (seen, made))
+        loss = functional.relu(1 - real).mean() + functional.relu(1 + own).mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.n_seen += 1
+        right = (real.detach()[:, None] > own.detach()[None]).float().mean()
+        self.told[one.step[1]] += torch.stack([right, torch.ones_like(right)])
+
+    def _seen(self, state: Molecules, lam: Tensor, mask: Tensor) -> Streams:
+        """What the teacher's blocks see in positions."""
+        network, lead = self.teacher.network, self.teacher.scales.element_lead
+        blind = torch.zeros_like(state["element"], dtype=torch.float32)
+        nothing = self.teacher.no_hint(mask)
+        pos = state["pos"].float()
+        return network.streams(pos, blind, lam, lam + lead, nothing, mask)
+
+    def read(self) -> dict[str, float]:
+        """Share of pairs, one real and one made, that the critic puts in order, by level in Å.
+
+        Since the last call; 0.5 is guessing. Levels that were not visited are left out.
+        """
+        scale, row = self.teacher.scales.pos, {}
+        for level, sums in self.told.items():
+            right, n = sums.tolist()
+            sums.zero_()
+            if n:
+                row[name_of(level, scale)] = right / n
+        return row
+
+    def columns(self) -> list[str]:
+        """Names of all values that `read` can give."""
+        return [name_of(level, self.teacher.scales.pos) for level in self.told]
+
+    def state(self) -> dict[str, Any]:
+        """What to keep for a run that goes on later."""
+        return {
+            "critic": self.critic.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "n_seen": self.n_seen,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.critic.load_state_dict(state["critic"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.n_seen = int(state["n_seen"])
+
+
+def name_of(lam: float, pos_scale: float) -> str:
+    """Column of a level: its noise in Å."""
+    return f"{math.exp(-lam) * pos_scale:.3g}"
+
+
+def _detached(streams: Streams) -> Streams:
+    return Streams(streams.scalars.detach(), streams.vectors.detach(), streams.pairs.detach())
+
+
+def _held(critic: nn.Module) -> Any:
+    """The critic, of whose weights no gradient is kept."""
+    weights = {name: value.detach() for name, value in critic.named_parameters()}
+    return lambda *arguments: torch.func.functional_call(critic, weights, arguments)
