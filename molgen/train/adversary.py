@@ -80,18 +80,21 @@ class Adversary:
             generator: Source of randomness for the real molecules.
         """
         lam = estimate.pos.new_full((len(one.mask),), one.step[1], dtype=torch.float32)
+        named = replace(estimate, element=estimate.element.detach().float())
+        made = self._seen(landed(self.teacher, one.x, named, one.step, one.mask), lam, one.mask)
+        with torch.no_grad():
+            seen = self._seen(self._noised(lam, one.mask, generator), lam, one.mask)
         with torch.autocast(lam.device.type, enabled=False):
-            named = replace(estimate, element=estimate.element.detach().float())
-            there = landed(self.teacher, one.x, named, one.step, one.mask)
-            made = self._seen(there, lam, one.mask)
-            batch = self.real.draw(one.mask, generator)
-            state = corrupt(self.teacher, batch, lam, self.coupling, generator).state
-            with torch.no_grad():
-                seen = self._seen(state, lam, one.mask)
             self._learn(seen, _detached(made), one, lam)
             if self.n_seen <= self.config.alone:
                 return loss.new_zeros(())
             return self.config.weight * self._drawn(made, estimate.pos, one.mask, lam, loss)
+
+    def _noised(self, lam: Tensor, mask: Tensor, generator: torch.Generator) -> Molecules:
+        """Real molecules under noise, at its full precision."""
+        with torch.autocast(lam.device.type, enabled=False):
+            batch = self.real.draw(mask, generator)
+            return corrupt(self.teacher, batch, lam, self.coupling, generator).state
 
     def _drawn(self, made: Streams, pos: Tensor, mask: Tensor, lam: Tensor, loss: Tensor) -> Tensor:
         """Linear function of the positions whose gradient is the critic's, as long as the loss's.
@@ -100,7 +103,7 @@ class Adversary:
         """
         doubt = -_held(self.critic)(made, lam, mask).mean()
         (its_own,) = torch.autograd.grad(loss, pos, retain_graph=True)
-        (drawn,) = torch.autograd.grad(doubt, pos, retain_graph=True)
+        (drawn,) = torch.autograd.grad(doubt, pos)
         ratio = its_own.float().norm() / drawn.float().norm().clamp_min(1e-8)
         return ratio.clamp(max=LARGEST) * (drawn.float() * pos.float()).sum()
 
@@ -121,7 +124,8 @@ class Adversary:
         blind = torch.zeros_like(state["element"], dtype=torch.float32)
         nothing = self.teacher.no_hint(mask)
         pos = state["pos"].float()
-        return network.streams(pos, blind, lam, lam + lead, nothing, mask)
+        seen = network.streams(pos, blind, lam, lam + lead, nothing, mask)
+        return Streams(seen.scalars.float(), seen.vectors.float(), seen.pairs.float())
 
     def read(self) -> dict[str, float]:
         """Share of pairs, one real and one made, that the critic puts in order, by level in Å.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from molgen.chem.elements import QM9
 from molgen.config import Config
-from molgen.data.loader import Batch
+from molgen.data.loader import Batch, load_split
+from molgen.data.same_sizes import SameSizes
+from molgen.data.store import MoleculeStore
 from molgen.flow import coupling, polar
 from molgen.flow.coupling import DEVICE
 from molgen.models.build import build
@@ -55,7 +59,11 @@ def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     monkeypatch.setattr(coupling, "ENGINES", {"meta": DEVICE})
     draws = TrainingModule.generator
-    monkeypatch.setattr(TrainingModule, "generator", lambda self, _="": draws(self))
+
+    def on_the_host(self: TrainingModule, _: object = "", stream: int = 0) -> torch.Generator:
+        return draws(self, "cpu", stream)
+
+    monkeypatch.setattr(TrainingModule, "generator", on_the_host)
     polar._turn(META)
 
 
@@ -98,3 +106,19 @@ def test_a_step_of_distillation(
     module = DistillationModule(build(config, 9), teacher, config, PACE).to(META)
     mask = torch.ones(4, 8, dtype=torch.bool, device=META)
     assert crossings(module, Blank(mask)) == [(4, 8, 8)]  # the noise
+
+
+def test_a_step_of_distillation_with_a_critic(recipe: Recipe) -> None:
+    config = recipe("distil.ladders=[{sigma: [20, 2, 0.3]}]", "distil.adversary={alone: 0}")
+    store = MoleculeStore.open(config.data.store)
+    data = load_split(store, "train", QM9)
+    sizes, at_most = torch.bincount(data.n_atoms), int(data.n_atoms.max())
+    there = replace(data, **{name: getattr(data, name).to(META) for name in ("pos", "element")})
+    there = replace(there, charge=data.charge.to(META), bond=data.bond.to(META))
+    assert len(there.sizes) == len(data.n_atoms)  # they go there once and stay
+    teacher = build(config, at_most).eval().to(META)
+    real = SameSizes.of(there, tuple(sizes.tolist()))
+    module = DistillationModule(build(config, at_most), teacher, config, PACE, real).to(META)
+    mask = torch.ones(4, 8, dtype=torch.bool, device=META)
+    shown = [(4,), (4, 3, 3), (4, 8, 8)]  # which molecules, their turns and noise
+    assert crossings(module, Blank(mask)) == [(4, 8, 8), *shown, *shown]
