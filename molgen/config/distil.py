@@ -53,7 +53,7 @@ class AdversaryConfig(Section):
 
 
 class DistilConfig(Section):
-    """Few-step distillation: no data, only the teacher, and the data's molecules for a critic.
+    """Few-step distillation of a teacher, whose data only a critic is shown.
 
     Attributes:
         teacher: Weights that are distilled, a file or the name of a shipped model.

@@ -3,7 +3,8 @@
 The student walks its own ladder from noise, a call per step, and at every state that it visits
 the teacher takes several short steps from there to the level where the student's step ends. The
 student learns to land where the teacher did. So it is trained at the states that it will meet
-when it samples, with targets that answer to these states; no data are needed.
+when it samples, with targets that answer to these states. Data are shown to its critic alone, if
+it has one (`molgen.train.adversary`).
 """
 
 from __future__ import annotations
