@@ -41,15 +41,31 @@ class AdversaryConfig(Section):
     Attributes:
         weight: Length of the critic's gradient at the estimated positions, in lengths of the
             gradient that the loss has there.
+        last: The same for last calls, except the only one of a ladder; 0 leaves them to the loss.
+        last_sigma: Least and largest noise, in Å, under which their molecules are shown.
         hidden: Width of the critic's own layers.
         lr: Its learning rate.
         alone: Batches from which it learns before it is heard.
     """
 
     weight: float = Field(1.0, gt=0)
+    last: float = Field(0.0, ge=0)
+    last_sigma: tuple[float, float] = (0.25, 1.0)
     hidden: int = Field(96, ge=8)
     lr: float = Field(1e-3, gt=0)
     alone: int = Field(80, ge=0)
+
+    @field_validator("last_sigma")
+    @classmethod
+    def _rising(cls, sigma: tuple[float, float]) -> tuple[float, float]:
+        """Two levels, the smaller first.
+
+        Raises:
+            ValueError: They are not, or one is not positive.
+        """
+        if not 0 < sigma[0] <= sigma[1]:
+            raise ValueError("give two noise levels above 0, the smaller first")
+        return sigma
 
 
 class DistilConfig(Section):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from molgen.config import AdversaryConfig
+from molgen.data.loader import Batch
 from molgen.data.same_sizes import SameSizes
 from molgen.flow.coupling import Coupling
 from molgen.models.denovo import DeNovo
@@ -33,7 +34,7 @@ LARGEST = 3.0
 
 
 class Adversary:
-    """Judges the steps of a student that do not end with a molecule.
+    """Judges where the steps of a student lead.
 
     It sees positions alone. An estimate's elements are probabilities and a molecule's are not, so
     they would tell the two apart at once and teach nothing.
@@ -43,7 +44,7 @@ class Adversary:
         teacher: Its blocks, which are not trained, are the eyes of the critic.
         real: Molecules to compare with.
         coupling: Pairs them with noise as the teacher's training did.
-        levels: Half log-SNR at the ends of the steps that it will judge.
+        levels: Half log-SNR at the ends of the steps that it may judge; ``inf`` ends clean.
     """
 
     def __init__(
@@ -62,7 +63,17 @@ class Adversary:
             self.critic.parameters(), lr=config.lr, weight_decay=1e-2, betas=(0.5, 0.99)
         )
         self.n_seen = 0
-        self.told = {level: torch.zeros(2, device=device) for level in sorted(set(levels))}
+        judged = {level for level in levels if config.last or math.isfinite(level)}
+        self.told = {level: torch.zeros(2, device=device) for level in sorted(judged)}
+
+    def judges(self, one: Comparison) -> bool:
+        """Whether a step is judged.
+
+        A step that ends on the way always is; one that ends with a molecule if the recipe says so,
+        and if there was a call before it. From noise alone no single call lands on a molecule
+        that could be taken for real, and being told so teaches it nothing.
+        """
+        return self._is_on_the_way(one) or (self.config.last > 0 and one.before is not None)
 
     def pull(
         self, estimate: Estimate, one: Comparison, loss: Tensor, generator: torch.Generator
@@ -79,22 +90,49 @@ class Adversary:
             loss: What the student's error there costs.
             generator: Source of randomness for the real molecules.
         """
-        lam = estimate.pos.new_full((len(one.mask),), one.step[1], dtype=torch.float32)
-        named = replace(estimate, element=estimate.element.detach().float())
-        made = self._seen(landed(self.teacher, one.x, named, one.step, one.mask), lam, one.mask)
+        with torch.autocast(estimate.pos.device.type, enabled=False):
+            lam = self._levels(one, generator)
+            state = self._made(estimate, one, lam, generator)
+            molecules = self.real.draw(one.mask, generator)
+            shown = corrupt(self.teacher, molecules, lam, self.coupling, generator).state
+        # The blocks see both at the precision of the run.
+        made = self._seen(state, lam, one.mask)
         with torch.no_grad():
-            seen = self._seen(self._noised(lam, one.mask, generator), lam, one.mask)
+            real = self._seen(shown, lam, one.mask)
         with torch.autocast(lam.device.type, enabled=False):
-            self._learn(seen, _detached(made), one, lam)
+            self._learn(real, _detached(made), one, lam)
             if self.n_seen <= self.config.alone:
                 return loss.new_zeros(())
-            return self.config.weight * self._drawn(made, estimate.pos, one.mask, lam, loss)
+            weight = self.config.weight if self._is_on_the_way(one) else self.config.last
+            return weight * self._drawn(made, estimate.pos, one.mask, lam, loss)
 
-    def _noised(self, lam: Tensor, mask: Tensor, generator: torch.Generator) -> Molecules:
-        """Real molecules under noise, at its full precision."""
-        with torch.autocast(lam.device.type, enabled=False):
-            batch = self.real.draw(mask, generator)
-            return corrupt(self.teacher, batch, lam, self.coupling, generator).state
+    def _is_on_the_way(self, one: Comparison) -> bool:
+        return math.isfinite(one.step[1])
+
+    def _levels(self, one: Comparison, generator: torch.Generator) -> Tensor:
+        """Half log-SNR at which the molecules are looked at, ``[B]``."""
+        like = one.x["pos"].new_empty(len(one.mask), dtype=torch.float32)
+        if self._is_on_the_way(one):
+            return like.fill_(one.step[1])
+        low, high = (math.log(sigma) for sigma in self.config.last_sigma)
+        share = torch.rand(len(like), generator=generator, device=generator.device).to(like.device)
+        return math.log(self.teacher.scales.pos) - (low + (high - low) * share)
+
+    def _made(
+        self, estimate: Estimate, one: Comparison, lam: Tensor, generator: torch.Generator
+    ) -> Molecules:
+        """Where the student got to: the end of its step, or its molecule under noise."""
+        named = estimate.element.detach().float()
+        if self._is_on_the_way(one):
+            return landed(self.teacher, one.x, replace(estimate, element=named), one.step, one.mask)
+        molecules = Batch(
+            pos=estimate.pos.float() * self.teacher.scales.pos,
+            element=named.argmax(dim=-1),
+            charge=estimate.charge.detach().argmax(dim=-1),
+            bond=estimate.bond.detach().argmax(dim=-1),
+            mask=one.mask,
+        )
+        return corrupt(self.teacher, molecules, lam, self.coupling, generator).state
 
     def _drawn(self, made: Streams, pos: Tensor, mask: Tensor, lam: Tensor, loss: Tensor) -> Tensor:
         """Linear function of the positions whose gradient is the critic's, as long as the loss's.
@@ -160,8 +198,8 @@ class Adversary:
 
 
 def name_of(lam: float, pos_scale: float) -> str:
-    """Column of a level: its noise in Å."""
-    return f"{math.exp(-lam) * pos_scale:.3g}"
+    """Column of a level: its noise in Å, or that a molecule is there."""
+    return f"{math.exp(-lam) * pos_scale:.3g}" if math.isfinite(lam) else "molecule"
 
 
 def _detached(streams: Streams) -> Streams:

@@ -143,7 +143,7 @@ class DistillationModule(MoleculeModule):
             return None
         if real is None:
             raise ValueError("an adversary needs real molecules")
-        levels = [lam for course in self.courses for lam in course.grid.lam[1:-1]]
+        levels = [lam for course in self.courses for lam in course.grid.lam[1:]]
         coupling = coupling_of(self.config.coupling)
         return Adversary(self.part.adversary, teacher, real, coupling, levels)
 
@@ -215,8 +215,7 @@ class DistillationModule(MoleculeModule):
         """Loss of one step of the ladder, and the student's present estimate."""
         estimate = self._estimate(one.x, one.before, one.step, one.mask)
         loss = self._compare(estimate, one)
-        if self.adversary is not None and math.isfinite(one.step[1]):
-            # Only a step that ends on the way is judged: a molecule at its end is mended instead.
+        if self.adversary is not None and self.adversary.judges(one):
             loss = loss + self.adversary.pull(estimate, one, loss, judging)
         return loss, estimate
 

@@ -19,7 +19,7 @@ from molgen.data.loader import load_split
 from molgen.data.same_sizes import SameSizes
 from molgen.data.store import MoleculeStore
 from molgen.errors import ConfigError, DataError
-from molgen.flow.coupling import Independent
+from molgen.flow.coupling import AtomOT, Independent
 from molgen.models.build import build
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
@@ -162,6 +162,57 @@ def test_it_does_not_look_at_elements(teacher: DeNovo, real: SameSizes) -> None:
     assert scores[0] == scores[1] != 0
 
 
+def last_call(
+    model: DeNovo, real: SameSizes, seed: int, width: float
+) -> tuple[Estimate, Comparison]:
+    """The same as a second call, which ends with a molecule."""
+    estimate, one = case(model, real, seed, width)
+    return estimate, replace(one, before=estimate.detached(), step=(0.5, math.inf))
+
+
+def test_last_calls_are_judged_where_it_is_asked_for_and_something_went_before(
+    teacher: DeNovo, real: SameSizes
+) -> None:
+    asked, not_asked = (adversary_for(teacher, real, last=last) for last in (0.5, 0.0))
+    (_, way), (_, last) = case(teacher, real, 0, 0.5), last_call(teacher, real, 0, 0.5)
+    assert [asked.judges(one) for one in (way, last, replace(last, before=None))] == [1, 1, 0]
+    assert [not_asked.judges(one) for one in (way, last)] == [1, 0]
+
+
+def test_a_molecule_is_judged_under_noise_and_drawn_apart_too(
+    teacher: DeNovo, real: SameSizes
+) -> None:
+    torch.manual_seed(4)
+    config = AdversaryConfig(hidden=16, alone=0, lr=3e-3, last=0.4, last_sigma=(0.1, 0.4))
+    adversary = Adversary(config, teacher, real, AtomOT(), [END, math.inf])
+    for step in range(80):
+        estimate, one = last_call(teacher, real, step, 0.5)
+        loss = 1e-4 * (estimate.pos - one.target.pos).square().sum()
+        pull = adversary.pull(estimate, one, loss, torch.Generator().manual_seed(step))
+    assert adversary.columns() == ["0.52", "molecule"]
+    assert adversary.read()["molecule"] > 0.8
+    own, drawn = (torch.autograd.grad(f, estimate.pos, retain_graph=True)[0] for f in (loss, pull))
+    assert float(drawn.norm() / own.norm()) == pytest.approx(0.4, rel=1e-3)
+    assert float((drawn * estimate.pos.detach()).sum()) < 0
+
+
+@pytest.mark.parametrize("low_high", [(0.1, 1.0), (0.3, 0.3)])
+def test_molecules_are_shown_under_noise_between_two_levels(
+    teacher: DeNovo, real: SameSizes, low_high: tuple[float, float]
+) -> None:
+    config = AdversaryConfig(last=1.0, last_sigma=low_high)
+    adversary = Adversary(config, teacher, real, Independent(), [END, math.inf])
+    _, one = last_call(teacher, real, 0, 0.5)
+    drawn = torch.cat(
+        [adversary._levels(one, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    )
+    sigma = torch.exp(-drawn) * teacher.scales.pos
+    low, high = low_high
+    assert bool(((sigma > low - 1e-6) & (sigma < high + 1e-6)).all())
+    middle = math.sqrt(low * high)  # as many levels are below as above
+    assert float(sigma.median()) == pytest.approx(middle, rel=0.25)
+
+
 def levels_of(lam: float) -> tuple[float, float]:
     """Signal and noise of unit total variance."""
     return 1 / math.hypot(1, math.exp(-lam)), 1 / math.hypot(1, math.exp(lam))
@@ -202,7 +253,7 @@ def few(recipe: Recipe, weights: Path, *overrides: str) -> Config:
         f"train.init={weights}",
         "train.precision=32-true",
         "distil.ladders=[{sigma: [20, 2, 0.3]}]",
-        "distil.adversary={hidden: 16, alone: 2}",
+        "distil.adversary={hidden: 16, alone: 2, last: 0.5}",
         *overrides,
     )
 
@@ -213,9 +264,9 @@ def test_a_run_tells_how_well_the_critic_does(
     config = few(recipe, weights, "train.max_steps=8")
     made = train(config, name="few", out=tmp_path / "run", device="cpu", progress=False)
     rows = rows_of(tmp_path / "run" / "critic.csv")
-    assert list(rows[0]) == ["step", "molecules", "seconds", "2", "0.3"]
+    assert list(rows[0]) == ["step", "molecules", "seconds", "2", "0.3", "molecule"]
     assert [row["step"] for row in rows] == ["2", "4", "6", "8"]
-    assert all(0 <= float(row[level]) <= 1 for row in rows for level in ("2", "0.3"))
+    assert all(0 <= float(row[level]) <= 1 for row in rows for level in ("2", "0.3", "molecule"))
     names = load_model(made, "cpu").model.state_dict()
     assert not any("critic" in name for name in names)
 
@@ -232,7 +283,8 @@ def test_a_resumed_run_goes_on_with_its_critic(
     for part in ("state_dict", "molgen_adversary"):
         assert_equal_trees(*(checkpoint_of(folder)[part] for folder in (once, twice)))
     logs = [rows_of(folder / "critic.csv") for folder in (once, twice)]
-    assert [(row["2"], row["0.3"]) for row in logs[0]] == [(r["2"], r["0.3"]) for r in logs[1]]
+    for level in ("2", "0.3", "molecule"):
+        assert [row[level] for row in logs[0]] == [row[level] for row in logs[1]]
 
 
 def test_the_critic_changes_what_the_student_learns(
@@ -260,6 +312,17 @@ def test_a_critic_needs_molecules_of_the_sizes_that_are_made(
         train(elsewhere, name="few", out=tmp_path / "other", device="cpu", progress=False)
 
 
-def test_a_critic_of_no_weight_is_refused(recipe: Recipe) -> None:
-    with pytest.raises(ConfigError, match="greater than 0"):
-        recipe("distil.adversary={weight: 0}")
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("{weight: 0}", "greater than 0"),
+        ("{last: -1}", "greater than or equal to 0"),
+        ("{last_sigma: [1, 0.25]}", "the smaller first"),
+        ("{last_sigma: [0, 1]}", "above 0"),
+    ],
+)
+def test_a_critic_that_makes_no_sense_is_refused(
+    recipe: Recipe, section: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        recipe(f"distil.adversary={section}")
