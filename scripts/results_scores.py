@@ -7,15 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from molgen.chem import valence
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
 from molgen.eval.distribution import total_variation
 from molgen.eval.evaluation import Evaluation
-from molgen.eval.geometry import radii_of_gyration, ring_counts, ring_sizes, wasserstein
+from molgen.eval.geometry import ring_sizes
 from molgen.eval.metrics import evaluate
 from molgen.eval.rate import Rate, rate_of, spread_of
 from molgen.eval.relax import Relaxation, relax_all
@@ -42,10 +39,7 @@ RATES = (
 )
 """Fractions, each with two columns: the count, and out of how many."""
 
-DISTANCES = (
-    *("size_tv", "element_tv", "ring_tv", "ring_count_tv"),
-    *("length_w1", "angle_w1", "torsion_w1", "gyration_w1"),
-)
+DISTANCES = ("size_tv", "element_tv", "ring_tv", "length_w1", "angle_w1", "torsion_w1")
 RELAXED = ("rmsd", "heavy_rmsd", "strain")
 """Medians over the molecules that could be relaxed; the mean is in another column."""
 
@@ -66,14 +60,10 @@ class Real:
     Attributes:
         shapes: Their bond lengths, angles and torsions.
         rings: Their number of rings by size.
-        ring_counts: Their number by how many rings they have.
-        gyration: Their radii of gyration, Å.
     """
 
     shapes: Shapes
     rings: Mapping[int, int]
-    ring_counts: Mapping[int, int]
-    gyration: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -97,12 +87,7 @@ class Made:
 
 def real_of(molecules: Sequence[Molecule]) -> Real:
     """What is compared of a set of real molecules."""
-    return Real(
-        shapes_of(molecules),
-        ring_sizes(molecules),
-        ring_counts(molecules),
-        radii_of_gyration(molecules),
-    )
+    return Real(shapes_of(molecules), ring_sizes(molecules))
 
 
 def judge(made: Made, n_workers: int) -> dict[str, str]:
@@ -144,11 +129,9 @@ def _distances(found: Evaluation, made: Made) -> dict[str, str]:
         "size_tv": text(found.atom_count_tv),
         "element_tv": text(found.element_tv),
         "ring_tv": text(total_variation(ring_sizes(made.molecules), made.real.rings)),
-        "ring_count_tv": text(total_variation(ring_counts(made.molecules), made.real.ring_counts)),
         "length_w1": text(shape.lengths),
         "angle_w1": text(shape.angles),
         "torsion_w1": text(shape.torsions),
-        "gyration_w1": text(wasserstein(radii_of_gyration(made.molecules), made.real.gyration)),
     }
 
 
