@@ -100,7 +100,7 @@ class DistilConfig(Section):
             None leaves them.
         replay: Steps on walks of the recent past after each step on a new one.
         keep: Walks that are kept for them.
-        adversary: A critic of the states on the way, which needs ``data.store``; None for none.
+        adversary: A critic of where steps lead, which needs ``data.store``; None for none.
     """
 
     teacher: str = "qm9"

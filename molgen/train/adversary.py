@@ -81,14 +81,14 @@ class Adversary:
         """Train the critic on a batch, and say where it draws the student: a scalar to add.
 
         Only its gradient has a meaning. At the estimated positions it is the critic's, as long as
-        ``config.weight`` of the gradient that the loss itself has there: so neither has to be
-        weighed against the other anew at each level and as the critic grows surer.
+        ``config.weight`` (of a last call, ``config.last``) of the gradient that the loss has there:
+        so neither has to be weighed anew at each level and as the critic grows surer.
 
         Args:
             estimate: The student's, with its gradients.
             one: The step.
             loss: What the student's error there costs.
-            generator: Source of randomness for the real molecules.
+            generator: Which real molecules are shown, and under which noise.
         """
         with torch.autocast(estimate.pos.device.type, enabled=False):
             lam = self._levels(one, generator)
@@ -175,12 +175,12 @@ class Adversary:
             right, n = sums.tolist()
             sums.zero_()
             if n:
-                row[name_of(level, scale)] = right / n
+                row[_name_of(level, scale)] = right / n
         return row
 
     def columns(self) -> list[str]:
         """Names of all values that `read` can give."""
-        return [name_of(level, self.teacher.scales.pos) for level in self.told]
+        return [_name_of(level, self.teacher.scales.pos) for level in self.told]
 
     def state(self) -> dict[str, Any]:
         """What to keep for a run that goes on later."""
@@ -197,9 +197,9 @@ class Adversary:
         self.n_seen = int(state["n_seen"])
 
 
-def name_of(lam: float, pos_scale: float) -> str:
+def _name_of(lam: float, pos_scale: float) -> str:
     """Column of a level: its noise in Å, or that a molecule is there."""
-    return f"{math.exp(-lam) * pos_scale:.3g}" if math.isfinite(lam) else "molecule"
+    return f"{math.exp(-lam) * pos_scale:.6g}" if math.isfinite(lam) else "molecule"
 
 
 def _detached(streams: Streams) -> Streams:

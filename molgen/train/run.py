@@ -94,7 +94,6 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
         teacher=teacher.name, **machine(where)
     )
     train = config.train
-
     real = None if part.adversary is None else _real(config, info, where)
 
     def module(pace: Pace) -> DistillationModule:
