@@ -16,7 +16,7 @@ from molgen.models.denovo import DeNovo
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
 from molgen.train.blank import BlankStream
-from molgen.train.distil import courses_of
+from molgen.train.courses import courses_of
 
 BATCH = 32
 """Molecules per batch."""

@@ -3,15 +3,14 @@
 The student walks its own ladder from noise, a call per step, and at every state that it visits
 the teacher takes several short steps from there to the level where the student's step ends. The
 student learns to land where the teacher did. So it is trained at the states that it will meet
-when it samples, with targets that answer to these states. Data are shown to its critic alone, if
-it has one (`molgen.train.adversary`).
+when it samples, with targets that answer to these states. Real molecules are shown to its critic,
+if it has one (`molgen.train.adversary`), and to some of its last calls, if a recipe says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -20,10 +19,9 @@ from torch import Tensor
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
-from molgen.data.reference import load_reference
 from molgen.data.same_sizes import SameSizes
 from molgen.flow.grid import TimeGrid
-from molgen.flow.jump import jump_target, split
+from molgen.flow.jump import jump_target
 from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.base import Solver
 from molgen.models.denovo import DeNovo, SelfConditioned
@@ -33,9 +31,10 @@ from molgen.train.adversary import Adversary
 from molgen.train.blank import Blank
 from molgen.train.census import Census
 from molgen.train.compiled import compile_blocks
-from molgen.train.decided import Decider, decider_of, shares_of
+from molgen.train.courses import Course, censuses_of, courses_of
+from molgen.train.decided import Decider, decider_of
 from molgen.train.distil_loss import DISTIL_TERMS, Comparison, Target, per_molecule
-from molgen.train.loss import total
+from molgen.train.loss import corrupt, total
 from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
 from molgen.train.parts import coupling_of
@@ -49,51 +48,8 @@ ADVERSARY = "molgen_adversary"
 JUDGING = 1
 """Stream of random numbers for the molecules that the critic is shown."""
 
-
-@dataclass(frozen=True)
-class Course:
-    """A ladder of the student.
-
-    Attributes:
-        grid: Levels of its calls.
-        substeps: For each of its steps, the levels at which the teacher calls instead.
-    """
-
-    grid: TimeGrid
-    substeps: tuple[TimeGrid, ...]
-
-
-def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
-    """The ladders of a recipe, and how often each is trained, ``[L]``.
-
-    Raises:
-        ValueError: The recipe distils nothing.
-    """
-    if config.distil is None:
-        raise ValueError("the recipe has no section 'distil'")
-    scale = config.model.pos_scale
-    fine = _grid(config.distil.sigma, scale)
-    grids = [_grid(ladder.sigma, scale) for ladder in config.distil.ladders]
-    weights = torch.tensor([ladder.weight for ladder in config.distil.ladders])
-    return tuple(Course(grid, split(fine, grid)) for grid in grids), weights
-
-
-def censuses_of(
-    part: DistilConfig, courses: tuple[Course, ...], vocabulary: Vocabulary
-) -> dict[int, Census]:
-    """A census for every number of calls, whose molecules differ; none without a reference.
-
-    Raises:
-        DataError: The reference is unknown.
-    """
-    if part.reference is None:
-        return {}
-    wanted = shares_of(load_reference(part.reference).element_counts, vocabulary)
-    return {len(course.substeps): Census(wanted) for course in courses}
-
-
-def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:
-    return TimeGrid.from_sigma([level / scale for level in sigma])
+CHOOSING = 2
+"""That for what a step does: which ladder it walks, what it compares there and with what."""
 
 
 class DistillationModule(MoleculeModule):
@@ -107,10 +63,10 @@ class DistillationModule(MoleculeModule):
         teacher: The teacher, in evaluation mode, on the device of training; it is not saved.
         config: The recipe, with a section ``distil``.
         pace: Progress of the run.
-        real: Molecules that the critic compares with, if the recipe has an adversary.
+        real: Real molecules, where the recipe asks for them (`DistilConfig.needs_data`).
 
     Raises:
-        ValueError: It has, and there are none.
+        ValueError: It does, and there are none.
     """
 
     terms: ClassVar[tuple[str, ...]] = DISTIL_TERMS
@@ -133,19 +89,20 @@ class DistillationModule(MoleculeModule):
         if config.train.compile:
             compile_blocks(teacher)
         self.kept: deque[tuple[Comparison, ...]] = deque(maxlen=self.part.keep)
-        self.adversary = self._adversary(teacher, real)
+        if self.part.needs_data and real is None:
+            raise ValueError("the recipe needs real molecules")
+        self.real, self.coupling = real, coupling_of(config.coupling)
+        self.adversary = self._adversary(teacher)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
 
-    def _adversary(self, teacher: DeNovo, real: SameSizes | None) -> Adversary | None:
+    def _adversary(self, teacher: DeNovo) -> Adversary | None:
         """What judges the states between the calls of the ladders."""
         if self.part.adversary is None:
             return None
-        if real is None:
-            raise ValueError("an adversary needs real molecules")
         levels = [lam for course in self.courses for lam in course.grid.lam[1:]]
-        coupling = coupling_of(self.config.coupling)
-        return Adversary(self.part.adversary, teacher, real, coupling, levels)
+        real = cast("SameSizes", self.real)
+        return Adversary(self.part.adversary, teacher, real, self.coupling, levels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep censuses and critic, so that a resumed run leans and judges where this one did."""
@@ -171,7 +128,8 @@ class DistillationModule(MoleculeModule):
     def training_step(self, batch: Blank, batch_idx: int) -> Tensor:
         """Learn from a new walk, or once more from an old one."""
         if self.kept and self.global_step % (1 + self.part.replay):
-            place = int(torch.randint(len(self.kept), (), generator=self.generator()))
+            choosing = self.generator(stream=CHOOSING)
+            place = int(torch.randint(len(self.kept), (), generator=choosing))
             judging = self.generator(self.device, JUDGING)
             return torch.stack([self._learn(one, judging)[0] for one in self.kept[place]]).sum()
         return self._walk(batch)
@@ -179,20 +137,19 @@ class DistillationModule(MoleculeModule):
     def _walk(self, batch: Blank) -> Tensor:
         """Walk one ladder from fresh noise, and compare steps with the teacher's."""
         generator, judging = self.generator(self.device), self.generator(self.device, JUDGING)
-        course = self.courses[int(torch.multinomial(self.weights, 1, generator=self.generator()))]
+        choosing = self.generator(stream=CHOOSING)
+        course = self.courses[int(torch.multinomial(self.weights, 1, generator=choosing))]
         x = noise(self.model, batch.mask, generator)
         estimate: Estimate | None = None
         losses, walk = [], []
-        compared = self._compared(len(course.substeps))
-        census = self.censuses.get(len(course.substeps))
+        compared = self._compared(len(course.substeps), choosing)
         for place, step in enumerate(pairwise(course.grid.lam)):
             if place in compared:
                 before = None if estimate is None else estimate.detached()
-                if math.isinf(step[1]) and self._is_on_its_own():
-                    target = self._own_end(x, before, step, batch.mask, census)
+                if self._is_anchored(step, before, choosing):
+                    comparison = self._anchor(step, batch.mask, generator)
                 else:
-                    target = self._target(x, before, course.substeps[place], batch.mask, census)
-                comparison = Comparison(x, before, step, batch.mask, target)
+                    comparison = self._comparison(x, before, course, place, batch.mask, choosing)
                 loss, estimate = self._learn(comparison, judging)
                 losses.append(loss)
                 walk.append(comparison)
@@ -205,11 +162,51 @@ class DistillationModule(MoleculeModule):
             self.kept.append(tuple(walk))
         return torch.stack(losses).sum()
 
-    def _is_on_its_own(self) -> bool:
+    def _comparison(
+        self,
+        x: Molecules,
+        before: Estimate | None,
+        course: Course,
+        place: int,
+        mask: Tensor,
+        choosing: torch.Generator,
+    ) -> Comparison:
+        """A state that the student came to, and where it should get to from there."""
+        step = course.grid.lam[place], course.grid.lam[place + 1]
+        census = self.censuses.get(len(course.substeps))
+        if math.isinf(step[1]) and self._is_on_its_own(choosing):
+            target = self._own_end(x, before, step, mask, census)
+        else:
+            target = self._target(x, before, course.substeps[place], mask, census)
+        return Comparison(x, before, step, mask, target)
+
+    def _is_on_its_own(self, choosing: torch.Generator) -> bool:
         """Whether the last step of this walk leads to the student's own molecules."""
         if self.pace.progress(self.global_step) < self.part.own_from:
             return False
-        return self.happens(self.part.own, self.generator())
+        return self.happens(self.part.own, choosing)
+
+    def _is_anchored(
+        self, step: tuple[float, float], before: Estimate | None, choosing: torch.Generator
+    ) -> bool:
+        """Whether a step starts from real molecules: some last ones, unless from noise alone."""
+        if math.isfinite(step[1]) or before is None:
+            return False
+        return self.happens(self.part.real, choosing)
+
+    def _anchor(
+        self, step: tuple[float, float], mask: Tensor, generator: torch.Generator
+    ) -> Comparison:
+        """A last call that starts from noised real molecules, which it should find again."""
+        molecules = cast("SameSizes", self.real).draw(mask, generator)
+        level = molecules.pos.new_full((len(mask),), step[0])
+        with torch.autocast(self.device.type, enabled=False):
+            noised = corrupt(self.model, molecules, level, self.coupling, generator)
+        with torch.no_grad():
+            before = self._estimate(noised.state, None, step, mask)
+        sizes = self.model.network.sizes
+        target = Target.of_molecules(noised.clean_pos, molecules, sizes)
+        return Comparison(noised.state, before.detached(), step, mask, target, is_real=True)
 
     def _learn(self, one: Comparison, judging: torch.Generator) -> tuple[Tensor, Estimate]:
         """Loss of one step of the ladder, and the student's present estimate."""
@@ -225,11 +222,11 @@ class DistillationModule(MoleculeModule):
         """The student's call."""
         return call(self.model, x, before, step, mask, self.compiled)
 
-    def _compared(self, n_steps: int) -> set[int]:
+    def _compared(self, n_steps: int, choosing: torch.Generator) -> set[int]:
         """Which steps of a walk are compared with the teacher's: some, and the last."""
         if self.part.compared is None or n_steps <= self.part.compared:
             return set(range(n_steps))
-        order = torch.randperm(n_steps - 1, generator=self.generator()).tolist()
+        order = torch.randperm(n_steps - 1, generator=choosing).tolist()
         return {n_steps - 1, *order[: self.part.compared - 1]}
 
     @torch.no_grad()

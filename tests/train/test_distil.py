@@ -284,7 +284,7 @@ def test_the_student_is_left_to_itself_from_some_point_of_the_run_on(
     with pytest.MonkeyPatch.context() as patch:
         for step, expected in ((0, False), (49, False), (50, True), (99, True)):
             patch.setattr(DistillationModule, "global_step", step)
-            assert module._is_on_its_own() == expected
+            assert module._is_on_its_own(module.generator()) == expected
 
 
 def test_the_elements_of_decoded_targets_are_counted_for_every_ladder(
@@ -366,7 +366,7 @@ def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Pa
     assert seen == sorted(seen)
     assert seen[-1] == levels[-2]
     whole = module_of(few(recipe, teacher, ladder), teacher)
-    assert whole._compared(6) == set(range(6))
+    assert whole._compared(6, whole.generator()) == set(range(6))
 
 
 def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
