@@ -28,6 +28,7 @@ from molgen.chem.settle import Settler
 from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
 from molgen.models.denovo import DeNovo
+from molgen.train.courses import censuses_of, courses_of
 from molgen.train.decided import Decider
 from molgen.train.distil_loss import Target, class_terms
 
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument(
         "--penalty", type=float, default=0.04, help="on numbers of atoms, at one call"
     )
+    parser.add_argument("--power", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "qm9")
     options = parser.parse_args()
@@ -102,9 +104,12 @@ def main() -> None:
     n_batches = options.walks // BATCH
     decider = Decider(Settler("geometry", 0, 0.0), loaded.info.vocabulary, model.scales.pos)
     by_length: dict[int, list[Learned]] = defaultdict(list)
+    courses, _ = courses_of(loaded.info.config)
+    censuses = censuses_of(loaded.info.config.distil, courses, loaded.info.vocabulary)
     for call in last_calls(loaded, n_batches, options.seed):
         with torch.no_grad():
-            target = decider(Target.of_estimate(call.again(model)), call.mask)
+            said = Target.of_estimate(call.again(model))
+            target = decider(said, call.mask, censuses.get(call.n_steps))
         by_length[call.n_steps].append((call, target))
 
     layers = (head.bond, head.atom)
@@ -125,7 +130,7 @@ def main() -> None:
         kept = by_length[int(rng.choice(lengths, p=shares))]
         calls = [kept[int(place)] for place in rng.integers(len(kept), size=TOGETHER)]
         optimiser.zero_grad()
-        loss = loss_of(model, calls, wanted, options.penalty / calls[0][0].n_steps ** 2)
+        loss = loss_of(model, calls, wanted, options.penalty / calls[0][0].n_steps ** options.power)
         loss.backward()
         optimiser.step()
         schedule.step()

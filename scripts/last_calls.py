@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import cast
 
 import torch
 from rich.progress import track
 from torch import Tensor
 
 from molgen.checkpoint import LoadedModel
+from molgen.flow.tau import scaled
 from molgen.models.denovo import DeNovo
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
@@ -28,7 +30,7 @@ class LastCall:
 
     Attributes:
         n_steps: Calls of the walk.
-        state: ``pos`` and ``element``.
+        state: ``pos`` and ``element``, at the total variance of the call.
         before: The estimate before; None for a first call.
         step: Half log-SNR of the state, and at the end of the step.
         mask: Real atoms, ``[B, N]``.
@@ -68,10 +70,12 @@ def last_calls(
         grid = courses[int(torch.multinomial(weights, 1, generator=generator))].grid
         state = noise(model, mask, generator)
         before: Estimate | None = None
-        for step in pairwise(grid.lam):
+        tau = loaded.info.ladders[grid.n_steps].tau or (1.0,) * grid.n_steps
+        for step, wide in zip(pairwise(grid.lam), tau, strict=True):
+            seen = cast("Molecules", scaled(state, wide, "pos"))
             if math.isinf(step[1]):
-                yield LastCall(grid.n_steps, state, before, step, mask)
+                yield LastCall(grid.n_steps, seen, before, step, mask)
                 break
             with torch.no_grad():
-                before = call(model, state, before, step, mask).detached()
+                before = call(model, seen, before, step, mask).detached()
             state = onward(model, state, before, step, mask)

@@ -7,12 +7,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from molgen.chem import valence
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
 from molgen.eval.distribution import total_variation
 from molgen.eval.evaluation import Evaluation
-from molgen.eval.geometry import ring_sizes
+from molgen.eval.geometry import radii_of_gyration, ring_counts, ring_sizes, wasserstein
 from molgen.eval.metrics import evaluate
 from molgen.eval.rate import Rate, rate_of, spread_of
 from molgen.eval.relax import Relaxation, relax_all
@@ -39,7 +42,10 @@ RATES = (
 )
 """Fractions, each with two columns: the count, and out of how many."""
 
-DISTANCES = ("size_tv", "element_tv", "ring_tv", "length_w1", "angle_w1", "torsion_w1")
+DISTANCES = (
+    *("size_tv", "element_tv", "ring_tv", "ring_count_tv"),
+    *("length_w1", "angle_w1", "torsion_w1", "gyration_w1"),
+)
 RELAXED = ("rmsd", "heavy_rmsd", "strain")
 """Medians over the molecules that could be relaxed; the mean is in another column."""
 
@@ -60,10 +66,14 @@ class Real:
     Attributes:
         shapes: Their bond lengths, angles and torsions.
         rings: Their number of rings by size.
+        ring_counts: Their number by how many rings they have.
+        gyration: Their radii of gyration, Å.
     """
 
     shapes: Shapes
     rings: Mapping[int, int]
+    ring_counts: Mapping[int, int]
+    gyration: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,12 @@ class Made:
 
 def real_of(molecules: Sequence[Molecule]) -> Real:
     """What is compared of a set of real molecules."""
-    return Real(shapes_of(molecules), ring_sizes(molecules))
+    return Real(
+        shapes_of(molecules),
+        ring_sizes(molecules),
+        ring_counts(molecules),
+        radii_of_gyration(molecules),
+    )
 
 
 def judge(made: Made, n_workers: int) -> dict[str, str]:
@@ -123,16 +138,23 @@ def _rates(found: Evaluation, raw: Sequence[Molecule] | None) -> dict[str, str]:
     return row
 
 
-def _distances(found: Evaluation, made: Made) -> dict[str, str]:
-    shape = shape_distance(shapes_of(made.molecules), made.real.shapes)
+def distances_of(molecules: Sequence[Molecule], real: Real) -> dict[str, float | None]:
+    """How far shapes and rings are from those of real molecules; None for what there is none of."""
+    shape = shape_distance(shapes_of(molecules), real.shapes)
     return {
-        "size_tv": text(found.atom_count_tv),
-        "element_tv": text(found.element_tv),
-        "ring_tv": text(total_variation(ring_sizes(made.molecules), made.real.rings)),
-        "length_w1": text(shape.lengths),
-        "angle_w1": text(shape.angles),
-        "torsion_w1": text(shape.torsions),
+        "ring_tv": total_variation(ring_sizes(molecules), real.rings),
+        "ring_count_tv": total_variation(ring_counts(molecules), real.ring_counts),
+        "length_w1": shape.lengths,
+        "angle_w1": shape.angles,
+        "torsion_w1": shape.torsions,
+        "gyration_w1": wasserstein(radii_of_gyration(molecules), real.gyration),
     }
+
+
+def _distances(found: Evaluation, made: Made) -> dict[str, str]:
+    contents = {"size_tv": found.atom_count_tv, "element_tv": found.element_tv}
+    distances = contents | distances_of(made.molecules, made.real)
+    return {name: text(distances[name]) for name in DISTANCES}
 
 
 def _relaxed(records: Sequence[Relaxation]) -> dict[str, str]:

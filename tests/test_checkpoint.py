@@ -38,7 +38,10 @@ def info() -> ModelInfo:
         name="random",
         config=parse_config({"model": {**model, "pos_scale": 1.4}, "train": {"seed": 3}}),
         n_atoms=(0,) * 10 + (3, 0, 5),
-        ladders={1: Ladder("ddim", (20.0,)), 4: Ladder("dpm++2m", (20.0, 3.0, 0.5, 0.1))},
+        ladders={
+            1: Ladder("ddim", (20.0,), tau=(1.2,)),
+            4: Ladder("dpm++2m", (20.0, 3.0, 0.5, 0.1)),
+        },
         training={"steps": 12, "hardware": "abacus"},
     )
 

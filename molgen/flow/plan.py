@@ -8,8 +8,9 @@ from typing import Any
 
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
-from molgen.flow.solvers.base import Solver
+from molgen.flow.solvers.base import Denoiser, Solver
 from molgen.flow.solvers.stored import solver_from_dict, solver_to_dict
+from molgen.flow.tau import AtTau, check_tau
 
 
 def steps_within(solver: Solver, nfe: int) -> int | None:
@@ -40,18 +41,30 @@ class Plan:
         solver: The solver.
         grid: The levels, half-log-SNR.
         origin: Where the two come from, for reports: ``"fitted"`` or a schedule's name.
+        tau: Total standard deviation at which each call is made (`molgen.flow.tau`), for a solver
+            whose steps are one call each; None keeps to the process, which has 1.
 
     Raises:
-        UsageError: The solver cannot follow the grid.
+        UsageError: The solver cannot follow the grid, or `tau` belongs to other calls.
     """
 
     solver: Solver
     grid: TimeGrid
     origin: str = ""
+    tau: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Reject a grid that the solver cannot follow."""
+        """Reject a grid that the solver cannot follow, and factors that it has no calls for."""
         self.solver.check(self.grid)
+        if self.tau is None:
+            return
+        if not self.solver.jumps:
+            raise UsageError(f"{self.solver.name} has no single call per step", "Leave out tau")
+        check_tau(self.tau, self.grid)
+
+    def called(self, denoise: Denoiser, modality: str = "") -> Denoiser:
+        """The network as this plan calls it; arguments as of `molgen.flow.tau.AtTau`."""
+        return denoise if self.tau is None else AtTau(denoise, self.grid, self.tau, modality)
 
     @property
     def nfe(self) -> int:
@@ -66,7 +79,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         grid, solver = self.grid.to_dict(), solver_to_dict(self.solver)
-        return {"solver": solver, "grid": grid, "origin": self.origin}
+        tau = {} if self.tau is None else {"tau": list(self.tau)}
+        return {"solver": solver, "grid": grid, "origin": self.origin, **tau}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Plan:
@@ -80,4 +94,5 @@ class Plan:
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError("a stored plan needs 'solver' and 'grid' tables") from error
         origin = str(fields.get("origin", ""))
-        return cls(solver_from_dict(solver), TimeGrid.from_dict(grid), origin)
+        tau = None if fields.get("tau") is None else tuple(map(float, fields["tau"]))
+        return cls(solver_from_dict(solver), TimeGrid.from_dict(grid), origin, tau)

@@ -20,16 +20,20 @@ class Ladder:
         plan: Solver and grid in full, as `molgen.flow.plan.Plan` stores them, where name and
             levels do not say all; other numbers of calls are derived from the two alone.
         scores: What the ladder was chosen by, and on how many molecules.
+        tau: Total standard deviation of the positions at each call (`molgen.flow.tau`); None for
+            1, which is that of the process.
     """
 
     solver: str
     sigma: tuple[float, ...]
     plan: dict[str, Any] | None = None
     scores: dict[str, float] | None = None
+    tau: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what is not set is left out."""
-        extra = {"plan": self.plan, "scores": self.scores}
+        tau = None if self.tau is None else list(self.tau)
+        extra = {"plan": self.plan, "scores": self.scores, "tau": tau}
         given = {name: value for name, value in extra.items() if value is not None}
         return {"solver": self.solver, "sigma": list(self.sigma), **given}
 
@@ -40,7 +44,8 @@ class Ladder:
         Raises:
             KeyError: A part is missing.
         """
-        extra = (tree.get("plan"), tree.get("scores"))
+        tau = None if tree.get("tau") is None else tuple(tree["tau"])
+        extra = (tree.get("plan"), tree.get("scores"), tau)
         return cls(tree["solver"], tuple(tree["sigma"]), *extra)
 
 

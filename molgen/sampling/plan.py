@@ -27,7 +27,7 @@ def default_plan(info: ModelInfo, steps: int) -> Plan:
     if ladder.plan is not None:
         return Plan.from_dict(ladder.plan)
     grid = TimeGrid.from_sigma([sigma / info.config.model.pos_scale for sigma in ladder.sigma])
-    return Plan(solver_named(ladder.solver), grid, "fitted")
+    return Plan(solver_named(ladder.solver), grid, "fitted", ladder.tau)
 
 
 def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
@@ -61,15 +61,22 @@ def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:
 
 
 def stretch(ladder: Ladder, steps: int) -> Ladder:
-    """The same range of levels with another number of calls, interpolated in log sigma."""
+    """The same range of levels with another number of calls, interpolated in log sigma.
+
+    Total standard deviations are interpolated with them.
+    """
     logs = [math.log(sigma) for sigma in ladder.sigma]
+    tau = None if ladder.tau is None else list(ladder.tau)
     if len(logs) == 1:
         logs = [logs[0], math.log(0.05)]
-    if steps == 1:
-        return Ladder(ladder.solver, (math.exp(logs[0]),))
-    levels = []
-    for index in range(steps):
-        place = index * (len(logs) - 1) / (steps - 1)
-        low = min(int(place), len(logs) - 2)
-        levels.append(math.exp(logs[low] + (place - low) * (logs[low + 1] - logs[low])))
-    return Ladder(ladder.solver, tuple(levels))
+        tau = None if tau is None else [tau[0], 1.0]
+    places = [index * (len(logs) - 1) / max(steps - 1, 1) for index in range(steps)]
+    sigma = tuple(math.exp(_between(logs, place)) for place in places)
+    stretched = None if tau is None else tuple(_between(tau, place) for place in places)
+    return Ladder(ladder.solver, sigma, tau=stretched)
+
+
+def _between(values: list[float], place: float) -> float:
+    """Value at a place between two of a list, linearly."""
+    low = min(int(place), len(values) - 2)
+    return values[low] + (place - low) * (values[low + 1] - values[low])

@@ -259,9 +259,10 @@ def sample_batch(
     def prior(drawn: Tensor) -> dict[str, Tensor]:
         return settings.road.prior({"pos": drawn[..., :3], "element": drawn[..., 3:]}, mask)
 
-    memory, start = SelfConditioned(model, mask, settings.plan.jumps), prior(noise)
+    plan = settings.plan
+    memory, start = SelfConditioned(model, mask, plan.jumps), prior(noise)
     known, rows = None, None
-    denoise: Denoiser = memory
+    denoise: Denoiser = plan.called(memory, "pos")
     offsets: Offsets = model.offsets
     if parts is not None:
         denoise = known = WithKnown(memory, known_rows(parts, model, mask, start), settings.road)
@@ -269,7 +270,6 @@ def sample_batch(
         start, offsets = rows.start, rows.offsets
     if settings.steering is not None:
         denoise = settings.steering.steered(denoise, scene_of(model, mask, rows, parts))
-    plan = settings.plan
     final = plan.solver.solve(
         denoise, start, plan.grid, offsets=offsets, noise=lambda step: prior(fresh(step))
     )

@@ -84,6 +84,22 @@ def test_a_plan_measured_at_one_count_is_not_stretched_to_others() -> None:
         assert default_plan(info, steps) == default_plan(TUNED, steps)
 
 
+def test_total_variances_of_a_ladder_belong_to_its_calls() -> None:
+    ladders = {4: Ladder("ddim", (20.0, 2.0, 0.7, 0.25), tau=(1.0, 1.2, 1.1, 1.0))}
+    info = replace(UNTUNED, ladders=ladders)
+    assert default_plan(info, 4).tau == (1.0, 1.2, 1.1, 1.0)
+    assert make_plan(info, 4, PlanOptions(shift=1.1)).tau is None
+    assert default_plan(TUNED, 4).tau is None
+
+
+def test_total_variances_are_stretched_with_their_levels() -> None:
+    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), tau=(1.0, 1.2, 1.1, 1.0))
+    assert stretch(ladder, 7).tau == pytest.approx((1.0, 1.1, 1.2, 1.15, 1.1, 1.05, 1.0))
+    assert stretch(ladder, 1).tau == (1.0,)
+    assert stretch(Ladder("ddim", (20.0,), tau=(1.2,)), 3).tau == pytest.approx((1.2, 1.1, 1.0))
+    assert stretch(Ladder("ddim", (20.0, 0.5)), 3).tau is None
+
+
 def test_an_untuned_model_has_a_plan_too() -> None:
     assert sigma_of(default_plan(UNTUNED, 8)) == pytest.approx(FIRST_LADDER.sigma)
     assert sigma_of(default_plan(UNTUNED, 1)) == pytest.approx(FIRST_LADDER.sigma[:1])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from molgen.checkpoint import LoadedModel
 from molgen.chem.beliefs import Beliefs
@@ -18,7 +20,8 @@ from molgen.chem.decode import decode_argmax
 from molgen.config import Config, parse_config
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
-from molgen.models.info import ModelInfo
+from molgen.models.info import Ladder, ModelInfo
+from molgen.nn.network import Estimate
 from molgen.sampling.noise import draw_sizes
 from molgen.sampling.plan import Plan, default_plan, make_plan
 from molgen.sampling.sampler import (
@@ -33,10 +36,12 @@ from ..networks import random_model  # noqa: TID252
 
 N_ATOMS = (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1)
 INFO = ModelInfo("random", parse_config({"model": {"pos_scale": 1.4}}), N_ATOMS)
+WIDE = replace(INFO, ladders={2: Ladder("ddim", (20.0, 0.5), tau=(1.0, 1.3))})
 PLANS = {
     "fitted": default_plan(INFO, 3),
     "stochastic": make_plan(INFO, 4, PlanOptions(solver="ancestral")),
     "issnr": make_plan(INFO, 3, PlanOptions(solver="heun", kappa=0.5)),
+    "wide": default_plan(WIDE, 2),
 }
 
 each_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
@@ -114,6 +119,23 @@ def test_fresh_noise_reaches_the_stochastic_solver(loaded: LoadedModel) -> None:
         drawn(loaded, range(3), plan), drawn(loaded, range(3), without), strict=True
     ):
         assert np.abs(one.beliefs.pos - other.beliefs.pos).max() > 0.01
+
+
+def test_calls_are_made_at_the_total_variance_of_the_plan(loaded: LoadedModel) -> None:
+    plan, seen = default_plan(WIDE, 2), []
+    forward = loaded.model.forward
+
+    def watched(x: dict[str, Tensor], *rest: Any, **named: Any) -> Estimate:
+        seen.append(x["pos"])
+        return forward(x, *rest, **named)
+
+    for one in (plan, replace(plan, tau=None)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loaded.model, "forward", watched)
+            drawn(loaded, range(3), one)
+    wide, plain = seen[:2], seen[2:]
+    assert torch.equal(wide[0], plain[0])
+    torch.testing.assert_close(wide[1], 1.3 * plain[1])
 
 
 def test_beliefs_are_complete(loaded: LoadedModel) -> None:
