@@ -17,6 +17,7 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -101,24 +102,28 @@ def descend(
         knots: Those to move.
         rounds: How often each has its turn.
     """
+    tried = cache(score)
     best = (1.0,) * len(KNOTS)
-    value = score(best)
     for _ in range(rounds):
         before = best
         for knot in knots:
             for sign in (1, -1):
-                start = best
-                while True:
-                    factor = round(best[knot] + sign * STEP, 4)
-                    trial = (*best[:knot], factor, *best[knot + 1 :])
-                    if not RANGE[0] <= factor <= RANGE[1] or (found := score(trial)) >= value:
-                        break
-                    best, value = trial, found
-                if best != start:
-                    break
+                best = _along(tried, best, knot, sign)
         if best == before:
             break
     return best
+
+
+def _along(
+    score: Callable[[tuple[float, ...]], float], factors: tuple[float, ...], knot: int, sign: int
+) -> tuple[float, ...]:
+    """One factor moved in one direction as long as the score falls."""
+    while True:
+        factor = round(factors[knot] + sign * STEP, 4)
+        trial = (*factors[:knot], factor, *factors[knot + 1 :])
+        if not RANGE[0] <= factor <= RANGE[1] or score(trial) >= score(factors):
+            return factors
+        factors = trial
 
 
 @dataclass(frozen=True)
