@@ -69,7 +69,7 @@ class AdversaryConfig(Section):
 
 
 class DistilConfig(Section):
-    """Few-step distillation of a teacher; its data are shown to a critic, or as ends of steps.
+    """Few-step distillation of a teacher, whose data only a critic is shown.
 
     Attributes:
         teacher: Weights that are distilled, a file or the name of a shipped model.
@@ -96,9 +96,6 @@ class DistilConfig(Section):
         own: How often the last step leads to the student's own molecule, decoded and relaxed,
             instead of the teacher's.
         own_from: Fraction of the run before which it never does.
-        real: How often the last step starts instead from noised real molecules, and leads to them,
-            in ladders of more than one call. A student that is taught its own molecules drifts
-            with them, and this holds it. Needs ``data.store``.
         reference: Real molecules whose shares of the elements decided molecules are kept at;
             None leaves them.
         replay: Steps on walks of the recent past after each step on a new one.
@@ -124,18 +121,12 @@ class DistilConfig(Section):
     compared: int | None = Field(None, ge=1)
     own: float = Field(0.0, ge=0, le=1)
     own_from: float = Field(0.0, ge=0, le=1)
-    real: float = Field(0.0, ge=0, le=1)
     reference: str | None = None
     replay: int = Field(0, ge=0)
     keep: int = Field(256, ge=1)
     adversary: AdversaryConfig | None = None
 
     _sigma = field_validator("sigma")(_falling)
-
-    @property
-    def needs_data(self) -> bool:
-        """Whether real molecules are shown, so that ``data.store`` has to be there."""
-        return self.adversary is not None or self.real > 0
 
     @model_validator(mode="before")
     @classmethod

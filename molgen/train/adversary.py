@@ -71,11 +71,8 @@ class Adversary:
 
         A step that ends on the way always is; one that ends with a molecule if the recipe says so,
         and if there was a call before it. From noise alone no single call lands on a molecule
-        that could be taken for real, and being told so teaches it nothing. What it makes of real
-        molecules says nothing of its own.
+        that could be taken for real, and being told so teaches it nothing.
         """
-        if one.is_real:
-            return False
         return self._is_on_the_way(one) or (self.config.last > 0 and one.before is not None)
 
     def pull(

@@ -3,8 +3,8 @@
 The student walks its own ladder from noise, a call per step, and at every state that it visits
 the teacher takes several short steps from there to the level where the student's step ends. The
 student learns to land where the teacher did. So it is trained at the states that it will meet
-when it samples, with targets that answer to these states. Real molecules are shown to its critic,
-if it has one (`molgen.train.adversary`), and to some of its last calls, if a recipe says so.
+when it samples, with targets that answer to these states. Data are shown to its critic alone, if
+it has one (`molgen.train.adversary`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from molgen.train.compiled import compile_blocks
 from molgen.train.courses import Course, censuses_of, courses_of
 from molgen.train.decided import Decider, decider_of
 from molgen.train.distil_loss import DISTIL_TERMS, Comparison, Target, per_molecule
-from molgen.train.loss import corrupt, total
+from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
 from molgen.train.pace import Pace
 from molgen.train.parts import coupling_of
@@ -63,10 +63,10 @@ class DistillationModule(MoleculeModule):
         teacher: The teacher, in evaluation mode, on the device of training; it is not saved.
         config: The recipe, with a section ``distil``.
         pace: Progress of the run.
-        real: Real molecules, where the recipe asks for them (`DistilConfig.needs_data`).
+        real: Molecules that the critic compares with, if the recipe has an adversary.
 
     Raises:
-        ValueError: It does, and there are none.
+        ValueError: It has, and there are none.
     """
 
     terms: ClassVar[tuple[str, ...]] = DISTIL_TERMS
@@ -89,20 +89,19 @@ class DistillationModule(MoleculeModule):
         if config.train.compile:
             compile_blocks(teacher)
         self.kept: deque[tuple[Comparison, ...]] = deque(maxlen=self.part.keep)
-        if self.part.needs_data and real is None:
-            raise ValueError("the recipe needs real molecules")
-        self.real, self.coupling = real, coupling_of(config.coupling)
-        self.adversary = self._adversary(teacher)
+        self.adversary = self._adversary(teacher, real)
         # In a tuple, so that neither the checkpoints nor the optimiser hold the teacher.
         self._teacher = (teacher.requires_grad_(False),)
 
-    def _adversary(self, teacher: DeNovo) -> Adversary | None:
+    def _adversary(self, teacher: DeNovo, real: SameSizes | None) -> Adversary | None:
         """What judges the states between the calls of the ladders."""
         if self.part.adversary is None:
             return None
+        if real is None:
+            raise ValueError("an adversary needs real molecules")
         levels = [lam for course in self.courses for lam in course.grid.lam[1:]]
-        real = cast("SameSizes", self.real)
-        return Adversary(self.part.adversary, teacher, real, self.coupling, levels)
+        coupling = coupling_of(self.config.coupling)
+        return Adversary(self.part.adversary, teacher, real, coupling, levels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep censuses and critic, so that a resumed run leans and judges where this one did."""
@@ -146,10 +145,7 @@ class DistillationModule(MoleculeModule):
         for place, step in enumerate(pairwise(course.grid.lam)):
             if place in compared:
                 before = None if estimate is None else estimate.detached()
-                if self._is_anchored(step, before, choosing):
-                    comparison = self._anchor(step, batch.mask, generator)
-                else:
-                    comparison = self._comparison(x, before, course, place, batch.mask, choosing)
+                comparison = self._comparison(x, before, course, place, batch.mask, choosing)
                 loss, estimate = self._learn(comparison, judging)
                 losses.append(loss)
                 walk.append(comparison)
@@ -185,28 +181,6 @@ class DistillationModule(MoleculeModule):
         if self.pace.progress(self.global_step) < self.part.own_from:
             return False
         return self.happens(self.part.own, choosing)
-
-    def _is_anchored(
-        self, step: tuple[float, float], before: Estimate | None, choosing: torch.Generator
-    ) -> bool:
-        """Whether a step starts from real molecules: some last ones, unless from noise alone."""
-        if math.isfinite(step[1]) or before is None:
-            return False
-        return self.happens(self.part.real, choosing)
-
-    def _anchor(
-        self, step: tuple[float, float], mask: Tensor, generator: torch.Generator
-    ) -> Comparison:
-        """A last call that starts from noised real molecules, which it should find again."""
-        molecules = cast("SameSizes", self.real).draw(mask, generator)
-        level = molecules.pos.new_full((len(mask),), step[0])
-        with torch.autocast(self.device.type, enabled=False):
-            noised = corrupt(self.model, molecules, level, self.coupling, generator)
-        with torch.no_grad():
-            before = self._estimate(noised.state, None, step, mask)
-        sizes = self.model.network.sizes
-        target = Target.of_molecules(noised.clean_pos, molecules, sizes)
-        return Comparison(noised.state, before.detached(), step, mask, target, is_real=True)
 
     def _learn(self, one: Comparison, judging: torch.Generator) -> tuple[Tensor, Estimate]:
         """Loss of one step of the ladder, and the student's present estimate."""

@@ -10,13 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from molgen.config import LossConfig
-from molgen.data.loader import Batch
 from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
 from molgen.models.walk import Molecules
 from molgen.nn.block import pair_distances
 from molgen.nn.classes import Classes
-from molgen.nn.network import Estimate, Sizes
+from molgen.nn.network import Estimate
 from molgen.nn.probability import probability
 from molgen.train.loss import DISTANCE_UNIT, TERMS
 from molgen.train.parts import weighting_of
@@ -85,23 +84,6 @@ class Target:
             bond=probability(heads.bond),
         )
 
-    @classmethod
-    def of_molecules(cls, pos: Tensor, molecules: Batch, sizes: Sizes) -> Target:
-        """Real molecules, sure of what they are.
-
-        Args:
-            pos: Their positions in units of the model, as they were turned, ``[B, N, 3]``.
-            molecules: Their classes.
-            sizes: How many classes there are.
-        """
-        named = (molecules.element, molecules.charge, molecules.bond)
-        numbers = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
-        element, charge, bond = (
-            functional.one_hot(classes, number).to(pos)
-            for classes, number in zip(named, numbers, strict=True)
-        )
-        return cls(pos=pos, element=element, charge=charge, bond=bond)
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -112,8 +94,7 @@ class Comparison:
         before: The student's estimate before; None for a first call.
         step: Half log-SNR of the state, and at the end of the step.
         mask: Real atoms, ``[B, N]``.
-        target: Where the teacher got to, or the student's own molecule, mended, or a real one.
-        is_real: Whether the state is a noised real molecule; the student came to all others.
+        target: Where the teacher got to, or the student's own molecule, mended.
     """
 
     x: Molecules
@@ -121,7 +102,6 @@ class Comparison:
     step: tuple[float, float]
     mask: Tensor
     target: Target
-    is_real: bool = False
 
 
 def per_molecule(

@@ -94,7 +94,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
         teacher=teacher.name, **machine(where)
     )
     train = config.train
-    real = _real(config, info, where) if part.needs_data else None
+    real = None if part.adversary is None else _real(config, info, where)
 
     def module(pace: Pace) -> DistillationModule:
         student = _model(config, info.max_atoms)
@@ -108,7 +108,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
 
 
 def _real(config: Config, info: ModelInfo, where: torch.device) -> SameSizes:
-    """The real molecules that a student and its critic are shown."""
+    """The molecules that a critic compares with."""
     store = MoleculeStore.open(config.data.store)
     return SameSizes.of(load_split(store, "train", info.vocabulary, where), info.n_atoms)
 
