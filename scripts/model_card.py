@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from plan_levels import levels_of
+
 from molgen.api import Generator
 from molgen.checkpoint import load_model
 from molgen.data.reference import load_reference
@@ -40,12 +42,12 @@ def measure(generator: Generator, steps: int, n: int, seed: int) -> dict[str, An
         raw=[one.raw for one in samples],
     )
     scale = generator.model.info.config.model.pos_scale
-    levels = [scale * math.exp(-lam) for lam in run.plan.grid.lam[:-1]]
     return {
         "steps": steps,
         "seed": seed,
         "solver": run.plan.solver.name,
-        "sigma": [round(level, 4) for level in levels],
+        "sigma": [round(scale * math.exp(-lam), 4) for lam in run.plan.grid.lam[:-1]],
+        "levels": levels_of(run.plan, scale),
         "seconds": seconds,
         "molecules_per_second": n / seconds,
         **evaluation.to_dict(),
@@ -89,6 +91,9 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     levels = f"searched on other seeds{origin}; `scripts/fit_plans.py` goes on"
     if info.config.distil is not None:
         levels = "those that were trained; other numbers of calls stretch the nearest"
+    scaled = ""
+    if any(ladder.tau for ladder in info.ladders.values()):
+        scaled = "; × is by what the positions are scaled that a call sees (`molgen.flow.tau`)"
         own = "none but what" if not info.config.model.n_rest_layers else "what"
         data = f"{own} `{info.config.distil.teacher}` makes of noise; that saw {data}"
     messages = info.config.model.n_messages
@@ -102,8 +107,8 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     if info.element_prior:
         knowing = f"{knowing}; repairs lean towards the elements of real molecules"
     grids = "\n".join(
-        f"| {r['steps']} | {r['solver']} | {', '.join(f'{s:.3g}' for s in r['sigma'][:20])}"
-        f"{', …' if len(r['sigma']) > 20 else ''} |"
+        f"| {r['steps']} | {r['solver']} | {', '.join(r['levels'][:20])}"
+        f"{', …' if len(r['levels']) > 20 else ''} |"
         for r in results
     )
     return f"""# Model card: {info.name}
@@ -133,7 +138,7 @@ be settled.
 
 ## Sampling grids
 
-Noise levels of the calls (Å), {levels}.
+Noise levels of the calls (Å), {levels}{scaled}.
 
 | calls | solver | sigma / Å |
 |---|---|---|

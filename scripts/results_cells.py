@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from plan_levels import levels_of
 from results_scores import SCORE_COLUMNS, Made, Real, real_of, text
 
 from molgen.api import Generator, load
@@ -116,7 +116,7 @@ class ModelCell:
             "megabytes": f"{find_model(self.model).stat().st_size / 1e6:.1f}",
             "calls": str(run.network_calls),
             "solver": run.plan.solver.name,
-            "sigma": " ".join(f"{scale * math.exp(-lam):.3g}" for lam in run.plan.grid.lam[:-1]),
+            "sigma": " ".join(levels_of(run.plan, scale)),
             "seconds_sampling": text(seconds),
             "molecules_per_second": text(self.n / seconds),
             "warm_up": str(setting.warm_up),

@@ -109,7 +109,14 @@ def speed_table(models: Sequence[Point]) -> str:
 
     Rows without a time, such as those measured beside other work, do not count.
     """
-    head = ["weights", "calls", "solver", "noise levels Å", "molecules per second", "hardware"]
+    head = [
+        "weights",
+        "calls",
+        "solver",
+        "noise levels Å (× τ)",
+        "molecules per second",
+        "hardware",
+    ]
     lines = [_line([*head, "judges beside", "MB"]), "|---|---:|---|---|---:|---|---:|---:|"]
     for point in models:
         timed = [row for row in point.rows if row["seconds_sampling"]]

@@ -90,6 +90,7 @@ def facts(
         "seed": request.seed,
         "solver": run.plan.solver.name,
         "grid": {"origin": run.plan.origin, **run.plan.grid.to_dict()},
+        "tau": run.plan.tau,
         "decode": request.decode,
         "relax": LABEL if request.relax else None,
         "n_relaxed": tally.n_relaxed,
