@@ -26,7 +26,7 @@ def test_repairs_lean_towards_what_real_molecules_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights, out = find_model("qm9-few"), tmp_path / "out.safetensors"
-    run(monkeypatch, weights, out, "--walks", "96", "--times", "6")
+    run(monkeypatch, weights, out, "--walks", "160", "--times", "12")
     before, after = (load_model(path, "cpu") for path in (weights, out))
     old, new = (one.model.state_dict() for one in (before, after))
     assert all(torch.equal(value, new[name]) for name, value in old.items())
