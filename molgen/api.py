@@ -240,6 +240,8 @@ class Generator:
         info = self.model.info
         plan = make_plan(info, request.steps, request.plan)
         known = find_known(info, request)
+        # Tau and lean were found for molecules of which nothing is known.
+        plan = plan if known is None else plan.plain()
         steering = find_steering(info, request, known)
         model = quantised(self.model, plan) if request.int8 else self.model
         return Run(model, request, plan, known, steering)

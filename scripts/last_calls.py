@@ -70,7 +70,8 @@ def last_calls(
         grid = courses[int(torch.multinomial(weights, 1, generator=generator))].grid
         state = noise(model, mask, generator)
         before: Estimate | None = None
-        tau = loaded.info.ladders[grid.n_steps].tau or (1.0,) * grid.n_steps
+        ladder = loaded.info.ladders[grid.n_steps]
+        tau = ladder.tau or (1.0,) * grid.n_steps
         for step, wide in zip(pairwise(grid.lam), tau, strict=True):
             seen = cast("Molecules", scaled(state, wide, "pos"))
             if math.isinf(step[1]):
@@ -78,4 +79,4 @@ def last_calls(
                 break
             with torch.no_grad():
                 before = call(model, seen, before, step, mask).detached()
-            state = onward(model, state, before, step, mask)
+            state = onward(model, state, before, step, mask, ladder.lean)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from molgen.errors import UsageError
@@ -43,28 +44,39 @@ class Plan:
         origin: Where the two come from, for reports: ``"fitted"`` or a schedule's name.
         tau: Total standard deviation at which each call is made (`molgen.flow.tau`), for a solver
             whose steps are one call each; None keeps to the process, which has 1.
+        lean: What is added to the logarithms of the probabilities of a model's classes at every
+            call but the last, for such a solver; empty for nothing. A model told so keeps the
+            shares of its classes where those of the data are.
 
     Raises:
-        UsageError: The solver cannot follow the grid, or `tau` belongs to other calls.
+        UsageError: The solver cannot follow the grid, or `tau` or `lean` belong to other calls.
     """
 
     solver: Solver
     grid: TimeGrid
     origin: str = ""
     tau: tuple[float, ...] | None = None
+    lean: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a grid that the solver cannot follow, and factors that it has no calls for."""
         self.solver.check(self.grid)
-        if self.tau is None:
-            return
-        if not self.solver.jumps:
-            raise UsageError(f"{self.solver.name} has no single call per step", "Leave out tau")
-        check_tau(self.tau, self.grid)
+        for name in ("tau", "lean"):
+            if getattr(self, name) and not self.solver.jumps:
+                wrong = f"{self.solver.name} has no single call per step"
+                raise UsageError(wrong, f"Leave out {name}")
+        if not all(map(math.isfinite, self.lean)):
+            raise UsageError("lean is added to logarithms", "Give finite numbers; 0 is none")
+        if self.tau is not None:
+            check_tau(self.tau, self.grid)
 
     def called(self, denoise: Denoiser, modality: str = "") -> Denoiser:
         """The network as this plan calls it; arguments as of `molgen.flow.tau.AtTau`."""
         return denoise if self.tau is None else AtTau(denoise, self.grid, self.tau, modality)
+
+    def plain(self) -> Plan:
+        """The same calls, at the total variance of the process and with classes as they are."""
+        return replace(self, tau=None, lean=())
 
     @property
     def nfe(self) -> int:
@@ -80,7 +92,8 @@ class Plan:
         """JSON-ready form."""
         grid, solver = self.grid.to_dict(), solver_to_dict(self.solver)
         tau = {} if self.tau is None else {"tau": list(self.tau)}
-        return {"solver": solver, "grid": grid, "origin": self.origin, **tau}
+        lean = {"lean": list(self.lean)} if self.lean else {}
+        return {"solver": solver, "grid": grid, "origin": self.origin, **tau, **lean}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Plan:
@@ -95,4 +108,5 @@ class Plan:
             raise UsageError("a stored plan needs 'solver' and 'grid' tables") from error
         origin = str(fields.get("origin", ""))
         tau = None if fields.get("tau") is None else tuple(map(float, fields["tau"]))
-        return cls(solver_from_dict(solver), TimeGrid.from_dict(grid), origin, tau)
+        lean = tuple(map(float, fields.get("lean", ())))
+        return cls(solver_from_dict(solver), TimeGrid.from_dict(grid), origin, tau, lean)

@@ -70,6 +70,22 @@ class DeNovo(nn.Module):
         """Diffused form of element probabilities or one-hot vectors, ``[B, N, K]``."""
         return ScaledOneHot(scale=self.scales.element).encode(probability)
 
+    def expected_elements(
+        self, estimate: Estimate, mask: Tensor, lean: tuple[float, ...] = ()
+    ) -> Tensor:
+        """Diffused form of the elements that an estimate expects, ``[B, N, K]``, 0 in the padding.
+
+        Args:
+            estimate: The estimate.
+            mask: Real atoms, ``[B, N]``.
+            lean: Added to the log-probabilities of the elements; empty for nothing.
+        """
+        logits = estimate.element.to(estimate.pos.dtype)
+        if lean:
+            numbers = torch.tensor(lean, dtype=logits.dtype)
+            logits = logits + torch.stack([sent(one, logits.device) for one in numbers])
+        return ELEMENT.project(self.clean_elements(logits.softmax(dim=-1)), mask)
+
     def no_hint(self, mask: Tensor, dtype: torch.dtype = torch.float32) -> Hint:
         """The hint of a first call: nothing is known yet."""
         batch, n = mask.shape
@@ -203,10 +219,17 @@ class SelfConditioned:
         mask: Real atoms, ``[B, N]``.
         steps: The grid that is walked, whose next level is told to a network that wants to know
             where its step ends; None tells nothing.
+        lean: Added to the log-probabilities of the elements at every call of `steps` but the last.
     """
 
-    def __init__(self, model: DeNovo, mask: Tensor, steps: TimeGrid | None = None) -> None:
-        self.model, self.mask, self.steps = model, mask, steps
+    def __init__(
+        self,
+        model: DeNovo,
+        mask: Tensor,
+        steps: TimeGrid | None = None,
+        lean: tuple[float, ...] = (),
+    ) -> None:
+        self.model, self.mask, self.steps, self.lean = model, mask, steps, lean
         self.last: Estimate | None = None
 
     @property
@@ -237,6 +260,7 @@ class SelfConditioned:
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
         estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean)
         self.last = estimate = self.model.at_rest(estimate, self.mask) if ends_clean else estimate
-        probability = estimate.element.to(x["pos"].dtype).softmax(dim=-1)
-        element = ELEMENT.project(self.model.clean_elements(probability), self.mask)
+        # The last call names the elements; those before it only say where to go.
+        lean = self.lean if ends_clean is False else ()
+        element = self.model.expected_elements(estimate, self.mask, lean)
         return {"pos": estimate.pos, "element": element}

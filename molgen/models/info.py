@@ -22,6 +22,8 @@ class Ladder:
         scores: What the ladder was chosen by, and on how many molecules.
         tau: Total standard deviation of the positions at each call (`molgen.flow.tau`); None for
             1, which is that of the process.
+        lean: What is added to the logarithms of the probabilities of the elements at every call
+            but the last, so that molecules have the elements of real ones; empty for nothing.
     """
 
     solver: str
@@ -29,11 +31,13 @@ class Ladder:
     plan: dict[str, Any] | None = None
     scores: dict[str, float] | None = None
     tau: tuple[float, ...] | None = None
+    lean: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what is not set is left out."""
         tau = None if self.tau is None else list(self.tau)
-        extra = {"plan": self.plan, "scores": self.scores, "tau": tau}
+        lean = list(self.lean) or None
+        extra = {"plan": self.plan, "scores": self.scores, "tau": tau, "lean": lean}
         given = {name: value for name, value in extra.items() if value is not None}
         return {"solver": self.solver, "sigma": list(self.sigma), **given}
 
@@ -45,7 +49,7 @@ class Ladder:
             KeyError: A part is missing.
         """
         tau = None if tree.get("tau") is None else tuple(tree["tau"])
-        extra = (tree.get("plan"), tree.get("scores"), tau)
+        extra = (tree.get("plan"), tree.get("scores"), tau, tuple(tree.get("lean", ())))
         return cls(tree["solver"], tuple(tree["sigma"]), *extra)
 
 

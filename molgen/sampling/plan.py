@@ -27,7 +27,7 @@ def default_plan(info: ModelInfo, steps: int) -> Plan:
     if ladder.plan is not None:
         return Plan.from_dict(ladder.plan)
     grid = TimeGrid.from_sigma([sigma / info.config.model.pos_scale for sigma in ladder.sigma])
-    return Plan(solver_named(ladder.solver), grid, "fitted", ladder.tau)
+    return Plan(solver_named(ladder.solver), grid, "fitted", ladder.tau, ladder.lean)
 
 
 def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
@@ -63,7 +63,7 @@ def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:
 def stretch(ladder: Ladder, steps: int) -> Ladder:
     """The same range of levels with another number of calls, interpolated in log sigma.
 
-    Total standard deviations are interpolated with them.
+    Total standard deviations are interpolated with them; what elements lean to is kept.
     """
     logs = [math.log(sigma) for sigma in ladder.sigma]
     tau = None if ladder.tau is None else list(ladder.tau)
@@ -73,7 +73,7 @@ def stretch(ladder: Ladder, steps: int) -> Ladder:
     places = [index * (len(logs) - 1) / max(steps - 1, 1) for index in range(steps)]
     sigma = tuple(math.exp(_between(logs, place)) for place in places)
     stretched = None if tau is None else tuple(_between(tau, place) for place in places)
-    return Ladder(ladder.solver, sigma, tau=stretched)
+    return Ladder(ladder.solver, sigma, tau=stretched, lean=ladder.lean)
 
 
 def _between(values: list[float], place: float) -> float:

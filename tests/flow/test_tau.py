@@ -89,6 +89,22 @@ def test_it_survives_json(tau: tuple[float, float] | None) -> None:
     assert ("tau" in plan.to_dict()) == (tau is not None)
 
 
+def test_a_plan_that_leans_survives_json_and_can_be_had_plain() -> None:
+    plan = Plan(DDIM, GRID, "fitted", (1.0, 1.1), (0.5, -0.5))
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    assert plan.plain() == Plan(DDIM, GRID, "fitted")
+    assert "lean" not in plan.plain().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("solver", "lean", "message"),
+    [("dpm++2m", (0.1,), "no single call per step"), ("ddim", (math.nan,), "finite")],
+)
+def test_a_lean_belongs_to_single_calls(solver: str, lean: tuple[float, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Plan(solver_named(solver), GRID, lean=lean)
+
+
 @pytest.mark.parametrize(
     ("solver", "tau", "message"),
     [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
 from hypothesis import given, settings
+from torch import Tensor
 
 from molgen.config import parse_config
 from molgen.flow.asynchronous import CLEAN_LEVEL
+from molgen.flow.grid import TimeGrid
 from molgen.models.build import build
 from molgen.models.denovo import ELEMENT, SelfConditioned
 from molgen.nn.block import Width
@@ -91,6 +95,44 @@ def test_the_solver_sees_expected_clean_data_and_the_estimate_is_fed_back() -> N
     assert torch.equal(denoise.estimate.bond, fed_back.bond)
     with pytest.raises(TypeError, match="modalities"):
         denoise(case.state["pos"], lam)
+
+
+LEAN = (0.0, 0.5, -1.0, 0.3, 0.0)
+
+
+def test_elements_lean_at_every_call_but_the_last() -> None:
+    model = random_model()
+    case = random_case([3, 5], 4, torch.float32, hinted=False)
+    grid = TimeGrid((0.0, 1.0, math.inf))
+    plain, leaning = (SelfConditioned(model, case.mask, grid, lean) for lean in ((), LEAN))
+    with torch.no_grad():
+        for lam, is_last in ((0.0, False), (1.0, True)):
+            said = (
+                one(case.state, torch.tensor(lam, dtype=torch.float64)) for one in (plain, leaning)
+            )
+            one, other = (cast("dict[str, Tensor]", state)["element"] for state in said)
+            weights = torch.tensor(LEAN) * (not is_last)
+            named = (plain.estimate.element + weights).softmax(dim=-1)
+            wanted = ELEMENT.project(model.clean_elements(named), case.mask)
+            torch.testing.assert_close(other, wanted)
+            assert not bool(other[~case.mask].any())
+            assert torch.equal(one, other) == is_last
+            # What a call says, and what the next one hears of it, is left as it is.
+            torch.testing.assert_close(leaning.estimate.element, plain.estimate.element)
+
+
+def test_without_a_grid_no_call_is_known_to_be_on_the_way() -> None:
+    model = random_model()
+    case = random_case([3, 5], 4, torch.float32, hinted=False)
+    lam = torch.tensor(0.0, dtype=torch.float64)
+    with torch.no_grad():
+        plain, leaning = (
+            cast(
+                "dict[str, Tensor]", SelfConditioned(model, case.mask, None, lean)(case.state, lam)
+            )
+            for lean in ((), LEAN)
+        )
+    assert torch.equal(plain["element"], leaning["element"])
 
 
 def test_a_recipe_decides_the_network() -> None:

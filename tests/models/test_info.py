@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from molgen.config import Config
-from molgen.models.info import ErrorCurve, ModelInfo
+from molgen.models.info import ErrorCurve, Ladder, ModelInfo
 
 INFO = ModelInfo("one", Config(), (0, 0, 1))
 
@@ -27,6 +28,13 @@ def test_a_header_says_which_elements_repairs_lean_to() -> None:
     info = replace(INFO, element_prior=(-1.0, 0.5, 0.25))
     assert ModelInfo.from_dict(info.to_dict(), "here") == info
     assert "element_prior" not in INFO.to_dict()
+
+
+def test_a_header_says_how_the_calls_of_a_ladder_are_made() -> None:
+    ladder = Ladder("ddim", (20.0, 0.5), tau=(1.0, 1.1), lean=(0.0, 0.1, -0.5))
+    info = replace(INFO, ladders={2: ladder, 1: Ladder("ddim", (20.0,))})
+    assert ModelInfo.from_dict(json.loads(json.dumps(info.to_dict())), "here") == info
+    assert set(info.to_dict()["ladders"]["1"]) == {"solver", "sigma"}
 
 
 def test_a_header_without_a_curve_is_as_before() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,6 +116,16 @@ def test_a_trajectory_never_waits_for_the_device(plan: Plan) -> None:
         readout = trajectory(noise, mask)
     assert readout.pos.shape == (3, 9, 3)
     assert readout.settled.shape == (3,)
+
+
+@pytest.mark.usefixtures("meta")
+def test_nor_does_one_whose_elements_lean() -> None:
+    model = copy.deepcopy(random_model()).eval().to("meta")
+    trajectory = walk(model, replace(PLANS["ddim"], lean=(0.0, 0.5, -1.0, 0.0, 0.0)), "meta")
+    noise, mask = (tensor.to("meta") for tensor in inputs())
+    with torch.inference_mode(), NoRoundTrip(), NoConstants():
+        readout = trajectory(noise, mask)
+    assert readout.element.shape[:2] == (3, 9)
 
 
 @pytest.mark.usefixtures("meta")

@@ -92,6 +92,14 @@ def test_total_variances_of_a_ladder_belong_to_its_calls() -> None:
     assert default_plan(TUNED, 4).tau is None
 
 
+def test_what_elements_lean_to_is_kept_where_a_ladder_is_stretched() -> None:
+    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), lean=(0.0, 0.0, -1.0, 0.5, 0.0))
+    info = replace(UNTUNED, ladders={4: ladder})
+    for steps in (4, 3, 9):
+        assert default_plan(info, steps).lean == ladder.lean
+    assert make_plan(info, 4, PlanOptions(shift=1.1)).lean == ()
+
+
 def test_total_variances_are_stretched_with_their_levels() -> None:
     ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), tau=(1.0, 1.2, 1.1, 1.0))
     assert stretch(ladder, 7).tau == pytest.approx((1.0, 1.1, 1.2, 1.15, 1.1, 1.05, 1.0))
