@@ -1,41 +1,50 @@
-"""Find what the elements should lean to on the way, so that molecules have those of real ones.
+"""Find how estimates on the way should lean, so that molecules have real ones' atoms and rings.
 
     python scripts/fit_lean.py wide.safetensors --out leaning.safetensors
 
-A student's own molecules drift in their elements, and molecules that were made wider by `tau` have
-more nitrogen. In the last call elements are bound by valences and positions; in those before it
-they only say where to go, and there a little less of one element leaves a network the time to make
-a molecule that suits. For every ladder with more than one call molecules are drawn round after
-round, and the lean of an element falls where there was too much of it (`molgen.flow.plan`).
-Hydrogen and carbon are left alone: how many there are follows from the others, rings and multiple
-bonds.
+A student's own molecules drift in their elements, those that `tau` has made wider more than others,
+and have too many rings: what is half an element or half a bond on the way becomes one too often. So
+what a call passes on leans (`molgen.flow.lean`): the elements in the state and in the hint, and the
+bonds in the hint, of which "none" is made more probable. The last call names atoms and bonds as
+they are. For every ladder with more than one call molecules are drawn round after round, and the
+lean of an element falls where there was too much of it, that of no bond rises where there were too
+many rings. Hydrogen and carbon are left alone: how many there are follows from the others, rings
+and multiple bonds.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molgen.api import Generator
 from molgen.checkpoint import LoadedModel, load_model, save_model
-from molgen.data.reference import load_reference
+from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
+from molgen.chem.molecule import Molecule
+from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
-from molgen.eval.distribution import element_counts, total_variation
+from molgen.eval.distribution import element_counts
+from molgen.eval.geometry import ring_counts
+from molgen.flow.lean import Lean
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
 from molgen.train.census import RARE
 from molgen.train.decided import shares_of
 
-GAIN = 4.0
+ROOT = Path(__file__).resolve().parents[1]
+
+ELEMENT_GAIN = 4.0
 """Change of a lean per round and unit of the logarithm by which the element's share is off."""
 
+RING_GAIN = 2.0
+"""Change of the lean of no bond per round and ring that a molecule has too many."""
+
 LARGEST = 2.5
-"""Largest absolute value of a lean: an element that is certain should not change for it."""
+"""Largest absolute value of a lean: what is certain should not change for it."""
 
 SETTLED_AFTER = 0.5
 """Share of the rounds after which leans are averaged: they never rest."""
@@ -43,56 +52,117 @@ SETTLED_AFTER = 0.5
 LEFT_ALONE = (1, 6)
 """Atomic numbers without a lean."""
 
+N_REAL = 5000
+"""Held-out molecules to compare with, at most."""
+
 SEED = 60_000
 """Of the first round; far from the seeds that reports use."""
 
 
-def with_lean(loaded: LoadedModel, steps: int, lean: NDArray[np.float64]) -> LoadedModel:
+@dataclass(frozen=True)
+class Content:
+    """What molecules are made of.
+
+    Attributes:
+        elements: Shares of the elements, in the order of the vocabulary.
+        rings: Rings per molecule.
+    """
+
+    elements: np.ndarray
+    rings: float
+
+    @classmethod
+    def of(cls, molecules: Sequence[Molecule], vocabulary: Vocabulary) -> Content:
+        """Of a set of molecules."""
+        rings = sum(n * count for n, count in ring_counts(molecules).items()) / len(molecules)
+        return cls(shares_of(element_counts(molecules), vocabulary), rings)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is added, as numbers that can be moved.
+
+    Attributes:
+        element: To the elements, in the order of the vocabulary.
+        unbonded: To no bond.
+    """
+
+    element: np.ndarray
+    unbonded: float
+
+    @classmethod
+    def of(cls, lean: Lean, vocabulary: Vocabulary) -> Weights:
+        """Of a ladder that may lean already."""
+        added = lean.to_dict()
+        element = np.array(added.get("element", [0.0] * vocabulary.n_elements))
+        return cls(element, added.get("bond", [0.0])[0])
+
+    def moved(self, made: Content, real: Content, free: np.ndarray) -> Weights:
+        """A step towards what makes the content of real molecules.
+
+        Args:
+            made: What these weights make.
+            real: What is wanted.
+            free: Elements that may lean.
+        """
+        off = np.log((real.elements + RARE) / (made.elements + RARE))
+        element = self.element + np.where(free, ELEMENT_GAIN * off, 0.0)
+        unbonded = self.unbonded + RING_GAIN * (made.rings - real.rings)
+        return Weights(_bounded(element), float(_bounded(np.array(unbonded))))
+
+    def lean(self) -> Lean:
+        """As a ladder has it."""
+        bond = (self.unbonded, *[0.0] * (N_BOND_CLASSES - 1))
+        added = {"element": self.element, "bond": bond}
+        return Lean.of({name: np.round(one, 3).tolist() for name, one in added.items()})
+
+
+def _bounded(values: np.ndarray) -> np.ndarray:
+    return np.clip(values, -LARGEST, LARGEST)
+
+
+def with_lean(loaded: LoadedModel, steps: int, lean: Lean) -> LoadedModel:
     """The same weights, one of whose ladders leans."""
-    rounded = tuple(round(float(one), 3) + 0.0 for one in lean)
-    ladder = replace(loaded.info.ladders[steps], lean=rounded)
+    ladder = replace(loaded.info.ladders[steps], lean=lean)
     ladders = {**loaded.info.ladders, steps: ladder}
     return replace(loaded, info=replace(loaded.info, ladders=ladders))
 
 
-def leans(
-    loaded: LoadedModel, steps: int, n: int, rounds: int, reference: str
-) -> Iterator[NDArray[np.float64]]:
-    """The lean after every round.
+def walk(loaded: LoadedModel, steps: int, n: int, rounds: int, real: Content) -> Iterator[Weights]:
+    """The weights after every round.
 
     Args:
         loaded: Distilled weights.
         steps: Calls of the ladder.
         n: Molecules per round.
         rounds: Number of rounds, each with noise of its own.
-        reference: Whose elements are wanted.
+        real: What is wanted.
     """
     vocabulary = loaded.info.vocabulary
-    counts = load_reference(reference).element_counts
-    wanted = shares_of(counts, vocabulary)
     free = ~np.isin(vocabulary.atomic_numbers, LEFT_ALONE)
-    lean = np.array(loaded.info.ladders[steps].lean or np.zeros(len(wanted)))
+    weights = Weights.of(loaded.info.ladders[steps].lean, vocabulary)
     for place in range(rounds):
         tally = Tally(keep=True)
-        request = Request(n=n, steps=steps, seed=SEED + place)
-        for _ in Generator(with_lean(loaded, steps, lean)).run(request).stream(tally):
+        leaning = with_lean(loaded, steps, weights.lean())
+        for _ in Generator(leaning).run(Request(n=n, steps=steps, seed=SEED + place)).stream(tally):
             pass
-        made = element_counts(tally.molecules)
-        off = np.log((wanted + RARE) / (shares_of(made, vocabulary) + RARE))
-        print(f"{steps} calls, lean {np.round(lean, 2)}: TV {total_variation(made, counts):.4f}")
-        lean = np.clip(lean + np.where(free, GAIN * off, 0.0), -LARGEST, LARGEST)
-        yield lean
+        made = Content.of(tally.molecules, vocabulary)
+        off = np.abs(made.elements - real.elements).sum() / 2
+        print(f"{steps} calls, {weights.lean().to_dict()}: elements {off:.4f} off, ", end="")
+        print(f"{made.rings:.2f} rings of {real.rings:.2f}", flush=True)
+        weights = weights.moved(made, real, free)
+        yield weights
 
 
 def main() -> None:
     """Draw, lean, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("weights", type=Path, help="distilled")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, nargs="+", help="ladders; all without it")
     parser.add_argument("--n", type=int, default=500, help="molecules per round")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--reference", default="qm9", help="whose elements are wanted")
+    parser.add_argument("--data", type=Path, default=ROOT / "data" / "qm9")
     options = parser.parse_args()
     if options.n < 1 or options.rounds < 1:
         raise SystemExit("fit_lean.py: give --n 1 or more, and --rounds 1 or more")
@@ -101,11 +171,16 @@ def main() -> None:
     known = [count for count in steps if count > 1 and count in loaded.info.ladders]
     if known != steps or loaded.info.config.distil is None:
         raise SystemExit("fit_lean.py: give distilled weights, and numbers of calls above 1")
+    store = MoleculeStore.open(options.data)
+    rows = np.random.default_rng(SEED).permutation(store.split("val"))[:N_REAL]
+    real = Content.of([store[int(row)] for row in rows], loaded.info.vocabulary)
     for count in steps:
-        found = list(leans(loaded, count, options.n, options.rounds, options.reference))
-        settled = np.mean(found[int(SETTLED_AFTER * len(found)) :], axis=0)
-        loaded = with_lean(loaded, count, settled)
-        print(f"{count} calls: {loaded.info.ladders[count].lean}", flush=True)
+        found = list(walk(loaded, count, options.n, options.rounds, real))
+        settled = found[int(SETTLED_AFTER * len(found)) :]
+        element = np.mean([one.element for one in settled], axis=0)
+        unbonded = float(np.mean([one.unbonded for one in settled]))
+        loaded = with_lean(loaded, count, Weights(element, unbonded).lean())
+        print(f"{count} calls: {loaded.info.ladders[count].lean.to_dict()}", flush=True)
     save_model(options.out, loaded.model, loaded.info)
 
 

@@ -97,7 +97,9 @@ def road(folder: Path, device: str, teacher_minutes: float, student_minutes: flo
         return python(f"-m molgen train {recipe} --device {device} --max-time {box}")
 
     teacher, student = Path("runs/qm9-gpu"), Path("runs/qm9-gpu-few")
-    named, rested, final = (folder / f"{name}.safetensors" for name in ("named", "rested", "final"))
+    wide, named, leaning, rested, final = (
+        folder / f"{name}.safetensors" for name in ("wide", "named", "leaning", "rested", "final")
+    )
     speed = f"scripts/benchmark_speed.py --device {device} --n 65536 --steps 1 4 8"
     record = "--record docs/speed.json --page docs/speed.md"
     return [
@@ -118,16 +120,28 @@ def road(folder: Path, device: str, teacher_minutes: float, student_minutes: flo
             after=("teacher",),
         ),
         Stage(
-            "evidence",
-            python(f"scripts/fit_evidence.py {student / 'model.safetensors'} --out {named}"),
+            "tau",
+            python(f"scripts/fit_tau.py {student / 'model.safetensors'} --out {wide}"),
             on_gpu=False,
             after=("student",),
         ),
         Stage(
-            "rest",
-            python(f"scripts/fit_rest.py {named} --out {rested}"),
+            "evidence",
+            python(f"scripts/fit_evidence.py {wide} --out {named}"),
+            on_gpu=False,
+            after=("tau",),
+        ),
+        Stage(
+            "lean",
+            python(f"scripts/fit_lean.py {named} --out {leaning}"),
             on_gpu=False,
             after=("evidence",),
+        ),
+        Stage(
+            "rest",
+            python(f"scripts/fit_rest.py {leaning} --out {rested}"),
+            on_gpu=False,
+            after=("lean",),
         ),
         Stage(
             "prior",

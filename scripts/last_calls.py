@@ -14,7 +14,7 @@ from torch import Tensor
 
 from molgen.checkpoint import LoadedModel
 from molgen.flow.tau import scaled
-from molgen.models.denovo import DeNovo
+from molgen.models.denovo import DeNovo, leaning
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
 from molgen.train.blank import BlankStream
@@ -78,5 +78,5 @@ def last_calls(
                 yield LastCall(grid.n_steps, seen, before, step, mask)
                 break
             with torch.no_grad():
-                before = call(model, seen, before, step, mask).detached()
-            state = onward(model, state, before, step, mask, ladder.lean)
+                before = leaning(call(model, seen, before, step, mask).detached(), ladder.lean)
+            state = onward(model, state, before, step, mask)

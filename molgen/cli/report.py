@@ -91,7 +91,7 @@ def facts(
         "solver": run.plan.solver.name,
         "grid": {"origin": run.plan.origin, **run.plan.grid.to_dict()},
         "tau": run.plan.tau,
-        "lean": run.plan.lean or None,
+        "lean": run.plan.lean.to_dict() or None,
         "decode": request.decode,
         "relax": LABEL if request.relax else None,
         "n_relaxed": tally.n_relaxed,

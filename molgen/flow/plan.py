@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
+from molgen.flow.lean import NO_LEAN, Lean
 from molgen.flow.solvers.base import Denoiser, Solver
 from molgen.flow.solvers.stored import solver_from_dict, solver_to_dict
 from molgen.flow.tau import AtTau, check_tau
@@ -44,9 +44,8 @@ class Plan:
         origin: Where the two come from, for reports: ``"fitted"`` or a schedule's name.
         tau: Total standard deviation at which each call is made (`molgen.flow.tau`), for a solver
             whose steps are one call each; None keeps to the process, which has 1.
-        lean: What is added to the logarithms of the probabilities of a model's classes at every
-            call but the last, for such a solver; empty for nothing. A model told so keeps the
-            shares of its classes where those of the data are.
+        lean: What is added to the log-probabilities of classes in every estimate but the last
+            (`molgen.flow.lean`), for such a solver.
 
     Raises:
         UsageError: The solver cannot follow the grid, or `tau` or `lean` belong to other calls.
@@ -56,7 +55,7 @@ class Plan:
     grid: TimeGrid
     origin: str = ""
     tau: tuple[float, ...] | None = None
-    lean: tuple[float, ...] = ()
+    lean: Lean = NO_LEAN
 
     def __post_init__(self) -> None:
         """Reject a grid that the solver cannot follow, and factors that it has no calls for."""
@@ -65,8 +64,6 @@ class Plan:
             if getattr(self, name) and not self.solver.jumps:
                 wrong = f"{self.solver.name} has no single call per step"
                 raise UsageError(wrong, f"Leave out {name}")
-        if not all(map(math.isfinite, self.lean)):
-            raise UsageError("lean is added to logarithms", "Give finite numbers; 0 is none")
         if self.tau is not None:
             check_tau(self.tau, self.grid)
 
@@ -76,7 +73,7 @@ class Plan:
 
     def plain(self) -> Plan:
         """The same calls, at the total variance of the process and with classes as they are."""
-        return replace(self, tau=None, lean=())
+        return replace(self, tau=None, lean=NO_LEAN)
 
     @property
     def nfe(self) -> int:
@@ -92,7 +89,7 @@ class Plan:
         """JSON-ready form."""
         grid, solver = self.grid.to_dict(), solver_to_dict(self.solver)
         tau = {} if self.tau is None else {"tau": list(self.tau)}
-        lean = {"lean": list(self.lean)} if self.lean else {}
+        lean = {"lean": self.lean.to_dict()} if self.lean else {}
         return {"solver": solver, "grid": grid, "origin": self.origin, **tau, **lean}
 
     @classmethod
@@ -108,5 +105,5 @@ class Plan:
             raise UsageError("a stored plan needs 'solver' and 'grid' tables") from error
         origin = str(fields.get("origin", ""))
         tau = None if fields.get("tau") is None else tuple(map(float, fields["tau"]))
-        lean = tuple(map(float, fields.get("lean", ())))
+        lean = Lean.from_dict(fields.get("lean"))
         return cls(solver_from_dict(solver), TimeGrid.from_dict(grid), origin, tau, lean)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from molgen.flow.asynchronous import is_given
 from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import end_of_step
+from molgen.flow.lean import NO_LEAN, Lean
 from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
@@ -70,21 +71,11 @@ class DeNovo(nn.Module):
         """Diffused form of element probabilities or one-hot vectors, ``[B, N, K]``."""
         return ScaledOneHot(scale=self.scales.element).encode(probability)
 
-    def expected_elements(
-        self, estimate: Estimate, mask: Tensor, lean: tuple[float, ...] = ()
-    ) -> Tensor:
-        """Diffused form of the elements that an estimate expects, ``[B, N, K]``, 0 in the padding.
-
-        Args:
-            estimate: The estimate.
-            mask: Real atoms, ``[B, N]``.
-            lean: Added to the log-probabilities of the elements; empty for nothing.
-        """
-        logits = estimate.element.to(estimate.pos.dtype)
-        if lean:
-            numbers = torch.tensor(lean, dtype=logits.dtype)
-            logits = logits + torch.stack([sent(one, logits.device) for one in numbers])
-        return ELEMENT.project(self.clean_elements(logits.softmax(dim=-1)), mask)
+    def clean(self, estimate: Estimate, mask: Tensor) -> dict[str, Tensor]:
+        """The clean state that an estimate expects, for solvers; mask as of `forward`."""
+        probability = estimate.element.to(estimate.pos.dtype).softmax(dim=-1)
+        element = ELEMENT.project(self.clean_elements(probability), mask)
+        return {"pos": estimate.pos, "element": element}
 
     def no_hint(self, mask: Tensor, dtype: torch.dtype = torch.float32) -> Hint:
         """The hint of a first call: nothing is known yet."""
@@ -184,6 +175,14 @@ class DeNovo(nn.Module):
         return replace(estimate, pos=at_rest(layers, estimate.classes, estimate.pos, mask))
 
 
+def leaning(estimate: Estimate, lean: Lean) -> Estimate:
+    """An estimate on the way as it is passed on: its elements and bonds lean."""
+    if not lean:
+        return estimate
+    element, bond = (lean.on(name, getattr(estimate, name)) for name in ("element", "bond"))
+    return replace(estimate, element=element, bond=bond)
+
+
 def _together(
     marginals: Marginals, estimate: Estimate, mask: Tensor, is_last: Tensor | None
 ) -> Estimate:
@@ -219,7 +218,7 @@ class SelfConditioned:
         mask: Real atoms, ``[B, N]``.
         steps: The grid that is walked, whose next level is told to a network that wants to know
             where its step ends; None tells nothing.
-        lean: Added to the log-probabilities of the elements at every call of `steps` but the last.
+        lean: How the estimates of all calls of `steps` but the last lean.
     """
 
     def __init__(
@@ -227,7 +226,7 @@ class SelfConditioned:
         model: DeNovo,
         mask: Tensor,
         steps: TimeGrid | None = None,
-        lean: tuple[float, ...] = (),
+        lean: Lean = NO_LEAN,
     ) -> None:
         self.model, self.mask, self.steps, self.lean = model, mask, steps, lean
         self.last: Estimate | None = None
@@ -259,8 +258,9 @@ class SelfConditioned:
             until = end_of_step(self.steps, float(lam))
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
         estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean)
-        self.last = estimate = self.model.at_rest(estimate, self.mask) if ends_clean else estimate
-        # The last call names the elements; those before it only say where to go.
-        lean = self.lean if ends_clean is False else ()
-        element = self.model.expected_elements(estimate, self.mask, lean)
-        return {"pos": estimate.pos, "element": element}
+        if ends_clean:
+            estimate = self.model.at_rest(estimate, self.mask)
+        elif ends_clean is False:
+            estimate = leaning(estimate, self.lean)
+        self.last = estimate
+        return dict(self.model.clean(estimate, self.mask))

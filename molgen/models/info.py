@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DataConfig, parse_config
+from molgen.flow.lean import NO_LEAN, Lean
 from molgen.weights_file import MOLECULES, Header, Recipe
 
 
@@ -22,8 +23,8 @@ class Ladder:
         scores: What the ladder was chosen by, and on how many molecules.
         tau: Total standard deviation of the positions at each call (`molgen.flow.tau`); None for
             1, which is that of the process.
-        lean: What is added to the logarithms of the probabilities of the elements at every call
-            but the last, so that molecules have the elements of real ones; empty for nothing.
+        lean: What is added to the log-probabilities of elements and bonds in every estimate but
+            the last (`molgen.flow.lean`), so that molecules have as many of each as real ones.
     """
 
     solver: str
@@ -31,12 +32,12 @@ class Ladder:
     plan: dict[str, Any] | None = None
     scores: dict[str, float] | None = None
     tau: tuple[float, ...] | None = None
-    lean: tuple[float, ...] = ()
+    lean: Lean = NO_LEAN
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what is not set is left out."""
         tau = None if self.tau is None else list(self.tau)
-        lean = list(self.lean) or None
+        lean = self.lean.to_dict() or None
         extra = {"plan": self.plan, "scores": self.scores, "tau": tau, "lean": lean}
         given = {name: value for name, value in extra.items() if value is not None}
         return {"solver": self.solver, "sigma": list(self.sigma), **given}
@@ -49,7 +50,7 @@ class Ladder:
             KeyError: A part is missing.
         """
         tau = None if tree.get("tau") is None else tuple(tree["tau"])
-        extra = (tree.get("plan"), tree.get("scores"), tau, tuple(tree.get("lean", ())))
+        extra = (tree.get("plan"), tree.get("scores"), tau, Lean.from_dict(tree.get("lean")))
         return cls(tree["solver"], tuple(tree["sigma"]), *extra)
 
 

@@ -57,36 +57,17 @@ def call(
 
 @torch.no_grad()
 def onward(
-    model: DeNovo,
-    x: Molecules,
-    estimate: Estimate,
-    step: tuple[float, float],
-    mask: Tensor,
-    lean: tuple[float, ...] = (),
+    model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
 ) -> Molecules:
-    """Where an estimate carries a state; arguments as of `landed`."""
-    return landed(model, x, estimate, step, mask, lean)
+    """Where an estimate carries a state; arguments as of `call`."""
+    return landed(model, x, estimate, step, mask)
 
 
 def landed(
-    model: DeNovo,
-    x: Molecules,
-    estimate: Estimate,
-    step: tuple[float, float],
-    mask: Tensor,
-    lean: tuple[float, ...] = (),
+    model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
 ) -> Molecules:
-    """Where an estimate carries a state, with the gradients of it.
-
-    Args:
-        model: The model.
-        x: The state.
-        estimate: What the model makes of it.
-        step: Half log-SNR of the state, and at the end of the step.
-        mask: Real atoms, ``[B, N]`` bool.
-        lean: As of `molgen.models.denovo.DeNovo.expected_elements`.
-    """
-    clean = {"pos": estimate.pos, "element": model.expected_elements(estimate, mask, lean)}
+    """Where an estimate carries a state, with the gradients of it; arguments as of `call`."""
+    clean = model.clean(estimate, mask)
     lam, end = step
     there = transfer(Evaluation(lam, x, clean), clean, end, model.offsets)
     if isinstance(there, Tensor):

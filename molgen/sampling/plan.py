@@ -63,7 +63,7 @@ def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:
 def stretch(ladder: Ladder, steps: int) -> Ladder:
     """The same range of levels with another number of calls, interpolated in log sigma.
 
-    Total standard deviations are interpolated with them; what elements lean to is kept.
+    Total standard deviations are interpolated with them; what leans is kept.
     """
     logs = [math.log(sigma) for sigma in ladder.sigma]
     tau = None if ladder.tau is None else list(ladder.tau)

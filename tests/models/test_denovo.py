@@ -14,6 +14,7 @@ from torch import Tensor
 from molgen.config import parse_config
 from molgen.flow.asynchronous import CLEAN_LEVEL
 from molgen.flow.grid import TimeGrid
+from molgen.flow.lean import Lean
 from molgen.models.build import build
 from molgen.models.denovo import ELEMENT, SelfConditioned
 from molgen.nn.block import Width
@@ -97,28 +98,32 @@ def test_the_solver_sees_expected_clean_data_and_the_estimate_is_fed_back() -> N
         denoise(case.state["pos"], lam)
 
 
-LEAN = (0.0, 0.5, -1.0, 0.3, 0.0)
+LEAN = Lean.of({"element": (0.0, 0.5, -1.0, 0.3, 0.0), "bond": (0.7, 0.0, 0.0, 0.0, 0.0)})
 
 
-def test_elements_lean_at_every_call_but_the_last() -> None:
+def test_estimates_lean_at_every_call_but_the_last() -> None:
     model = random_model()
     case = random_case([3, 5], 4, torch.float32, hinted=False)
     grid = TimeGrid((0.0, 1.0, math.inf))
-    plain, leaning = (SelfConditioned(model, case.mask, grid, lean) for lean in ((), LEAN))
+    memory = SelfConditioned(model, case.mask, grid, LEAN)
+    first, last, level = torch.tensor(0.0), torch.tensor(1.0), torch.ones(2)
     with torch.no_grad():
-        for lam, is_last in ((0.0, False), (1.0, True)):
-            said = (
-                one(case.state, torch.tensor(lam, dtype=torch.float64)) for one in (plain, leaning)
-            )
-            one, other = (cast("dict[str, Tensor]", state)["element"] for state in said)
-            weights = torch.tensor(LEAN) * (not is_last)
-            named = (plain.estimate.element + weights).softmax(dim=-1)
-            wanted = ELEMENT.project(model.clean_elements(named), case.mask)
-            torch.testing.assert_close(other, wanted)
-            assert not bool(other[~case.mask].any())
-            assert torch.equal(one, other) == is_last
-            # What a call says, and what the next one hears of it, is left as it is.
-            torch.testing.assert_close(leaning.estimate.element, plain.estimate.element)
+        said = model(case.state, 0 * level, case.mask)
+        passed_on = memory(case.state, first.double())
+        leant = memory.estimate
+        memory(case.state, last.double())
+        again = model(case.state, level, case.mask, model.hint(leant))
+    assert isinstance(passed_on, dict)
+    weights = dict(LEAN.added)
+    for name in ("element", "bond"):
+        wanted = getattr(said, name) + torch.tensor(weights[name])
+        torch.testing.assert_close(getattr(leant, name), wanted)
+    named = ELEMENT.project(model.clean_elements(leant.element.softmax(dim=-1)), case.mask)
+    torch.testing.assert_close(passed_on["element"], named)
+    # The last call hears of it, and says what it says.
+    for name in ("element", "bond", "pos"):
+        torch.testing.assert_close(getattr(memory.estimate, name), getattr(again, name))
+    assert not torch.equal(again.bond, model(case.state, level, case.mask, model.hint(said)).bond)
 
 
 def test_without_a_grid_no_call_is_known_to_be_on_the_way() -> None:
@@ -130,7 +135,7 @@ def test_without_a_grid_no_call_is_known_to_be_on_the_way() -> None:
             cast(
                 "dict[str, Tensor]", SelfConditioned(model, case.mask, None, lean)(case.state, lam)
             )
-            for lean in ((), LEAN)
+            for lean in (Lean(), LEAN)
         )
     assert torch.equal(plain["element"], leaning["element"])
 

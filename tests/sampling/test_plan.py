@@ -16,6 +16,7 @@ from molgen.errors import UsageError
 from molgen.flow.departures import NAMED_GRIDS
 from molgen.flow.grid import TimeGrid
 from molgen.flow.grids import GRIDS
+from molgen.flow.lean import Lean
 from molgen.flow.plan import Plan
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import ISSNR, SCHEDULES, SMLD
@@ -92,12 +93,13 @@ def test_total_variances_of_a_ladder_belong_to_its_calls() -> None:
     assert default_plan(TUNED, 4).tau is None
 
 
-def test_what_elements_lean_to_is_kept_where_a_ladder_is_stretched() -> None:
-    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), lean=(0.0, 0.0, -1.0, 0.5, 0.0))
+def test_what_leans_is_kept_where_a_ladder_is_stretched() -> None:
+    lean = Lean.of({"element": (0.0, 0.0, -1.0, 0.5, 0.0)})
+    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), lean=lean)
     info = replace(UNTUNED, ladders={4: ladder})
     for steps in (4, 3, 9):
-        assert default_plan(info, steps).lean == ladder.lean
-    assert make_plan(info, 4, PlanOptions(shift=1.1)).lean == ()
+        assert default_plan(info, steps).lean == lean
+    assert make_plan(info, 4, PlanOptions(shift=1.1)).lean == Lean()
 
 
 def test_total_variances_are_stretched_with_their_levels() -> None:

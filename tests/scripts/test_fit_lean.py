@@ -1,4 +1,4 @@
-"""What the elements lean to on the way is found, and nothing else is touched."""
+"""How estimates on the way should lean is found, and nothing else is touched."""
 
 from __future__ import annotations
 
@@ -9,52 +9,69 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from molgen.checkpoint import LoadedModel, find_model, load_model, save_model
+from molgen.checkpoint import find_model, load_model, save_model
+from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
+from molgen.flow.lean import NO_LEAN
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import fit_lean  # noqa: E402
-from fit_lean import LARGEST, leans  # noqa: E402
+from fit_lean import LARGEST, Content, Weights  # noqa: E402
 
-NITROGEN = 2
+SAMPLE = ROOT / "data" / "sample"
+VOCABULARY = Vocabulary((1, 6, 7, 8, 9), (-1, 0, 1))
+REAL = Content(np.array([0.5, 0.35, 0.06, 0.08, 0.01]), 1.5)
+HETEROATOMS = np.array([False, False, True, True, True])
+
+shares = st.lists(st.floats(0.01, 1.0), min_size=5, max_size=5).map(
+    lambda values: np.array(values) / sum(values)
+)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, weights: Path, out: Path, *words: str) -> None:
-    argv = ["fit_lean.py", str(weights), "--out", str(out), *words]
+    argv = ["fit_lean.py", str(weights), "--out", str(out), "--data", str(SAMPLE), *words]
     monkeypatch.setattr(sys, "argv", argv)
     fit_lean.main()
 
 
-def leaning(lean: tuple[float, ...]) -> LoadedModel:
-    loaded = load_model(find_model("qm9-few"), "cpu")
-    ladder = replace(loaded.info.ladders[2], lean=lean)
-    return replace(loaded, info=replace(loaded.info, ladders={2: ladder}))
+@given(shares, st.floats(0, 4))
+def test_too_much_of_anything_is_leant_against(elements: np.ndarray, rings: float) -> None:
+    at_rest = Weights(np.zeros(5), 0.0)
+    moved = at_rest.moved(Content(elements, rings), REAL, HETEROATOMS)
+    too_many = np.sign(elements - REAL.elements)[HETEROATOMS]
+    assert (np.sign(moved.element[HETEROATOMS]) == -too_many).all()
+    assert not moved.element[~HETEROATOMS].any()
+    assert np.sign(moved.unbonded) == np.sign(rings - REAL.rings)
+    assert max(np.abs(moved.element).max(), abs(moved.unbonded)) <= LARGEST
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_too_much_of_an_element_is_leant_against(sign: int) -> None:
-    start = sign * 2.4
-    (first,) = leans(leaning((0.0, 0.0, start, 0.0, 0.0)), 2, 64, 1, "qm9")
-    assert sign * (first[NITROGEN] - start) < 0
-    assert not first[:2].any()
-    assert np.abs(first).max() <= LARGEST
+def test_what_is_right_stays_where_it_is() -> None:
+    there = Weights(np.array([0.0, 0.0, -1.0, 0.2, 0.0]), 0.5)
+    moved = there.moved(REAL, REAL, HETEROATOMS)
+    assert np.array_equal(moved.element, there.element)
+    assert moved.unbonded == there.unbonded
+    assert np.allclose(Weights.of(there.lean(), VOCABULARY).element, there.element)
+    assert there.lean().to_dict()["bond"] == [0.5, *[0.0] * (N_BOND_CLASSES - 1)]
 
 
 def test_only_the_ladder_that_is_asked_for_leans(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, out = tmp_path / "given.safetensors", tmp_path / "out.safetensors"
-    bare = leaning(())
-    save_model(given, bare.model, replace(bare.info, ladders={**bare.info.ladders}))
-    run(monkeypatch, given, out, "--steps", "2", "--n", "32", "--rounds", "1")
-    before, after = (load_model(path, "cpu") for path in (given, out))
+    loaded = load_model(find_model("qm9-few"), "cpu")
+    ladders = {count: replace(one, lean=NO_LEAN) for count, one in loaded.info.ladders.items()}
+    given_, out = tmp_path / "given.safetensors", tmp_path / "out.safetensors"
+    save_model(given_, loaded.model, replace(loaded.info, ladders=ladders))
+    run(monkeypatch, given_, out, "--steps", "2", "--n", "32", "--rounds", "1")
+    before, after = (load_model(path, "cpu") for path in (given_, out))
     old, new = (one.model.state_dict() for one in (before, after))
     assert all(torch.equal(value, new[name]) for name, value in old.items())
     found = after.info.ladders[2]
-    assert any(found.lean)
-    assert replace(found, lean=()) == before.info.ladders[2]
+    assert set(found.lean.to_dict()) == {"element", "bond"}
+    assert {**after.info.ladders, 2: replace(found, lean=NO_LEAN)} == before.info.ladders
 
 
 @pytest.mark.parametrize(

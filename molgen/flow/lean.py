@@ -1,0 +1,81 @@
+"""Classes that lean: what is added to log-probabilities before an estimate is passed on.
+
+An estimate on the way is a mean over what the data may be, and a sampler of few steps hardens it
+too early: what is half an element or half a bond becomes one too often. What a call passes on, in
+the state and as a hint for the next, may lean to the other side. The last call names the classes
+and never leans: nothing is decided by it, the network only hears of other doubts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from molgen.errors import UsageError
+from molgen.flow.state import sent
+
+
+@dataclass(frozen=True)
+class Lean:
+    """Numbers to add to log-probabilities, one per class.
+
+    Attributes:
+        added: They by the name of what is classified, in the order of the names; without any,
+            nothing leans.
+
+    Raises:
+        UsageError: One is not finite.
+    """
+
+    added: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Reject what has no logarithm."""
+        if not all(math.isfinite(one) for _, numbers in self.added for one in numbers):
+            raise UsageError("lean is added to logarithms", "Give finite numbers; 0 is none")
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, Sequence[float]]) -> Lean:
+        """From a mapping; what leans nowhere is left out.
+
+        Example:
+            >>> Lean.of({"element": (0.0, -1.0), "bond": (0.0, 0.0)}).added
+            (('element', (0.0, -1.0)),)
+        """
+        rows = sorted((name, tuple(map(float, one))) for name, one in numbers.items())
+        return cls(tuple((name, one) for name, one in rows if any(one)))
+
+    def __bool__(self) -> bool:
+        """Whether anything leans."""
+        return bool(self.added)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """JSON-ready form."""
+        return {name: list(numbers) for name, numbers in self.added}
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any] | None) -> Lean:
+        """From the JSON form; None is no lean."""
+        return cls.of(tree or {})
+
+    def on(self, name: str, logits: Tensor) -> Tensor:
+        """Logits that lean, ``[..., K]``; as they are where nothing of that name does.
+
+        Args:
+            name: What is classified.
+            logits: Their classes along the last dimension.
+        """
+        numbers = dict(self.added).get(name)
+        if numbers is None:
+            return logits
+        each = torch.tensor(numbers, dtype=logits.dtype)
+        return logits + torch.stack([sent(one, logits.device) for one in each])
+
+
+NO_LEAN = Lean()
+"""Classes as they are."""
