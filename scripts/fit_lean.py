@@ -3,13 +3,10 @@
     python scripts/fit_lean.py wide.safetensors --out leaning.safetensors
 
 A student's own molecules drift in their elements, those that `tau` has made wider more than others,
-and have too many rings: what is half an element or half a bond on the way becomes one too often. So
-what a call passes on leans (`molgen.flow.lean`): the elements in the state and in the hint, and the
-bonds in the hint, of which "none" is made more probable. The last call names atoms and bonds as
-they are. For every ladder with more than one call molecules are drawn round after round, and the
-lean of an element falls where there was too much of it, that of no bond rises where there were too
-many rings. Hydrogen and carbon are left alone: how many there are follows from the others, rings
-and multiple bonds.
+and have too many rings: what is half an element or half a bond becomes one too often. So estimates
+lean (`molgen.flow.lean`). For every ladder molecules are drawn round after round, and the lean of
+an element falls where there was too much of it, that of "no bond" rises where there were too many
+rings. Carbon is what the others are measured against.
 """
 
 from __future__ import annotations
@@ -43,14 +40,14 @@ ELEMENT_GAIN = 4.0
 RING_GAIN = 2.0
 """Change of the lean of no bond per round and ring that a molecule has too many."""
 
-LARGEST = 2.5
-"""Largest absolute value of a lean: what is certain should not change for it."""
+LARGEST_ELEMENT, LARGEST_UNBONDED = 1.0, 3.0
+"""Largest absolute values: what is certain should not change, and a wrong element costs a graph."""
 
 SETTLED_AFTER = 0.5
 """Share of the rounds after which leans are averaged: they never rest."""
 
-LEFT_ALONE = (1, 6)
-"""Atomic numbers without a lean."""
+PIVOT = 6
+"""Atomic number of the element that does not lean."""
 
 N_REAL = 5000
 """Held-out molecules to compare with, at most."""
@@ -108,17 +105,16 @@ class Weights:
         off = np.log((real.elements + RARE) / (made.elements + RARE))
         element = self.element + np.where(free, ELEMENT_GAIN * off, 0.0)
         unbonded = self.unbonded + RING_GAIN * (made.rings - real.rings)
-        return Weights(_bounded(element), float(_bounded(np.array(unbonded))))
+        return Weights(
+            np.clip(element, -LARGEST_ELEMENT, LARGEST_ELEMENT),
+            float(np.clip(unbonded, -LARGEST_UNBONDED, LARGEST_UNBONDED)),
+        )
 
     def lean(self) -> Lean:
         """As a ladder has it."""
         bond = (self.unbonded, *[0.0] * (N_BOND_CLASSES - 1))
         added = {"element": self.element, "bond": bond}
         return Lean.of({name: np.round(one, 3).tolist() for name, one in added.items()})
-
-
-def _bounded(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, -LARGEST, LARGEST)
 
 
 def with_lean(loaded: LoadedModel, steps: int, lean: Lean) -> LoadedModel:
@@ -139,7 +135,7 @@ def walk(loaded: LoadedModel, steps: int, n: int, rounds: int, real: Content) ->
         real: What is wanted.
     """
     vocabulary = loaded.info.vocabulary
-    free = ~np.isin(vocabulary.atomic_numbers, LEFT_ALONE)
+    free = np.array(vocabulary.atomic_numbers) != PIVOT
     weights = Weights.of(loaded.info.ladders[steps].lean, vocabulary)
     for place in range(rounds):
         tally = Tally(keep=True)
@@ -167,10 +163,10 @@ def main() -> None:
     if options.n < 1 or options.rounds < 1:
         raise SystemExit("fit_lean.py: give --n 1 or more, and --rounds 1 or more")
     loaded = load_model(options.weights, "cpu")
-    steps = options.steps or sorted(count for count in loaded.info.ladders if count > 1)
-    known = [count for count in steps if count > 1 and count in loaded.info.ladders]
-    if known != steps or loaded.info.config.distil is None:
-        raise SystemExit("fit_lean.py: give distilled weights, and numbers of calls above 1")
+    steps = options.steps or sorted(loaded.info.ladders)
+    missing = [count for count in steps if count not in loaded.info.ladders]
+    if missing or loaded.info.config.distil is None:
+        raise SystemExit("fit_lean.py: give distilled weights, and numbers of calls that they know")
     store = MoleculeStore.open(options.data)
     rows = np.random.default_rng(SEED).permutation(store.split("val"))[:N_REAL]
     real = Content.of([store[int(row)] for row in rows], loaded.info.vocabulary)

@@ -13,8 +13,9 @@ from rich.progress import track
 from torch import Tensor
 
 from molgen.checkpoint import LoadedModel
+from molgen.flow.lean import Lean
 from molgen.flow.tau import scaled
-from molgen.models.denovo import DeNovo, leaning
+from molgen.models.denovo import DeNovo
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
 from molgen.train.blank import BlankStream
@@ -34,6 +35,7 @@ class LastCall:
         before: The estimate before; None for a first call.
         step: Half log-SNR of the state, and at the end of the step.
         mask: Real atoms, ``[B, N]``.
+        lean: How estimates of the ladder lean.
     """
 
     n_steps: int
@@ -41,10 +43,11 @@ class LastCall:
     before: Estimate | None
     step: tuple[float, float]
     mask: Tensor
+    lean: Lean
 
     def again(self, model: DeNovo) -> Estimate:
         """What the model makes of it now."""
-        return call(model, self.state, self.before, self.step, self.mask)
+        return call(model, self.state, self.before, self.step, self.mask, lean=self.lean)
 
 
 def last_calls(
@@ -75,8 +78,8 @@ def last_calls(
         for step, wide in zip(pairwise(grid.lam), tau, strict=True):
             seen = cast("Molecules", scaled(state, wide, "pos"))
             if math.isinf(step[1]):
-                yield LastCall(grid.n_steps, seen, before, step, mask)
+                yield LastCall(grid.n_steps, seen, before, step, mask, ladder.lean)
                 break
             with torch.no_grad():
-                before = leaning(call(model, seen, before, step, mask).detached(), ladder.lean)
+                before = call(model, seen, before, step, mask, lean=ladder.lean).detached()
             state = onward(model, state, before, step, mask)

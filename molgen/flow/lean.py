@@ -1,9 +1,9 @@
-"""Classes that lean: what is added to log-probabilities before an estimate is passed on.
+"""Classes that lean: what is added to the log-probabilities of a model's estimates.
 
-An estimate on the way is a mean over what the data may be, and a sampler of few steps hardens it
-too early: what is half an element or half a bond becomes one too often. What a call passes on, in
-the state and as a hint for the next, may lean to the other side. The last call names the classes
-and never leans: nothing is decided by it, the network only hears of other doubts.
+An estimate is a mean over what the data may be, and a sampler of few steps hardens it too early:
+what is half an element or half a bond becomes one too often, in the state, in what the next call
+hears, in the end. So estimates may lean to the other side, by as much as brings the shares of the
+classes to where those of the data are. What is certain stays as it is.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Plan:
         origin: Where the two come from, for reports: ``"fitted"`` or a schedule's name.
         tau: Total standard deviation at which each call is made (`molgen.flow.tau`), for a solver
             whose steps are one call each; None keeps to the process, which has 1.
-        lean: What is added to the log-probabilities of classes in every estimate but the last
+        lean: What is added to the log-probabilities of classes in every estimate
             (`molgen.flow.lean`), for such a solver.
 
     Raises:

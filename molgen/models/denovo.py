@@ -105,6 +105,7 @@ class DeNovo(nn.Module):
         lam_element: Tensor | None = None,
         lam_end: Tensor | None = None,
         ends_clean: bool | None = None,
+        lean: Lean = NO_LEAN,
     ) -> Estimate:
         """Estimate the clean molecule.
 
@@ -128,6 +129,7 @@ class DeNovo(nn.Module):
                 believes in some, and atoms and bonds brought to terms by a model that does so.
             ends_clean: Whether ``lam_end`` is infinite for all, or for none, where the caller
                 knows: what is not needed is not computed then, and no device has to be asked.
+            lean: How the estimated elements and bonds lean, before they are brought to terms.
 
         Returns:
             The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
@@ -145,7 +147,7 @@ class DeNovo(nn.Module):
             pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
         estimate = replace(raw, pos=pos)
         if lam_end is None or ends_clean is False:
-            return estimate
+            return _leaning(estimate, lean)
         # Before the last call an estimate is a place to aim at, not a molecule.
         is_last = None if ends_clean else torch.isinf(lam_end)
         if self.network.distances is not None:
@@ -156,6 +158,7 @@ class DeNovo(nn.Module):
                 pos=_where(is_last, center(distances.fitted(pos, mask, n_fits), mask), pos),
                 distances=distances,
             )
+        estimate = _leaning(estimate, lean)
         if self.marginals is not None:
             estimate = _together(self.marginals, estimate, mask, is_last)
         return estimate
@@ -175,8 +178,8 @@ class DeNovo(nn.Module):
         return replace(estimate, pos=at_rest(layers, estimate.classes, estimate.pos, mask))
 
 
-def leaning(estimate: Estimate, lean: Lean) -> Estimate:
-    """An estimate on the way as it is passed on: its elements and bonds lean."""
+def _leaning(estimate: Estimate, lean: Lean) -> Estimate:
+    """An estimate whose elements and bonds lean."""
     if not lean:
         return estimate
     element, bond = (lean.on(name, getattr(estimate, name)) for name in ("element", "bond"))
@@ -218,7 +221,7 @@ class SelfConditioned:
         mask: Real atoms, ``[B, N]``.
         steps: The grid that is walked, whose next level is told to a network that wants to know
             where its step ends; None tells nothing.
-        lean: How the estimates of all calls of `steps` but the last lean.
+        lean: How estimates lean.
     """
 
     def __init__(
@@ -257,10 +260,6 @@ class SelfConditioned:
         if self.steps is not None and not lam.dim():
             until = end_of_step(self.steps, float(lam))
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
-        estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean)
-        if ends_clean:
-            estimate = self.model.at_rest(estimate, self.mask)
-        elif ends_clean is False:
-            estimate = leaning(estimate, self.lean)
-        self.last = estimate
+        estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean, self.lean)
+        self.last = estimate = self.model.at_rest(estimate, self.mask) if ends_clean else estimate
         return dict(self.model.clean(estimate, self.mask))

@@ -23,8 +23,8 @@ class Ladder:
         scores: What the ladder was chosen by, and on how many molecules.
         tau: Total standard deviation of the positions at each call (`molgen.flow.tau`); None for
             1, which is that of the process.
-        lean: What is added to the log-probabilities of elements and bonds in every estimate but
-            the last (`molgen.flow.lean`), so that molecules have as many of each as real ones.
+        lean: What is added to the log-probabilities of elements and bonds in every estimate
+            (`molgen.flow.lean`), so that molecules have as many of each as real ones.
     """
 
     solver: str

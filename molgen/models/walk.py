@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from molgen.flow.lean import NO_LEAN, Lean
 from molgen.flow.solvers.base import Evaluation, transfer
 from molgen.models.denovo import ELEMENT, POS, DeNovo
 from molgen.nn.network import Estimate
@@ -37,6 +38,7 @@ def call(
     step: tuple[float, float],
     mask: Tensor,
     forward: Callable[..., Estimate] | None = None,
+    lean: Lean = NO_LEAN,
 ) -> Estimate:
     """A call that is told of the last estimate and of where its step ends.
 
@@ -47,11 +49,12 @@ def call(
         step: Half log-SNR of the state, and at the end of the step; ``inf`` ends clean.
         mask: Real atoms, ``[B, N]`` bool.
         forward: The model's forward pass where it was compiled.
+        lean: How the estimate leans.
     """
     level, until = (x["pos"].new_full((len(mask),), value) for value in step)
     hint = None if before is None else model.hint(before)
     ends_clean = math.isinf(step[1])
-    estimate: Estimate = (forward or model)(x, level, mask, hint, None, until, ends_clean)
+    estimate: Estimate = (forward or model)(x, level, mask, hint, None, until, ends_clean, lean)
     return estimate
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import cast
 
 import pytest
 import torch
 from hypothesis import given, settings
-from torch import Tensor
 
 from molgen.config import parse_config
 from molgen.flow.asynchronous import CLEAN_LEVEL
 from molgen.flow.grid import TimeGrid
-from molgen.flow.lean import Lean
+from molgen.flow.lean import NO_LEAN, Lean
 from molgen.models.build import build
 from molgen.models.denovo import ELEMENT, SelfConditioned
 from molgen.nn.block import Width
@@ -23,6 +21,7 @@ from ..networks import (  # noqa: TID252
     DTYPES,
     SIZES,
     TOLERANCE,
+    agreeing_model,
     estimate_of,
     random_case,
     random_model,
@@ -101,43 +100,40 @@ def test_the_solver_sees_expected_clean_data_and_the_estimate_is_fed_back() -> N
 LEAN = Lean.of({"element": (0.0, 0.5, -1.0, 0.3, 0.0), "bond": (0.7, 0.0, 0.0, 0.0, 0.0)})
 
 
-def test_estimates_lean_at_every_call_but_the_last() -> None:
+def test_what_leans_is_passed_on_and_heard_by_the_next_call() -> None:
     model = random_model()
     case = random_case([3, 5], 4, torch.float32, hinted=False)
-    grid = TimeGrid((0.0, 1.0, math.inf))
-    memory = SelfConditioned(model, case.mask, grid, LEAN)
-    first, last, level = torch.tensor(0.0), torch.tensor(1.0), torch.ones(2)
+    memory = SelfConditioned(model, case.mask, TimeGrid((0.0, 1.0, math.inf)), LEAN)
+    level, weights = torch.ones(2), dict(LEAN.added)
     with torch.no_grad():
         said = model(case.state, 0 * level, case.mask)
-        passed_on = memory(case.state, first.double())
+        passed_on = memory(case.state, torch.tensor(0.0, dtype=torch.float64))
         leant = memory.estimate
-        memory(case.state, last.double())
+        memory(case.state, torch.tensor(1.0, dtype=torch.float64))
         again = model(case.state, level, case.mask, model.hint(leant))
     assert isinstance(passed_on, dict)
-    weights = dict(LEAN.added)
-    for name in ("element", "bond"):
-        wanted = getattr(said, name) + torch.tensor(weights[name])
-        torch.testing.assert_close(getattr(leant, name), wanted)
     named = ELEMENT.project(model.clean_elements(leant.element.softmax(dim=-1)), case.mask)
     torch.testing.assert_close(passed_on["element"], named)
-    # The last call hears of it, and says what it says.
-    for name in ("element", "bond", "pos"):
-        torch.testing.assert_close(getattr(memory.estimate, name), getattr(again, name))
-    assert not torch.equal(again.bond, model(case.state, level, case.mask, model.hint(said)).bond)
+    for name in ("element", "bond"):
+        added = torch.tensor(weights[name])
+        torch.testing.assert_close(getattr(leant, name), getattr(said, name) + added)
+        last = getattr(memory.estimate, name)
+        torch.testing.assert_close(last, getattr(again, name) + added)
+    torch.testing.assert_close(memory.estimate.pos, again.pos)
 
 
-def test_without_a_grid_no_call_is_known_to_be_on_the_way() -> None:
-    model = random_model()
+def test_a_last_call_leans_before_its_classes_are_brought_to_terms() -> None:
     case = random_case([3, 5], 4, torch.float32, hinted=False)
-    lam = torch.tensor(0.0, dtype=torch.float64)
+    model, end = agreeing_model(), torch.full((2,), math.inf)
     with torch.no_grad():
-        plain, leaning = (
-            cast(
-                "dict[str, Tensor]", SelfConditioned(model, case.mask, None, lean)(case.state, lam)
-            )
-            for lean in (Lean(), LEAN)
+        plain, leant = (
+            model(case.state, torch.ones(2), case.mask, lam_end=end, ends_clean=True, lean=lean)
+            for lean in (NO_LEAN, LEAN)
         )
-    assert torch.equal(plain["element"], leaning["element"])
+    for name in ("element", "bond"):
+        added = torch.tensor(dict(LEAN.added)[name])
+        torch.testing.assert_close(getattr(leant.heads, name), getattr(plain.heads, name) + added)
+    assert not torch.allclose(leant.bond, plain.bond + torch.tensor(dict(LEAN.added)["bond"]))
 
 
 def test_a_recipe_decides_the_network() -> None:
