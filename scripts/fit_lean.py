@@ -6,7 +6,7 @@ A student's own molecules drift in their elements, those that `tau` has made wid
 and have too many rings: what is half an element or half a bond becomes one too often. So estimates
 lean (`molgen.flow.lean`). For every ladder molecules are drawn round after round, and the lean of
 an element falls where there was too much of it, that of "no bond" rises where there were too many
-rings. Carbon is what the others are measured against.
+rings. Carbon is what the others are measured against; what is too rare to be counted is left alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from molgen.eval.geometry import ring_counts
 from molgen.flow.lean import Lean
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
-from molgen.train.census import RARE
 from molgen.train.decided import shares_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,8 +45,14 @@ LARGEST_ELEMENT, LARGEST_UNBONDED = 1.0, 3.0
 SETTLED_AFTER = 0.5
 """Share of the rounds after which leans are averaged: they never rest."""
 
+MANIFOLD = 4.0
+"""By how much less of an element than wanted is taken as seen, at least."""
+
 PIVOT = 6
 """Atomic number of the element that does not lean."""
+
+COUNTABLE = 0.01
+"""Share of an element from which on a few hundred molecules say how much there is of it."""
 
 N_REAL = 5000
 """Held-out molecules to compare with, at most."""
@@ -102,8 +107,9 @@ class Weights:
             real: What is wanted.
             free: Elements that may lean.
         """
-        off = np.log((real.elements + RARE) / (made.elements + RARE))
-        element = self.element + np.where(free, ELEMENT_GAIN * off, 0.0)
+        seen = made.elements.clip(min=real.elements / MANIFOLD)
+        off = np.log(real.elements / seen, where=free, out=np.zeros(len(free)))
+        element = self.element + ELEMENT_GAIN * off
         unbonded = self.unbonded + RING_GAIN * (made.rings - real.rings)
         return Weights(
             np.clip(element, -LARGEST_ELEMENT, LARGEST_ELEMENT),
@@ -135,7 +141,7 @@ def walk(loaded: LoadedModel, steps: int, n: int, rounds: int, real: Content) ->
         real: What is wanted.
     """
     vocabulary = loaded.info.vocabulary
-    free = np.array(vocabulary.atomic_numbers) != PIVOT
+    free = (np.array(vocabulary.atomic_numbers) != PIVOT) & (real.elements > COUNTABLE)
     weights = Weights.of(loaded.info.ladders[steps].lean, vocabulary)
     for place in range(rounds):
         tally = Tally(keep=True)

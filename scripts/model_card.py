@@ -23,6 +23,7 @@ from molgen.data.reference import load_reference
 from molgen.eval.ceiling import load_ceiling
 from molgen.eval.metrics import evaluate
 from molgen.eval.table import ROWS
+from molgen.models.info import ModelInfo
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
 
@@ -76,36 +77,59 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def data_of(info: ModelInfo) -> str:
+    """What the weights have seen."""
+    n_train = sum(info.n_atoms)
+    data = f"QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules"
+    if info.config.distil is None:
+        return data
+    rests = bool(info.config.model.n_rest_layers)
+    taught = f"`{info.config.distil.teacher}` makes of noise; that saw {data}"
+    if not rests:
+        return f"none but what {taught}"
+    return (
+        f"what {taught}, some of which the layers saw that bring molecules to rest "
+        "(`n_rest_layers`)"
+    )
+
+
+def levels_note(info: ModelInfo) -> str:
+    """Where the noise levels of the calls come from, and what else a call has of its own."""
+    origin = f" with the weights `{info.training['from']}`" if "from" in info.training else ""
+    note = f"searched on other seeds{origin}; `scripts/fit_plans.py` goes on"
+    if info.config.distil is not None:
+        note = "those that were trained; other numbers of calls stretch the nearest"
+    if any(ladder.tau for ladder in info.ladders.values()):
+        note += "; × is by what the positions are scaled that a call sees (`molgen.flow.tau`)"
+    if any(ladder.lean for ladder in info.ladders.values()):
+        note += (
+            ". Estimates lean (`molgen.flow.lean`), so that molecules have as many atoms of each "
+            "element, and rings, as real ones"
+        )
+    return note
+
+
+def knowing_of(info: ModelInfo) -> str:
+    """What of chemistry the network knows that others leave to a decoder."""
+    model, known = info.config.model, ""
+    if model.n_messages:
+        known = ", whose last call knows the valences (`n_messages`)"
+    if model.n_rest_layers:
+        known += "; layers that know its graph bring it to rest, after decoding too"
+        known += " (`n_rest_layers`)"
+    if info.element_prior:
+        known += "; repairs lean towards the elements of real molecules"
+    return known
+
+
 def card(generator: Generator, results: list[dict[str, Any]], command: str) -> str:
     """The model card."""
     info = generator.model.info
     training = info.training
-    n_parameters = sum(p.numel() for p in generator.model.model.parameters())
+    n_million = sum(p.numel() for p in generator.model.model.parameters()) / 1e6
     n = results[0]["n"]
-    n_million = n_parameters / 1e6
-    origin = f" with the weights `{training['from']}`" if "from" in training else ""
     start = f", from the weights `{training['from']}`" if "from" in training else ""
-    n_train, n_seen = sum(info.n_atoms), training["molecules"]
-    hours = training["seconds"] / 3600
-    data = f"QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules"
-    levels = f"searched on other seeds{origin}; `scripts/fit_plans.py` goes on"
-    if info.config.distil is not None:
-        levels = "those that were trained; other numbers of calls stretch the nearest"
-    scaled = ""
-    if any(ladder.tau for ladder in info.ladders.values()):
-        scaled = "; × is by what the positions are scaled that a call sees (`molgen.flow.tau`)"
-        own = "none but what" if not info.config.model.n_rest_layers else "what"
-        data = f"{own} `{info.config.distil.teacher}` makes of noise; that saw {data}"
-    messages = info.config.model.n_messages
-    knowing = ", whose last call knows the valences (`n_messages`)" if messages else ""
-    if info.config.model.n_rest_layers:
-        rest = "layers that know its graph bring it to rest, after decoding too (`n_rest_layers`)"
-        knowing = f"{knowing}; {rest}"
-        data = (
-            f"{data}, some of which the layers saw that bring molecules to rest (`n_rest_layers`)"
-        )
-    if info.element_prior:
-        knowing = f"{knowing}; repairs lean towards the elements of real molecules"
+    n_seen, hours = training["molecules"], training["seconds"] / 3600
     grids = "\n".join(
         f"| {r['steps']} | {r['solver']} | {', '.join(r['levels'][:20])}"
         f"{', …' if len(r['levels']) > 20 else ''} |"
@@ -119,7 +143,7 @@ in 3D: coordinates, elements, bonds and formal charges, jointly.
 | | |
 |---|---|
 | Network | E(3)-equivariant transformer over the complete graph, {n_million:.2f} M parameters |
-| Training data | {data} |
+| Training data | {data_of(info)} |
 | Training | {training["steps"]:,} steps, {n_seen:,} molecules seen, {hours:.2f} h{start} |
 | Hardware | {training["hardware"]} |
 | Software | PyTorch {training["torch"]} |
@@ -130,7 +154,7 @@ in 3D: coordinates, elements, bonds and formal charges, jointly.
 
 Over all {n:,} molecules of seed {results[0]["seed"]}, default sampler, decoding `{DECODER}`;
 columns are network calls per molecule. Lines that say "before decoding" are the plain
-argmax of the network's output{knowing}. The command was `{command}`. "QM9 all" is the
+argmax of the network's output{knowing_of(info)}. The command was `{command}`. "QM9 all" is the
 whole test split judged by its coordinates alone, "QM9 kept" the test molecules whose bonds could
 be settled.
 
@@ -138,7 +162,7 @@ be settled.
 
 ## Sampling grids
 
-Noise levels of the calls (Å), {levels}{scaled}.
+Noise levels of the calls (Å), {levels_note(info)}.
 
 | calls | solver | sigma / Å |
 |---|---|---|

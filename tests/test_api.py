@@ -14,6 +14,7 @@ import molgen
 from molgen.chem.relaxing import LABEL
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
+from molgen.sampling.request import Request
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,11 @@ def test_evaluate_takes_molecules_and_files(generator: molgen.Generator, tmp_pat
         assert scores.n == 4
         assert scores.connected_valid is not None
         assert scores.connected_valid.count == 4
+
+
+def test_what_was_found_for_free_molecules_is_left_out_where_something_is_known() -> None:
+    few = molgen.load("qm9-few", device="cpu")
+    free, given = (few.run(Request(n=1, steps=4, formula=one)).plan for one in (None, "C6H6"))
+    assert free.tau
+    assert free.lean
+    assert given == free.plain()
