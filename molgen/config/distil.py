@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Any, Literal, Self
 
@@ -28,28 +27,12 @@ class StudentConfig(Section):
     Attributes:
         sigma: Noise levels of the student's calls in Å, from large to small.
         weight: How often it is trained, relative to the other ladders.
-        tau: Total standard deviation of the positions at each call, where the process has 1
-            (`molgen.flow.tau`): trained and sampled with alike. None for 1 throughout.
     """
 
     sigma: tuple[float, ...] = Field(min_length=1)
     weight: float = Field(1.0, gt=0)
-    tau: tuple[float, ...] | None = None
 
     _sigma = field_validator("sigma")(_falling)
-
-    @model_validator(mode="after")
-    def _one_tau_per_call(self) -> Self:
-        """Every call has its factor.
-
-        Raises:
-            ValueError: They are not as many as the calls, or one is not above 0.
-        """
-        if self.tau is None:
-            return self
-        if len(self.tau) != len(self.sigma) or not all(0 < one < math.inf for one in self.tau):
-            raise ValueError("give one tau above 0 for each noise level")
-        return self
 
 
 class AdversaryConfig(Section):

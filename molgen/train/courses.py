@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from molgen.chem.elements import Vocabulary
-from molgen.config import Config, DistilConfig, StudentConfig
+from molgen.config import Config, DistilConfig
 from molgen.data.reference import load_reference
 from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import split
@@ -23,12 +23,10 @@ class Course:
     Attributes:
         grid: Levels of its calls.
         substeps: For each of its steps, the levels at which the teacher calls instead.
-        tau: Total standard deviation of the positions at each call (`molgen.flow.tau`).
     """
 
     grid: TimeGrid
     substeps: tuple[TimeGrid, ...]
-    tau: tuple[float, ...]
 
 
 def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
@@ -41,8 +39,9 @@ def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
         raise ValueError("the recipe has no section 'distil'")
     scale = config.model.pos_scale
     fine = _grid(config.distil.sigma, scale)
+    grids = [_grid(ladder.sigma, scale) for ladder in config.distil.ladders]
     weights = torch.tensor([ladder.weight for ladder in config.distil.ladders])
-    return tuple(_course(ladder, fine, scale) for ladder in config.distil.ladders), weights
+    return tuple(Course(grid, split(fine, grid)) for grid in grids), weights
 
 
 def censuses_of(
@@ -57,11 +56,6 @@ def censuses_of(
         return {}
     wanted = shares_of(load_reference(part.reference).element_counts, vocabulary)
     return {len(course.substeps): Census(wanted) for course in courses}
-
-
-def _course(ladder: StudentConfig, fine: TimeGrid, scale: float) -> Course:
-    grid = _grid(ladder.sigma, scale)
-    return Course(grid, split(fine, grid), ladder.tau or (1.0,) * grid.n_steps)
 
 
 def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:

@@ -24,7 +24,6 @@ from molgen.flow.grid import TimeGrid
 from molgen.flow.jump import jump_target
 from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.base import Solver
-from molgen.flow.tau import scaled
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
@@ -152,8 +151,7 @@ class DistillationModule(MoleculeModule):
                 walk.append(comparison)
             else:
                 with torch.no_grad():
-                    seen = _seen(x, course, place)
-                    estimate = self._estimate(seen, estimate, step, batch.mask)
+                    estimate = self._estimate(x, estimate, step, batch.mask)
             if math.isfinite(step[1]):
                 x = onward(self.model, x, estimate, step, batch.mask)
         if self.part.replay:
@@ -171,13 +169,12 @@ class DistillationModule(MoleculeModule):
     ) -> Comparison:
         """A state that the student came to, and where it should get to from there."""
         step = course.grid.lam[place], course.grid.lam[place + 1]
-        seen = _seen(x, course, place)
         census = self.censuses.get(len(course.substeps))
         if math.isinf(step[1]) and self._is_on_its_own(choosing):
-            target = self._own_end(seen, before, step, mask, census)
+            target = self._own_end(x, before, step, mask, census)
         else:
-            target = self._target(seen, before, course.substeps[place], mask, census)
-        return Comparison(x, before, step, mask, target, seen)
+            target = self._target(x, before, course.substeps[place], mask, census)
+        return Comparison(x, before, step, mask, target)
 
     def _is_on_its_own(self, choosing: torch.Generator) -> bool:
         """Whether the last step of this walk leads to the student's own molecules."""
@@ -187,7 +184,7 @@ class DistillationModule(MoleculeModule):
 
     def _learn(self, one: Comparison, judging: torch.Generator) -> tuple[Tensor, Estimate]:
         """Loss of one step of the ladder, and the student's present estimate."""
-        estimate = self._estimate(one.seen, one.before, one.step, one.mask)
+        estimate = self._estimate(one.x, one.before, one.step, one.mask)
         loss = self._compare(estimate, one)
         if self.adversary is not None and self.adversary.judges(one):
             loss = loss + self.adversary.pull(estimate, one, loss, judging)
@@ -259,8 +256,3 @@ class DistillationModule(MoleculeModule):
             sigma = pos.new_full((len(one.mask),), math.exp(-one.step[0]) * scale)
             self.meter.add(sigma, terms)
         return total(terms, self.config.loss)
-
-
-def _seen(x: Molecules, course: Course, place: int) -> Molecules:
-    """A state as the call at a place of a ladder is made."""
-    return cast("Molecules", scaled(x, course.tau[place], "pos"))

@@ -95,7 +95,6 @@ class Comparison:
         step: Half log-SNR of the state, and at the end of the step.
         mask: Real atoms, ``[B, N]``.
         target: Where the teacher got to, or the student's own molecule, mended.
-        seen: The state as the student is called with it, at a total variance of its own.
     """
 
     x: Molecules
@@ -103,7 +102,6 @@ class Comparison:
     step: tuple[float, float]
     mask: Tensor
     target: Target
-    seen: Molecules
 
 
 def per_molecule(

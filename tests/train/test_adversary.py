@@ -77,7 +77,7 @@ def case(model: DeNovo, real: SameSizes, seed: int, width: float) -> tuple[Estim
     )
     target = Target(estimate.pos.detach() + 0.1, estimate.element, estimate.charge, estimate.bond)
     x = noise(model, mask, generator)
-    return estimate, Comparison(x, None, (-2.0, END), mask, target, x)
+    return estimate, Comparison(x, None, (-2.0, END), mask, target)
 
 
 def pulled(

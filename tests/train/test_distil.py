@@ -17,21 +17,17 @@ from molgen.checkpoint import load_model, save_model
 from molgen.config import Config, LossConfig
 from molgen.errors import ConfigError, UsageError
 from molgen.flow.grid import TimeGrid
-from molgen.flow.plan import Plan
-from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.base import Evaluation, transfer
 from molgen.flow.state import State
-from molgen.models import walk
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
-from molgen.models.walk import Molecules, noise
+from molgen.models.walk import noise
 from molgen.nn.block import pair_distances
 from molgen.nn.distances import Distances
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
-from molgen.train import distil
 from molgen.train.blank import GROUP, Blank, BlankStream
 from molgen.train.census import Census
 from molgen.train.distil import DistillationModule
@@ -373,54 +369,6 @@ def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Pa
     assert whole._compared(6, whole.generator()) == set(range(6))
 
 
-def test_a_student_is_called_as_its_sampler_will_call_it(recipe: Recipe, teacher: Path) -> None:
-    sigma, tau = (20.0, 2.0, 0.3), (1.1, 1.3, 0.9)
-    ladder = f"distil.ladders=[{{sigma: {list(sigma)}, tau: {list(tau)}}}]"
-    config = few(recipe, teacher, ladder, "distil.solver=ddim")
-    module = module_of(config, teacher)
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
-    starts, trained, sampled = [], [], []
-
-    def noted(model: DeNovo, x: Molecules, *rest: object) -> Estimate:
-        trained.append(x["pos"])
-        return walk.call(model, x, *rest)  # type: ignore[arg-type]
-
-    def started(*arguments: object) -> Molecules:
-        starts.append(noise(*arguments))  # type: ignore[arg-type]
-        return starts[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distil, "call", noted)
-        patch.setattr(distil, "noise", started)
-        module.training_step(batch, 0)
-    grid = module.courses[0].grid
-    plan = Plan(solver_named("ddim"), grid, tau=tau)
-    memory = SelfConditioned(module.model, batch.mask, plan.jumps)
-
-    def denoise(x: State, lam: Tensor) -> State:
-        assert not isinstance(x, Tensor)
-        sampled.append(x["pos"])
-        return memory(x, lam)
-
-    with torch.no_grad():
-        called = plan.called(denoise, "pos")
-        plan.solver.solve(called, starts[0], grid, offsets=module.model.offsets)
-    assert len(trained) == 3
-    torch.testing.assert_close(trained, sampled, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(trained[0], 1.1 * starts[0]["pos"])
-
-
-def test_weights_carry_the_total_variance_that_they_were_trained_with(
-    recipe: Recipe, teacher: Path, tmp_path: Path
-) -> None:
-    ladder = "distil.ladders=[{sigma: [20, 2, 0.3], tau: [1, 1.2, 1.1]}, {sigma: [20]}]"
-    config = few(recipe, teacher, ladder, "train.max_steps=2", "train.sample_steps=3")
-    weights = train(config, name="few", out=tmp_path / "run", device="cpu", progress=False)
-    ladders = load_model(weights, "cpu").info.ladders
-    assert ladders[3].tau == (1.0, 1.2, 1.1)
-    assert ladders[1].tau is None
-
-
 def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
     recipe: Recipe, teacher: Path, tmp_path: Path
 ) -> None:
@@ -475,9 +423,6 @@ def test_sizes_are_those_of_the_training_data() -> None:
         ("distil.ladders=[{sigma: [2, 0]}]", "from large to small"),
         ("distil.ladders=[{sigma: [2]}, {sigma: [3]}]", "same number of calls"),
         ("distil.ladders=[]", "at least 1"),
-        ("distil.ladders=[{sigma: [3, 2], tau: [1]}]", "one tau above 0 for each"),
-        ("distil.ladders=[{sigma: [3, 2], tau: [1, 0]}]", "one tau above 0 for each"),
-        ("distil.ladders=[{sigma: [3], tau: [.inf]}]", "one tau above 0 for each"),
         ("distil.relax=5", "relax needs a decoder"),
         ("distil.own=0.5", "own needs a decoder"),
         ("distil.reference=qm9", "reference needs a decoder"),
