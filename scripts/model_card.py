@@ -19,6 +19,7 @@ from plan_levels import levels_of
 
 from molgen.api import Generator
 from molgen.checkpoint import load_model
+from molgen.chem.elements import SYMBOLS
 from molgen.data.reference import load_reference
 from molgen.eval.ceiling import load_ceiling
 from molgen.eval.metrics import evaluate
@@ -49,6 +50,7 @@ def measure(generator: Generator, steps: int, n: int, seed: int) -> dict[str, An
         "solver": run.plan.solver.name,
         "sigma": [round(scale * math.exp(-lam), 4) for lam in run.plan.grid.lam[:-1]],
         "levels": levels_of(run.plan, scale),
+        "lean": run.plan.lean.to_dict(),
         "seconds": seconds,
         "molecules_per_second": n / seconds,
         **evaluation.to_dict(),
@@ -122,6 +124,16 @@ def knowing_of(info: ModelInfo) -> str:
     return known
 
 
+def _grid_row(result: dict[str, Any], *, leans: bool) -> str:
+    """Solver, levels and leans of a number of calls."""
+    levels, more = result["levels"], ", …" if len(result["levels"]) > 20 else ""
+    cells = [str(result["steps"]), result["solver"], ", ".join(levels[:20]) + more]
+    if leans:
+        bond, element = (result["lean"].get(name, [0.0]) for name in ("bond", "element"))
+        cells.append(f"{bond[0]:g}; {', '.join(f'{one:g}' for one in element)}")
+    return f"| {' | '.join(cells)} |"
+
+
 def card(generator: Generator, results: list[dict[str, Any]], command: str) -> str:
     """The model card."""
     info = generator.model.info
@@ -130,10 +142,11 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     n = results[0]["n"]
     start = f", from the weights `{training['from']}`" if "from" in training else ""
     n_seen, hours = training["molecules"], training["seconds"] / 3600
-    grids = "\n".join(
-        f"| {r['steps']} | {r['solver']} | {', '.join(r['levels'][:20])}"
-        f"{', …' if len(r['levels']) > 20 else ''} |"
-        for r in results
+    leans = any(ladder.lean for ladder in info.ladders.values())
+    grids = "\n".join(_grid_row(result, leans=leans) for result in results)
+    names = ", ".join(SYMBOLS[number] for number in info.vocabulary.atomic_numbers)
+    heading = (
+        f"| added to no bond; to {names} |\n|---|---|---|---|" if leans else "|\n|---|---|---|"
     )
     return f"""# Model card: {info.name}
 
@@ -164,8 +177,7 @@ be settled.
 
 Noise levels of the calls (Å), {levels_note(info)}.
 
-| calls | solver | sigma / Å |
-|---|---|---|
+| calls | solver | sigma / Å {heading}
 {grids}
 
 ## Limits
