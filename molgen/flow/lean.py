@@ -25,8 +25,8 @@ class Lean:
     """Numbers to add to log-probabilities, one per class.
 
     Attributes:
-        added: They by the name of what is classified, in the order of the names; without any,
-            nothing leans.
+        added: The numbers by the name of what is classified, in the order of the names; without
+            any, nothing leans.
 
     Raises:
         UsageError: One is not finite.
