@@ -32,7 +32,8 @@ def test_they_see_what_a_sampler_shows(monkeypatch: pytest.MonkeyPatch, n_steps:
     plan = default_plan(loaded.info, n_steps)
     assert plan.tau is not None
     assert set(plan.tau) != {1.0}
-    memory = SelfConditioned(loaded.model, call.mask, plan.jumps)
+    assert plan.lean
+    memory = SelfConditioned(loaded.model, call.mask, plan.jumps, plan.lean)
     with torch.no_grad():
         plan.solver.solve(
             plan.called(memory, "pos"), starts[0], plan.grid, offsets=loaded.model.offsets
