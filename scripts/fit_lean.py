@@ -17,18 +17,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from trials import drawn, held_out
 
-from molgen.api import Generator
 from molgen.checkpoint import LoadedModel, load_model, save_model
 from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
-from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
 from molgen.eval.distribution import element_counts
 from molgen.eval.geometry import ring_counts
 from molgen.flow.lean import Lean
-from molgen.sampling.request import Request
-from molgen.sampling.run import Tally
 from molgen.train.decided import shares_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,9 +50,6 @@ PIVOT = 6
 
 COUNTABLE = 0.01
 """Share of an element from which on a few hundred molecules say how much there is of it."""
-
-N_REAL = 5000
-"""Held-out molecules to compare with, at most."""
 
 SEED = 60_000
 """Of the first round; far from the seeds that reports use."""
@@ -144,10 +138,7 @@ def walk(loaded: LoadedModel, steps: int, n: int, rounds: int, real: Content) ->
     free = (np.array(vocabulary.atomic_numbers) != PIVOT) & (real.elements > COUNTABLE)
     weights = Weights.of(loaded.info.ladders[steps].lean, vocabulary)
     for place in range(rounds):
-        tally = Tally(keep=True)
-        leaning = with_lean(loaded, steps, weights.lean())
-        for _ in Generator(leaning).run(Request(n=n, steps=steps, seed=SEED + place)).stream(tally):
-            pass
+        tally = drawn(with_lean(loaded, steps, weights.lean()), steps, n, SEED + place)
         made = Content.of(tally.molecules, vocabulary)
         off = np.abs(made.elements - real.elements).sum() / 2
         print(f"{steps} calls, {weights.lean().to_dict()}: elements {off:.4f} off, ", end="")
@@ -173,9 +164,7 @@ def main() -> None:
     missing = [count for count in steps if count not in loaded.info.ladders]
     if missing or loaded.info.config.distil is None:
         raise SystemExit("fit_lean.py: give distilled weights, and numbers of calls that they know")
-    store = MoleculeStore.open(options.data)
-    rows = np.random.default_rng(SEED).permutation(store.split("val"))[:N_REAL]
-    real = Content.of([store[int(row)] for row in rows], loaded.info.vocabulary)
+    real = Content.of(held_out(options.data, SEED), loaded.info.vocabulary)
     for count in steps:
         found = list(walk(loaded, count, options.n, options.rounds, real))
         settled = found[int(SETTLED_AFTER * len(found)) :]

@@ -22,16 +22,13 @@ from pathlib import Path
 
 import numpy as np
 from results_scores import Real, distances_of, real_of
+from trials import drawn, held_out
 
-from molgen.api import Generator
 from molgen.checkpoint import LoadedModel, load_model, save_model
 from molgen.chem import valence
-from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
 from molgen.eval.distribution import element_counts, total_variation
 from molgen.models.info import Ladder
-from molgen.sampling.request import Request
-from molgen.sampling.run import Tally
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,9 +43,6 @@ RANGE = (0.9, 1.5)
 
 STABLE = 2.0
 """What all undecoded graphs together are worth, where 1 is the mean of the distances as it was."""
-
-N_REAL = 5000
-"""Held-out molecules to compare with, at most."""
 
 SEED = 30_000
 """Far from the seeds that reports use."""
@@ -139,18 +133,16 @@ class HeldOut:
     elements: dict[int, int]
 
 
-def measure(loaded: LoadedModel, steps: int, n: int, held_out: HeldOut) -> Score:
+def measure(loaded: LoadedModel, steps: int, n: int, beside: HeldOut) -> Score:
     """Draw molecules with a model's own ladder, and compare."""
-    tally = Tally(keep=True)
-    for _ in Generator(loaded).run(Request(n=n, steps=steps, seed=SEED)).stream(tally):
-        pass
+    tally = drawn(loaded, steps, n, SEED)
     stable = sum(valence.is_stable(molecule) for molecule in tally.raw) / n
-    distances = distances_of(tally.molecules, held_out.real)
-    distances["element_tv"] = total_variation(element_counts(tally.molecules), held_out.elements)
+    distances = distances_of(tally.molecules, beside.real)
+    distances["element_tv"] = total_variation(element_counts(tally.molecules), beside.elements)
     return Score({name: value for name, value in distances.items() if value}, stable)
 
 
-def fitted(loaded: LoadedModel, steps: int, n: int, rounds: int, held_out: HeldOut) -> Ladder:
+def fitted(loaded: LoadedModel, steps: int, n: int, rounds: int, beside: HeldOut) -> Ladder:
     """A ladder with the factors that were found for it."""
     ladder = loaded.info.ladders[steps]
 
@@ -161,7 +153,7 @@ def fitted(loaded: LoadedModel, steps: int, n: int, rounds: int, held_out: HeldO
     plain: list[Score] = []
 
     def score(factors: tuple[float, ...]) -> float:
-        found = measure(with_factors(factors), steps, n, held_out)
+        found = measure(with_factors(factors), steps, n, beside)
         plain.append(found)
         value = found.against(plain[0])
         shown = " ".join(f"{name} {value:.3f}" for name, value in found.distances.items())
@@ -187,13 +179,11 @@ def main() -> None:
     missing = [count for count in steps if count not in loaded.info.ladders]
     if missing or loaded.info.config.distil is None:
         raise SystemExit("fit_tau.py: give distilled weights, and numbers of calls that they know")
-    store = MoleculeStore.open(options.data)
-    rows = np.random.default_rng(SEED).permutation(store.split("val"))[:N_REAL]
-    molecules = [store[int(row)] for row in rows]
-    held_out = HeldOut(real_of(molecules), element_counts(molecules))
+    molecules = held_out(options.data, SEED)
+    beside = HeldOut(real_of(molecules), element_counts(molecules))
     ladders = dict(loaded.info.ladders)
     for count in steps:
-        ladders[count] = fitted(loaded, count, options.n, options.rounds, held_out)
+        ladders[count] = fitted(loaded, count, options.n, options.rounds, beside)
         print(f"{count} calls: {ladders[count].tau}", flush=True)
     save_model(options.out, loaded.model, replace(loaded.info, ladders=ladders))
 
