@@ -13,11 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from molgen.errors import UsageError
-from molgen.flow.state import sent
 
 
 @dataclass(frozen=True)
@@ -63,18 +59,9 @@ class Lean:
         """From the JSON form; None is no lean."""
         return cls.of(tree or {})
 
-    def on(self, name: str, logits: Tensor) -> Tensor:
-        """Logits that lean, ``[..., K]``; as they are where nothing of that name does.
-
-        Args:
-            name: What is classified.
-            logits: Their classes along the last dimension.
-        """
-        numbers = dict(self.added).get(name)
-        if numbers is None:
-            return logits
-        each = torch.tensor(numbers, dtype=logits.dtype)
-        return logits + torch.stack([sent(one, logits.device) for one in each])
+    def on(self, name: str) -> tuple[float, ...]:
+        """What is added to classes of that name; empty where nothing is."""
+        return dict(self.added).get(name, ())
 
 
 NO_LEAN = Lean()

@@ -24,6 +24,7 @@ from molgen.flow.process import Gaussian, center
 from molgen.flow.processes.analog import ScaledOneHot
 from molgen.flow.state import State, sent
 from molgen.models.at_rest import at_rest
+from molgen.models.leaning import leaning
 from molgen.nn.classes import Classes
 from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
@@ -147,7 +148,7 @@ class DeNovo(nn.Module):
             pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
         estimate = replace(raw, pos=pos)
         if lam_end is None or ends_clean is False:
-            return _leaning(estimate, lean)
+            return leaning(estimate, lean)
         # Before the last call an estimate is a place to aim at, not a molecule.
         is_last = None if ends_clean else torch.isinf(lam_end)
         if self.network.distances is not None:
@@ -158,7 +159,7 @@ class DeNovo(nn.Module):
                 pos=_where(is_last, center(distances.fitted(pos, mask, n_fits), mask), pos),
                 distances=distances,
             )
-        estimate = _leaning(estimate, lean)
+        estimate = leaning(estimate, lean)
         if self.marginals is not None:
             estimate = _together(self.marginals, estimate, mask, is_last)
         return estimate
@@ -176,14 +177,6 @@ class DeNovo(nn.Module):
         if layers is None:
             return estimate
         return replace(estimate, pos=at_rest(layers, estimate.classes, estimate.pos, mask))
-
-
-def _leaning(estimate: Estimate, lean: Lean) -> Estimate:
-    """An estimate whose elements and bonds lean."""
-    if not lean:
-        return estimate
-    element, bond = (lean.on(name, getattr(estimate, name)) for name in ("element", "bond"))
-    return replace(estimate, element=element, bond=bond)
 
 
 def _together(
