@@ -23,7 +23,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,9 @@ GPU_TESTS = (
     "tests/train/test_module.py tests/data/test_loader.py tests/sampling/test_captured.py "
     "tests/baselines/test_run.py"
 )
+
+FITS = ("tau", "evidence", "lean", "rest", "prior")
+"""Scripts that end a student, ``fit_NAME.py``, in their order."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +92,27 @@ def road(folder: Path, device: str, teacher_minutes: float, student_minutes: flo
         student_minutes: Time box of the student.
     """
 
-    def python(script: str) -> tuple[str, ...]:
-        return sys.executable, *shlex.split(script)
+    def python(script: str, *rest: Path | str) -> tuple[str, ...]:
+        return sys.executable, *script.split(), *map(str, rest)
 
     def training(recipe: str, minutes: float) -> tuple[str, ...]:
         box = time.strftime("%H:%M:%S", time.gmtime(60 * minutes))
         return python(f"-m molgen train {recipe} --device {device} --max-time {box}")
 
+    def speed(weights: Path | str, *record: Path | str) -> tuple[str, ...]:
+        script = f"scripts/benchmark_speed.py --device {device} --n 65536 --steps 1 4 8"
+        return python(script, "--weights", weights, "--record", *record)
+
+    profile = "scripts/profile_training.py configs/qm9-gpu.yaml --warmup 110 --steps 100"
+    table = "scripts/results.py measure --steps 1 2 4 8 20 --n 10000 --seeds 0 1 2"
     teacher, student = Path("runs/qm9-gpu"), Path("runs/qm9-gpu-few")
-    wide, named, leaning, rested, final = (
-        folder / f"{name}.safetensors" for name in ("wide", "named", "leaning", "rested", "final")
-    )
-    speed = f"scripts/benchmark_speed.py --device {device} --n 65536 --steps 1 4 8"
-    record = "--record docs/speed.json --page docs/speed.md"
+    fits = list(_fits(folder, student / "model.safetensors", "student", python))
+    last, final = fits[-1].name, Path(fits[-1].command[-1])
+    on_device = f"--device {device} --out"
     return [
         Stage("tests", python(f"-m pytest -q -m gpu {GPU_TESTS}")),
-        Stage("speed", python(f"{speed} --weights qm9-few {record}"), least=1.5),
-        Stage(
-            "profile",
-            python(
-                f"scripts/profile_training.py configs/qm9-gpu.yaml --device {device} "
-                f"--warmup 110 --steps 100 --out {folder / 'profile.json'}"
-            ),
-        ),
+        Stage("speed", speed("qm9-few", "docs/speed.json", "--page", "docs/speed.md"), least=1.5),
+        Stage("profile", python(f"{profile} {on_device}", folder / "profile.json")),
         Stage("teacher", training("configs/qm9-gpu.yaml", teacher_minutes), run=teacher),
         Stage(
             "student",
@@ -119,48 +120,25 @@ def road(folder: Path, device: str, teacher_minutes: float, student_minutes: flo
             run=student,
             after=("teacher",),
         ),
-        Stage(
-            "tau",
-            python(f"scripts/fit_tau.py {student / 'model.safetensors'} --out {wide}"),
-            on_gpu=False,
-            after=("student",),
-        ),
-        Stage(
-            "evidence",
-            python(f"scripts/fit_evidence.py {wide} --out {named}"),
-            on_gpu=False,
-            after=("tau",),
-        ),
-        Stage(
-            "lean",
-            python(f"scripts/fit_lean.py {named} --out {leaning}"),
-            on_gpu=False,
-            after=("evidence",),
-        ),
-        Stage(
-            "rest",
-            python(f"scripts/fit_rest.py {leaning} --out {rested}"),
-            on_gpu=False,
-            after=("lean",),
-        ),
-        Stage(
-            "prior",
-            python(f"scripts/fit_prior.py {rested} --out {final}"),
-            on_gpu=False,
-            after=("rest",),
-        ),
-        Stage(
-            "speed-new", python(f"{speed} --weights {final} {record}"), least=1.5, after=("prior",)
-        ),
+        *fits,
+        Stage("speed-new", speed(final, folder / "speed.json"), least=1.5, after=(last,)),
         Stage(
             "results",
-            python(
-                f"scripts/results.py measure --weights {final} --steps 1 2 4 8 20 --n 10000 "
-                f"--seeds 0 1 2 --device {device} --out {folder / 'results.csv'}"
-            ),
-            after=("prior",),
+            python(f"{table} {on_device}", folder / "results.csv", "--weights", final),
+            after=(last,),
         ),
     ]
+
+
+def _fits(
+    folder: Path, weights: Path, after: str, python: Callable[..., tuple[str, ...]]
+) -> Iterator[Stage]:
+    """What is fitted to a student one after the other, each on the weights of the one before."""
+    for name in FITS:
+        out = folder / f"{name}.safetensors"
+        command = python(f"scripts/fit_{name}.py", weights, "--out", out)
+        yield Stage(name, command, on_gpu=False, after=(after,))
+        weights, after = out, name
 
 
 def chosen(stages: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
