@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
-_USES = {"images": "molgen images sample --model", "baselines": "python scripts/baselines.py"}
+_USES = {"images": "molgen images sample --model", "baselines": "python -m benchmarks baselines"}
 """What to type before the weights of other domains."""
 
 

@@ -7,7 +7,7 @@ minimised by MMFF94s (Halgren 1999), told apart by symmetric heavy-atom RMSD.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def search(smiles: str, options: SearchOptions) -> Ensemble | NoEnsemble:
         options: How to search.
     """
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+        mol: Chem.Mol | None = Chem.MolFromSmiles(smiles)
         if mol is None:
             return NoEnsemble("not a SMILES that RDKit can read")
         if reason := _unfit(mol, options):
@@ -134,7 +134,7 @@ def with_all_stereo(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
         return None
     Chem.AssignStereochemistryFrom3D(probe)
     smiles = Chem.MolToSmiles(Chem.RemoveHs(probe))
-    again = Chem.MolFromSmiles(smiles)
+    again: Chem.Mol | None = Chem.MolFromSmiles(smiles)
     return None if again is None else Chem.AddHs(again)
 
 
@@ -151,12 +151,11 @@ def _unfit(mol: Chem.Mol, options: SearchOptions) -> str:
 
 
 def _embedded(mol: Chem.Mol, n: int, seed: int) -> bool:
-    settings = rdDistGeom.ETKDGv3()
+    settings: Any = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed + 1  # 0 and -1 would mean none
     settings.clearConfs = True
-    if n:
-        rdDistGeom.EmbedMultipleConfs(mol, n, settings)
-    if n and not mol.GetNumConformers():
+    rdDistGeom.EmbedMultipleConfs(mol, n, settings)
+    if not mol.GetNumConformers():
         settings.useRandomCoords = True
         rdDistGeom.EmbedMultipleConfs(mol, n, settings)
     return bool(mol.GetNumConformers())

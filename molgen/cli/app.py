@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import molgen
+from molgen.cli.calibrate import calibrate
 from molgen.cli.data import prepare
 from molgen.cli.edit import interpolate, vary
 from molgen.cli.evaluate import evaluate
@@ -36,6 +37,7 @@ app.command("interpolate")(interpolate)
 app.command("evaluate")(evaluate)
 app.command("models")(models)
 app.command("train")(train)
+app.command("calibrate")(calibrate)
 data.command("prepare")(prepare)
 app.add_typer(data)
 images.command("sample")(sample_images)

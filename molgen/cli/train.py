@@ -99,7 +99,9 @@ def _baselines(tree: dict[str, Any], asked: _Asked) -> None:
 
     options = RunOptions(asked.out, asked.max_time, asked.resume, asked.device)
     weights = run_training(recipe, asked.recipe.stem, options)
-    note(f"{weights} holds the averaged weights; compare it: python scripts/baselines.py {weights}")
+    note(
+        f"{weights} holds the averaged weights; compare it: python -m benchmarks baselines {weights}"
+    )
 
 
 _DOMAINS: Mapping[str, Callable[[dict[str, Any], _Asked], None]] = MappingProxyType(

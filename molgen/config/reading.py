@@ -98,6 +98,22 @@ def parse_config(tree: dict[str, Any], origin: str = "config") -> Config:
     return validated(Config, tree, origin)
 
 
+def with_overrides(section: SchemaT, overrides: Sequence[str]) -> SchemaT:
+    """A section with some of its values changed.
+
+    Args:
+        section: The section.
+        overrides: Assignments such as ``logit_bias.n=100``, applied in order.
+
+    Raises:
+        ConfigError: An unknown key or a value out of range; names its path.
+    """
+    tree = section.model_dump(mode="json")
+    for assignment in overrides:
+        _override(tree, assignment)
+    return validated(type(section), tree, "--set")
+
+
 def recipes() -> dict[str, Path]:
     """The shipped recipes by name; in a checkout they lie beside the package."""
     package = Path(__file__).parents[1]

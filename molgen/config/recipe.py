@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from molgen.config.calibrate import CalibrateConfig
 from molgen.config.distil import DistilConfig
 from molgen.config.levels import (
     CurriculumConfig,
@@ -242,6 +243,7 @@ class Config(Section):
         optim: Optimiser and its schedule.
         train: The run.
         distil: Training of a few-step student on a teacher's trajectories instead of data.
+        calibrate: Fits after the training of a student.
         domain: What the recipe makes.
     """
 
@@ -258,6 +260,7 @@ class Config(Section):
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     distil: DistilConfig | None = None
+    calibrate: CalibrateConfig = CalibrateConfig()
     domain: Literal["molecules"] = "molecules"
 
     @model_validator(mode="after")

@@ -165,7 +165,7 @@ def _searched(
 def _write(path: Path, indices: list[int], answers: list[Ensemble | NoEnsemble]) -> None:
     found = [one for one in answers if isinstance(one, Ensemble)]
     pos = [one.pos - one.pos.mean(axis=1, keepdims=True) for one in found]
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         "source_index": np.array(indices, np.int64),
         "smiles": np.array([_text(one) for one in answers]),
         "n_atoms": np.array([_shape(one)[1] for one in answers], np.uint16),

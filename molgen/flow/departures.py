@@ -154,7 +154,7 @@ def _curve(default: Defaults, name: str) -> MMSECurve:
         raise UsageError(
             f"--grid {name} follows the error of the model at each noise level, "
             f"which was not measured for {default.model}",
-            "Run scripts/measure_mmse.py on the weights, or choose another grid",
+            "Run python -m benchmarks error-curve on the weights, or choose another grid",
         )
     return default.curve
 

@@ -138,7 +138,7 @@ def test_weights_of_other_kinds_and_damaged_ones_are_told(
     assert read_baseline_info(path) == untrained.info
     with pytest.raises(UsageError, match="no baseline"):
         load_baseline(tiny_weights)
-    with pytest.raises(MolgenError, match=r"of baselines, not of molecules.*scripts/baselines\.py"):
+    with pytest.raises(MolgenError, match=r"of baselines, not of molecules.*benchmarks baselines"):
         load_model(path)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(CheckpointError, match="truncated"):
@@ -151,7 +151,7 @@ def test_the_command_trains_a_baseline(tmp_path: Path, capsys: pytest.CaptureFix
     folder = tmp_path / "edm"
     assert run_command(["train", str(recipe), *overrides, f"--out={folder}", "--device=cpu"]) == 0
     assert read_baseline_info(folder / "model.safetensors").name == "edm"
-    assert "scripts/baselines.py" in capsys.readouterr().err
+    assert "benchmarks baselines" in capsys.readouterr().err
 
 
 @pytest.mark.gpu

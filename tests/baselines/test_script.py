@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
-import importlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
+from benchmarks import baselines
 from molgen.baselines.build import build
 from molgen.baselines.checkpoint import BaselineInfo, save_baseline
 
 from .conftest import small_recipe
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        yield importlib.import_module("baselines")
-    finally:
-        sys.path.remove(str(SCRIPTS))
-        sys.modules.pop("baselines", None)
 
 
 @pytest.fixture
@@ -41,15 +28,14 @@ def weights(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[dict[str, str]]]:
+def run(tmp_path: Path) -> Callable[..., list[dict[str, str]]]:
     """Runs the script and reads its rows."""
 
     def start(*arguments: str) -> list[dict[str, str]]:
         given = [f"--csv={tmp_path / 't.csv'}", "--workers=1", "--device=cpu", "--n=3"]
-        monkeypatch.setattr(sys, "argv", ["baselines.py", *arguments, *given])
-        script.main()
+        parser = argparse.ArgumentParser()
+        baselines.add_options(parser)
+        baselines.main(parser.parse_args([*arguments, *given]))
         with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
@@ -74,4 +60,4 @@ def test_everybody_is_measured_once_and_shown(
     text = (tmp_path / "t.md").read_text(encoding="utf-8")
     assert "| edm | ancestral | 2 |" in text
     assert "| 1.5 |" in text  # minutes of training
-    assert text.count("python scripts/baselines.py") == 2
+    assert "python -m benchmarks" in text

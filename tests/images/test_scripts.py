@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import argparse
 import math
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.images import measure, presets, report
+from benchmarks.images.bench import Gain, ImageBench, jackknife
+from benchmarks.presets.record import Measured
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
@@ -26,49 +28,36 @@ from molgen.images.store import ImageStore
 
 from .conftest import Pixels
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-NAMES = ("plan_record", "image_bench", "image_report", "fit_image_plans", "benchmark_images")
-
-Run = Callable[[str, list[str]], None]
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[dict[str, ModuleType]]:
-    """The scripts, imported as they import each other."""
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        yield {name: importlib.import_module(name) for name in NAMES}
-    finally:
-        sys.path.remove(str(SCRIPTS))
+Run = Callable[[ModuleType, list[str]], None]
 
 
 @pytest.fixture
-def run(scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a script on features that cost nothing."""
     monkeypatch.setattr("molgen.images.frechet.EfficientNetLite0", Pixels)
 
-    def start(name: str, arguments: list[str]) -> None:
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
-        scripts[name].main()
+    def start(module: ModuleType, arguments: list[str]) -> None:
+        parser = argparse.ArgumentParser()
+        module.add_options(parser)
+        module.main(parser.parse_args(arguments))
 
     return start
 
 
-def bench_of(scripts: dict[str, ModuleType], weights: Path, store: Path, record: Path) -> object:
+def bench_of(weights: Path, store: Path, record: Path) -> object:
     distance = FrechetDistance(ImageStore.open(store).tensor("train", 8), Pixels())
-    measured = scripts["plan_record"].Measured(record, "model")
-    return scripts["image_bench"].ImageBench(load_images(weights, "cpu"), distance, measured)
+    measured = Measured(record, "model")
+    return ImageBench(load_images(weights, "cpu"), distance, measured)
 
 
-def test_the_jackknife_of_a_mean_is_its_standard_error(scripts: dict[str, ModuleType]) -> None:
+def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     groups = torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     left = torch.stack([torch.cat([groups[:i], groups[i + 1 :]]).mean() for i in range(20)])
     expected = float(groups.std()) / math.sqrt(20)
-    assert scripts["image_bench"].jackknife(left) == pytest.approx(expected)
+    assert jackknife(left) == pytest.approx(expected)
 
 
 def test_a_gain_is_paired_and_remembered(
-    scripts: dict[str, ModuleType],
     weights: Path,
     store: Path,
     tmp_path: Path,
@@ -76,7 +65,7 @@ def test_a_gain_is_paired_and_remembered(
 ) -> None:
     one = Plan(DDIM(), TimeGrid.from_sigma([5.0, 1.0]))
     other = Plan(DPMpp2M(), TimeGrid.from_sigma([5.0, 1.0, 0.3]), "another")
-    bench = bench_of(scripts, weights, store, tmp_path / "record")
+    bench = bench_of(weights, store, tmp_path / "record")
     same = bench.gain(one, one, 60, 0)
     assert (same.new, same.error) == (same.old, 0.0)
     assert not same.wins
@@ -89,14 +78,14 @@ def test_a_gain_is_paired_and_remembered(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("measured twice")
 
-    monkeypatch.setattr("image_bench.draw", never)
-    again = bench_of(scripts, weights, store, tmp_path / "record")
+    monkeypatch.setattr("benchmarks.images.bench.draw", never)
+    again = bench_of(weights, store, tmp_path / "record")
     assert again.gain(other, one, 60, 0) == there
     assert again.loss(one, 60, 0) == score
 
 
-def test_only_more_than_chance_wins(scripts: dict[str, ModuleType]) -> None:
-    gain = scripts["image_bench"].Gain
+def test_only_more_than_chance_wins() -> None:
+    gain = Gain
     assert gain(new=97.9, old=100.0, error=2.0).wins
     assert not gain(new=98.1, old=100.0, error=2.0).wins
     assert not gain(new=103.0, old=100.0, error=2.0).wins
@@ -104,7 +93,6 @@ def test_only_more_than_chance_wins(scripts: dict[str, ModuleType]) -> None:
 
 @pytest.mark.slow
 def test_a_search_fills_the_header_and_leaves_the_weights(
-    scripts: dict[str, ModuleType],
     run: Run,
     weights: Path,
     store: Path,
@@ -112,24 +100,24 @@ def test_a_search_fills_the_header_and_leaves_the_weights(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fit, path = scripts["fit_image_plans"], tmp_path / "tiny.safetensors"
+    path = tmp_path / "tiny.safetensors"
     shutil.copy(weights, path)
-    small = fit.Spending(n_first=20, n_later=24, n_walk=20, n_walks=4, n_held_out=40)
-    monkeypatch.setattr(fit, "Spending", lambda: small)
+    small = presets.Spending(n_first=20, n_later=24, n_walk=20, n_walks=4, n_held_out=40)
+    monkeypatch.setattr(presets, "Spending", lambda: small)
     arguments = [str(path), "--store", str(store), "--steps", "3", "1", "--carried", "2"]
-    run("fit_image_plans", arguments)
+    run(presets, arguments)
     info = read_image_info(path)
     assert info.plans, "an untrained network has no reason to like the default"
     for steps, stored in info.plans.items():
         plan, scores = default_plan(info, steps), stored["scores"]
         assert (plan.nfe, plan.origin) == (steps, "fitted")
         assert scores["default_frechet"] - scores["frechet"] > scores["gain_error"]
-        assert (scores["n"], scores["seed"]) == (40, fit.HELD_OUT_SEED + steps)
+        assert (scores["n"], scores["seed"]) == (40, presets.HELD_OUT_SEED + steps)
     before, after = load_file(weights), load_file(path)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     said, content = capsys.readouterr().out, path.read_bytes()
-    run("fit_image_plans", arguments)
+    run(presets, arguments)
     assert capsys.readouterr().out == said, "every measurement was kept"
     assert path.read_bytes() == content
 
@@ -139,9 +127,9 @@ def test_samplers_are_compared_over_seeds(
 ) -> None:
     arguments = ["--model", str(weights), "--store", str(store), "--n", "3", "--calls", "2", "3"]
     arguments += ["--out", str(tmp_path), "--methods", "default plan", "Heun, EDM", "--seeds"]
-    run("benchmark_images", [*arguments, "0"])
+    run(measure, [*arguments, "0"])
     first = (tmp_path / "images.csv").read_text()
-    run("benchmark_images", [*arguments, "0", "1"])
+    run(measure, [*arguments, "0", "1"])
     capsys.readouterr()
     both = (tmp_path / "images.csv").read_text()
     assert both.startswith(first)
@@ -152,14 +140,13 @@ def test_samplers_are_compared_over_seeds(
     assert " (1) |" in table, "Heun makes one call of two"
     assert "not an FID" in table
     assert (tmp_path / "images.png").exists()
-    run("benchmark_images", [*arguments, "0", "1"])
+    run(measure, [*arguments, "0", "1"])
     assert capsys.readouterr().out.startswith("0 rows to go")
     with pytest.raises(UsageError, match='Did you mean "Heun, EDM"'):
-        run("benchmark_images", [*arguments[:-2], "Heun, EDN"])
+        run(measure, [*arguments[:-2], "Heun, EDN"])
 
 
-def test_cells_are_means_over_all_seeds_or_nothing(scripts: dict[str, ModuleType]) -> None:
-    report = scripts["image_report"]
+def test_cells_are_means_over_all_seeds_or_nothing() -> None:
     values = {("a", 0): 100.0, ("a", 1): 104.0, ("b", 0): 90.0}
     rows = [report.Row(method, 4, 3, 10, seed, value, 1.0)
             for (method, seed), value in values.items()]  # fmt: skip

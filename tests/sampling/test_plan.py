@@ -256,7 +256,7 @@ def test_an_entropy_grid_of_a_schedule_ends_where_the_curve_does(name: str) -> N
 def test_an_entropy_grid_needs_a_measurement(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_plan(TUNED, 4, PlanOptions(grid=name))
-    for word in (f"--grid {name}", "not measured for untuned", "scripts/measure_mmse.py"):
+    for word in (f"--grid {name}", "not measured for untuned", "python -m benchmarks error-curve"):
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
 

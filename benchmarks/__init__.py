@@ -1,0 +1,1 @@
+"""Benchmarks, reports and pictures: ``python -m benchmarks COMMAND``."""

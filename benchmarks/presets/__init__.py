@@ -1,0 +1,1 @@
+"""Search of solver and noise levels for each number of network calls."""

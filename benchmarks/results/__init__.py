@@ -1,0 +1,1 @@
+"""What the shipped weights yield, beside real molecules."""

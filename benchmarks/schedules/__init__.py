@@ -1,0 +1,1 @@
+"""Schedules, total variances and solvers at equal numbers of network calls."""

@@ -1,0 +1,1 @@
+"""Fits after training, on weights that stay as they are: ``molgen calibrate``."""
