@@ -49,7 +49,7 @@ def measure(generator: Generator, steps: int, n: int, seed: int) -> dict[str, An
         "solver": run.plan.solver.name,
         "sigma": [round(scale * math.exp(-lam), 4) for lam in run.plan.grid.lam[:-1]],
         "levels": levels_of(run.plan, scale),
-        "lean": run.plan.lean.to_dict(),
+        "logit_bias": run.plan.logit_bias.to_dict(),
         "seconds": seconds,
         "molecules_per_second": n / seconds,
         **evaluation.to_dict(),
@@ -100,12 +100,14 @@ def levels_note(info: ModelInfo) -> str:
     note = f"searched on other seeds{origin}; `python -m benchmarks presets` goes on"
     if info.config.distil is not None:
         note = "those that were trained; other numbers of calls stretch the nearest"
-    if any(ladder.tau for ladder in info.ladders.values()):
-        note += "; × is by what the positions are scaled that a call sees (`molgen.flow.tau`)"
-    if any(ladder.lean for ladder in info.ladders.values()):
+    if any(ladder.input_scale for ladder in info.ladders.values()):
         note += (
-            ". Estimates lean (`molgen.flow.lean`), so that molecules have as many atoms of each "
-            "element, and rings, as real ones"
+            "; × is by what the positions are scaled that a call sees (`molgen.flow.input_scale`)"
+        )
+    if any(ladder.logit_bias for ladder in info.ladders.values()):
+        note += (
+            ". Estimates have a bias (`molgen.flow.logit_bias`), so that molecules have as many "
+            "atoms of each element, and rings, as real ones"
         )
     return note
 
@@ -128,7 +130,7 @@ def _grid_row(result: dict[str, Any], *, leans: bool) -> str:
     levels, more = result["levels"], ", …" if len(result["levels"]) > 20 else ""
     cells = [str(result["steps"]), result["solver"], ", ".join(levels[:20]) + more]
     if leans:
-        bond, element = (result["lean"].get(name, [0.0]) for name in ("bond", "element"))
+        bond, element = (result["logit_bias"].get(name, [0.0]) for name in ("bond", "element"))
         cells.append(f"{bond[0]:g}; {', '.join(f'{one:g}' for one in element)}")
     return f"| {' | '.join(cells)} |"
 
@@ -141,7 +143,7 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     n = results[0]["n"]
     start = f", from the weights `{training['from']}`" if "from" in training else ""
     n_seen, hours = training["molecules"], training["seconds"] / 3600
-    leans = any(ladder.lean for ladder in info.ladders.values())
+    leans = any(ladder.logit_bias for ladder in info.ladders.values())
     grids = "\n".join(_grid_row(result, leans=leans) for result in results)
     names = ", ".join(SYMBOLS[number] for number in info.vocabulary.atomic_numbers)
     heading = (

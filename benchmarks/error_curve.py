@@ -21,7 +21,7 @@ from torch.nn import functional
 from molgen.checkpoint import LoadedModel, load_model
 from molgen.data.loader import Batch, DeviceData, load_split
 from molgen.data.store import MoleculeStore
-from molgen.flow.fit.mmse import mmse_curve
+from molgen.flow.fit.trajectories import mmse_curve
 from molgen.flow.state import State
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import ErrorCurve

@@ -68,7 +68,7 @@ def calls_of(loaded: LoadedModel, steps: int, n_atoms: int, seed: int) -> list[C
         "pos": POS.project(noise[..., :3], mask),
         "element": ELEMENT.project(noise[..., 3:], mask),
     }
-    memory = SelfConditioned(model, mask, plan.jumps, plan.lean)
+    memory = SelfConditioned(model, mask, plan.jumps, plan.logit_bias)
     called, seen = plan.called(memory, "pos"), []
 
     def denoise(state: dict[str, Tensor], lam: Tensor, *rest: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Variations of test molecules by strength, and molecules between two of them."""
+"""Variations of test molecules by strength."""
 
 from __future__ import annotations
 
@@ -24,9 +24,6 @@ from molgen.eval.agreement import check_graph, graphs_agree
 from molgen.eval.perception import perceive_all
 
 ROOT = Path(__file__).resolve().parents[1]
-PAIR_SIZES = (14, 16, 17, 18, 19, 20, 21)
-"""Atoms of the molecules that are interpolated; two pairs of each."""
-
 COLUMNS = (
     "what",
     "place",
@@ -53,13 +50,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--strengths", type=float, nargs="+", default=[0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[8])
-    parser.add_argument("--frames", type=int, default=5, help="between the two of each pair")
     parser.add_argument("--reference", type=Path, default=ROOT / "data" / "qm9")
     parser.add_argument("--out", type=Path, default=Path("results/edits.csv"))
 
 
 def main(options: argparse.Namespace) -> None:
-    """One row for each strength, and one for each place on the way between two molecules."""
+    """One row for each strength."""
     rdBase.BlockLogs()
     generator = load(options.model, "cpu")
     store = MoleculeStore.open(options.reference)
@@ -74,11 +70,6 @@ def main(options: argparse.Namespace) -> None:
             row = varied(generator, sources, options.each, strength, steps)
             _tell(table, {"what": "vary", "place": f"{strength:g}", "steps": str(steps), **row})
             file.flush()
-        pairs = _pairs(store, split)
-        for steps in options.steps:
-            for place, row in between(generator, pairs, options.frames, steps):
-                about = {"what": "interpolate", "place": f"{place:g}", "steps": str(steps)}
-                _tell(table, about | row)
 
 
 @dataclass(frozen=True)
@@ -112,27 +103,6 @@ def varied(
         "distinct_new": f"{np.mean(distinct):.2f}",
         "seconds": f"{seconds:.1f}",
     }
-
-
-def between(
-    generator: Generator, pairs: Sequence[tuple[Molecule, Molecule]], frames: int, steps: int
-) -> list[tuple[float, dict[str, str]]]:
-    """Scores of each place on the way; similarity is that to the molecule that is nearer."""
-    ways = [
-        generator.interpolate(
-            build_mol(a).mol, build_mol(b).mol, frames=frames, steps=steps, progress=False
-        )
-        for a, b in pairs
-    ]
-    rows = []
-    for place in range(frames):
-        weight = place / (frames - 1)
-        ends = [b if weight > 0.5 else a for a, b in pairs]
-        made = [molecule_of(way[place]) for way in ways]
-        outcomes = [Outcome(end, one) for end, one in zip(ends, made, strict=True)]
-        # The second molecule is matched with the first, so atom numbers do not compare.
-        rows.append((weight, _scores(outcomes) | {"rmsd": ""}))
-    return rows
 
 
 def _scores(outcomes: Sequence[Outcome]) -> dict[str, str]:
@@ -186,16 +156,6 @@ def _heavy_rmsd(one: Outcome) -> float:
     p, q = p - p.mean(axis=0), q - q.mean(axis=0)
     turn, _ = Rotation.align_vectors(p, q)
     return float(np.sqrt(np.square(p - turn.apply(q)).sum(axis=1).mean()))
-
-
-def _pairs(store: MoleculeStore, split: np.ndarray) -> list[tuple[Molecule, Molecule]]:
-    found = []
-    for size in PAIR_SIZES:
-        same = split[store.n_atoms[split] == size][:4]
-        found += [
-            (store[int(a)], store[int(b)]) for a, b in zip(same[::2], same[1::2], strict=True)
-        ]
-    return found
 
 
 def _tell(table: csv.DictWriter[str], row: dict[str, str]) -> None:

@@ -12,8 +12,7 @@ from molgen.checkpoint import load_model
 from molgen.chem.mol import molecule_of
 from molgen.flow.plan_options import PlanOptions
 from molgen.sampling.editing.originals import Original, originals_of
-from molgen.sampling.editing.path import MoleculePath
-from molgen.sampling.editing.requests import PathRequest, VaryRequest
+from molgen.sampling.editing.requests import VaryRequest
 from molgen.sampling.editing.vary import Variations
 from molgen.sampling.known.given import find_known
 from molgen.sampling.plan import make_plan
@@ -99,22 +98,6 @@ class VaryOptions(TypedDict, total=False):
     relax: bool
 
 
-class PathOptions(TypedDict, total=False):
-    """Keyword arguments of :meth:`Generator.interpolate`.
-
-    Attributes:
-        frames: Number of molecules, both ends included; 9 unless given.
-        steps: Network calls of every walk between noise and a molecule; 8 unless given.
-        decode: As in :class:`Options`.
-        relax: As in :class:`Options`.
-    """
-
-    frames: int
-    steps: int
-    decode: str
-    relax: bool
-
-
 class Generator:
     """A loaded model that makes molecules; :func:`load` makes one.
 
@@ -186,47 +169,9 @@ class Generator:
         request = VaryRequest(**options)
         return _collected(self.variations(originals_of(self.model.info, given), request), progress)
 
-    def interpolate(
-        self,
-        a: Chem.Mol,
-        b: Chem.Mol,
-        *,
-        progress: bool | None = None,
-        **options: Unpack[PathOptions],
-    ) -> list[Chem.Mol]:
-        """Make molecules between two given ones of the same number of atoms.
-
-        Args:
-            a: Where the way begins, with a conformer (Å) and explicit hydrogens.
-            b: Where it ends; it is laid over ``a``, its atoms matched with those of ``a``.
-            progress: As for :meth:`sample`.
-            **options: See :class:`PathOptions`.
-
-        Returns:
-            ``frames`` molecules as :meth:`sample` returns them, with ``molgen_source`` and
-            ``molgen_weight``, from 0 to 1; the first and the last are the two as the model
-            reconstructs them.
-
-        Raises:
-            UsageError: As for :meth:`vary`, or if the numbers of atoms differ.
-        """
-        request, info = PathRequest(**options), self.model.info
-        ([first], [second]) = (
-            originals_of(info, [mol], name) for mol, name in ((a, "a"), (b, "b"))
-        )
-        return _collected(self.path((first, second), request), progress)
-
     def variations(self, originals: tuple[Original, ...], request: VaryRequest) -> Variations:
         """Bind a request for molecules near given ones to this model."""
         return Variations(self.model, request, originals)
-
-    def path(self, ends: tuple[Original, Original], request: PathRequest) -> MoleculePath:
-        """Bind a request for molecules between two given ones to this model.
-
-        Raises:
-            UsageError: If their numbers of atoms differ.
-        """
-        return MoleculePath(self.model, request, ends)
 
     def run(self, request: Request) -> Run:
         """Bind a request to this model.
@@ -240,7 +185,7 @@ class Generator:
         info = self.model.info
         plan = make_plan(info, request.steps, request.plan)
         known = find_known(info, request)
-        # Tau and lean were found for molecules of which nothing is known.
+        # Tau and logit_bias were found for molecules of which nothing is known.
         plan = plan if known is None else plan.plain()
         steering = find_steering(info, request, known)
         model = quantised(self.model, plan) if request.int8 else self.model

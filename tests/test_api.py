@@ -123,6 +123,6 @@ def test_evaluate_takes_molecules_and_files(generator: molgen.Generator, tmp_pat
 def test_what_was_found_for_free_molecules_is_left_out_where_something_is_known() -> None:
     few = molgen.load("qm9-few", device="cpu")
     free, given = (few.run(Request(n=1, steps=4, formula=one)).plan for one in (None, "C6H6"))
-    assert free.tau
-    assert free.lean
+    assert free.input_scale
+    assert free.logit_bias
     assert given == free.plain()

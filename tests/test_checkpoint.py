@@ -39,7 +39,7 @@ def info() -> ModelInfo:
         config=parse_config({"model": {**model, "pos_scale": 1.4}, "train": {"seed": 3}}),
         n_atoms=(0,) * 10 + (3, 0, 5),
         ladders={
-            1: Ladder("ddim", (20.0,), tau=(1.2,)),
+            1: Ladder("ddim", (20.0,), input_scale=(1.2,)),
             4: Ladder("dpm++2m", (20.0, 3.0, 0.5, 0.1)),
         },
         training={"steps": 12, "hardware": "abacus"},

@@ -32,12 +32,12 @@ from benchmarks.images.report import (
     write_table,
 )
 from molgen.errors import UsageError
-from molgen.flow.experimental.solvers import EXPERIMENTAL_SOLVERS
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan, steps_within
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import EDM, ISSNR, OTFlow
 from molgen.flow.solvers import DDIM, DPMpp2M, Euler, Heun, Solver, UniPC2
+from molgen.flow.solvers.table import experimental_solvers
 from molgen.images.checkpoint import LoadedImages, load_images
 from molgen.images.info import ImageInfo
 from molgen.images.picture import grid_of, write_png
@@ -95,7 +95,7 @@ def methods(info: ImageInfo) -> dict[str, Method]:
     """What is compared, by the name that tables show."""
     paper, plain = ISSNR(eta=1.5, kappa=1.0), ISSNR(eta=1.0, kappa=0.0)
     edm = EDM(t_min=SIGMA_MIN, t_max=SIGMA_MAX)
-    evodiff = EXPERIMENTAL_SOLVERS["evodiff"]()
+    evodiff = experimental_solvers()["evodiff"]()
     return {
         DEFAULT: lambda asked: default_plan(info, asked),
         "Euler, VP-ISSNR(1.5, 1)": walk(Euler(paper), uniform(paper)),

@@ -37,12 +37,11 @@ from molgen.flow.fit import (
     successive_halving,
     teach,
 )
-from molgen.flow.grid import TimeGrid
-from molgen.flow.grids import GridOptions, grid_named
+from molgen.flow.grid import GridOptions, TimeGrid, grid_named
 from molgen.flow.mmse import MMSECurve
 from molgen.flow.plan import Plan
 from molgen.flow.schedules import ISSNR
-from molgen.flow.solvers import DDIM, SolverOptions, UniPC2, solver_named
+from molgen.flow.solvers import DDIM, UniPC2, solver_named
 from molgen.images.checkpoint import LoadedImages, load_images, save_images
 from molgen.images.info import ImageInfo
 from molgen.images.plans import carried, default_plan
@@ -102,7 +101,7 @@ def field_of(info: ImageInfo, steps: int, curve: MMSECurve) -> Iterator[Plan]:
         return
     plain = TimeGrid.uniform(ISSNR(eta=1.0, kappa=0.0), steps)
     for name in ("dpm++2m", "unipc3") if steps > 2 else ("ddim",):
-        yield Plan(solver_named(name, SolverOptions()), plain, f"{name}, ISSNR(1, 0)")
+        yield Plan(solver_named(name), plain, f"{name}, ISSNR(1, 0)")
     for eta, kappa in SHAPES:
         grid = TimeGrid.uniform(ISSNR(eta=eta, kappa=kappa), steps)
         yield Plan(UniPC2(), grid, f"ISSNR({eta:g}, {kappa:g})")

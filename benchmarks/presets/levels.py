@@ -14,7 +14,7 @@ def levels_of(plan: Plan, scale: float) -> list[str]:
         plan: The plan.
         scale: Å per unit of position.
     """
-    tau = plan.tau or (1.0,) * (len(plan.grid.lam) - 1)
+    tau = plan.input_scale or (1.0,) * (len(plan.grid.lam) - 1)
     return [
         f"{scale * math.exp(-lam):.3g}" + (f"×{factor:.3g}" if factor != 1 else "")
         for lam, factor in zip(plan.grid.lam[:-1], tau, strict=True)

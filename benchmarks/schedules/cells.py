@@ -10,7 +10,7 @@ import torch
 from molgen.flow.plan import Plan
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import SCHEDULES
-from molgen.flow.solvers import SolverOptions, solver_named
+from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.table import experimental_solvers
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import make_plan
@@ -104,7 +104,7 @@ def variances_of(schedule: str) -> tuple[str, ...]:
 
 def makes(solver: str, steps: int) -> bool:
     """Whether some number of the solver's steps makes exactly this many network calls."""
-    one = solver_named(SOLVER_OPTIONS[solver][0], SolverOptions())
+    one = solver_named(SOLVER_OPTIONS[solver][0])
     possible = range(one.min_steps, max(steps, one.min_steps) + 1)
     return any(one.nfe(n_steps) == steps for n_steps in possible)
 

@@ -20,7 +20,7 @@ from molgen.flow.parameterisation import PARAMETERISATIONS
 from molgen.flow.plan import Plan, steps_for
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import SCHEDULES
-from molgen.flow.solvers import SolverOptions, solver_named
+from molgen.flow.solvers import solver_named
 from molgen.names import unknown
 from molgen.nn.block import Width
 from molgen.nn.network import EquivariantTransformer, Sizes
@@ -67,7 +67,7 @@ def plan_of(config: BaselineConfig, steps: int, solver: str | None = None) -> Pl
         UsageError: No such solver, or it cannot make this many calls.
     """
     schedule = schedule_of(config)
-    chosen = solver_named(solver or config.solver, SolverOptions(schedule=schedule))
+    chosen = solver_named(solver or config.solver, schedule=schedule)
     grid = TimeGrid.uniform(schedule, steps_for(chosen, steps))
     return Plan(chosen, grid, config.schedule)
 

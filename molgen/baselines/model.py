@@ -14,8 +14,7 @@ from torch.nn import functional
 from molgen.baselines.egnn import EGNN
 from molgen.data.loader import Batch
 from molgen.flow.parameterisation import Parameterisation
-from molgen.flow.process import Gaussian
-from molgen.flow.processes.analog import ScaledOneHot
+from molgen.flow.process import Gaussian, ScaledOneHot
 from molgen.flow.schedule import Schedule
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import State, expand_like

@@ -1,4 +1,4 @@
-"""Input scales at which the calls of a student are best made (`molgen.flow.tau`).
+"""Input scales at which the calls of a student are best made (`molgen.flow.input_scale`).
 
 An estimate is a mean over molecules, so it varies less than they do, and so do the states that it
 leads to: the network takes these for smaller molecules. Called with wider states it makes wider
@@ -128,7 +128,7 @@ def _fitted(loaded: LoadedModel, steps: int, real: RealSet, context: Context) ->
     plain: list[Score] = []
 
     def score(scales: tuple[float, ...]) -> float:
-        tried = replace(preset, tau=scales_of(preset.sigma, scales))
+        tried = replace(preset, input_scale=scales_of(preset.sigma, scales))
         info = replace(loaded.info, ladders={steps: tried})
         found = _measure(replace(loaded, info=info), steps, options.n, context.config.seed, real)
         plain.append(found)
@@ -138,7 +138,7 @@ def _fitted(loaded: LoadedModel, steps: int, real: RealSet, context: Context) ->
         return value
 
     scales = descend(score, effective_knots(preset.sigma), options.rounds)
-    return replace(preset, tau=scales_of(preset.sigma, scales))
+    return replace(preset, input_scale=scales_of(preset.sigma, scales))
 
 
 def _measure(loaded: LoadedModel, steps: int, n: int, seed: int, real: RealSet) -> Score:

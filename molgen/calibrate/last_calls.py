@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from molgen.checkpoint import LoadedModel
-from molgen.flow.lean import Lean
-from molgen.flow.tau import scaled
+from molgen.flow.input_scale import scaled
+from molgen.flow.logit_bias import LogitBias
 from molgen.models.denovo import DeNovo
 from molgen.models.walk import Molecules, call, noise, onward
 from molgen.nn.network import Estimate
@@ -42,11 +42,11 @@ class LastCall:
     before: Estimate | None
     step: tuple[float, float]
     mask: Tensor
-    bias: Lean
+    bias: LogitBias
 
     def repeat(self, model: DeNovo) -> Estimate:
         """What the model makes of it now."""
-        return call(model, self.state, self.before, self.step, self.mask, lean=self.bias)
+        return call(model, self.state, self.before, self.step, self.mask, logit_bias=self.bias)
 
 
 def last_calls(
@@ -71,12 +71,14 @@ def last_calls(
         state = noise(model, batch.mask, generator)
         before: Estimate | None = None
         preset = loaded.info.ladders[grid.n_steps]
-        scales = preset.tau or (1.0,) * grid.n_steps
+        scales = preset.input_scale or (1.0,) * grid.n_steps
         for step, scale in zip(pairwise(grid.lam), scales, strict=True):
             seen = cast("Molecules", scaled(state, scale, "pos"))
             if math.isinf(step[1]):
-                yield LastCall(grid.n_steps, seen, before, step, batch.mask, preset.lean)
+                yield LastCall(grid.n_steps, seen, before, step, batch.mask, preset.logit_bias)
                 break
             with torch.no_grad():
-                before = call(model, seen, before, step, batch.mask, lean=preset.lean).detached()
+                before = call(
+                    model, seen, before, step, batch.mask, logit_bias=preset.logit_bias
+                ).detached()
             state = onward(model, state, before, step, batch.mask)

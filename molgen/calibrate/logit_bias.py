@@ -21,7 +21,7 @@ from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
 from molgen.eval.distribution import element_counts
 from molgen.eval.geometry import ring_counts
-from molgen.flow.lean import Lean
+from molgen.flow.logit_bias import LogitBias
 from molgen.train.decided import shares_of
 
 ELEMENT_GAIN: Final = 4.0
@@ -79,7 +79,7 @@ class Bias:
     no_bond: float
 
     @classmethod
-    def of(cls, bias: Lean, vocabulary: Vocabulary) -> Bias:
+    def of(cls, bias: LogitBias, vocabulary: Vocabulary) -> Bias:
         """Of a preset."""
         added = bias.to_dict()
         element = np.array(added.get("element", [0.0] * vocabulary.n_elements))
@@ -102,11 +102,11 @@ class Bias:
             float(np.clip(no_bond, -LARGEST_NO_BOND, LARGEST_NO_BOND)),
         )
 
-    def rounded(self) -> Lean:
+    def rounded(self) -> LogitBias:
         """As a preset has it."""
         bond = (self.no_bond, *[0.0] * (N_BOND_CLASSES - 1))
         element = np.round(self.element, 3).tolist()
-        return Lean.of({"element": element, "bond": np.round(bond, 3).tolist()})
+        return LogitBias.of({"element": element, "bond": np.round(bond, 3).tolist()})
 
 
 def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
@@ -125,7 +125,7 @@ def _rounds(loaded: LoadedModel, steps: int, real: Content, context: Context) ->
     """The biases after every round."""
     vocabulary, options = loaded.info.vocabulary, context.config.logit_bias
     free = (np.array(vocabulary.atomic_numbers) != PIVOT) & (real.elements > COUNTABLE)
-    bias = Bias.of(loaded.info.ladders[steps].lean, vocabulary)
+    bias = Bias.of(loaded.info.ladders[steps].logit_bias, vocabulary)
     for place in range(options.rounds):
         seed = context.config.seed + place
         tally = drawn(_with_bias(loaded, steps, bias), steps, options.n, seed)
@@ -140,6 +140,6 @@ def _rounds(loaded: LoadedModel, steps: int, real: Content, context: Context) ->
 
 
 def _with_bias(loaded: LoadedModel, steps: int, bias: Bias) -> LoadedModel:
-    preset = replace(loaded.info.ladders[steps], lean=bias.rounded())
+    preset = replace(loaded.info.ladders[steps], logit_bias=bias.rounded())
     presets = {**loaded.info.ladders, steps: preset}
     return replace(loaded, info=replace(loaded.info, ladders=presets))

@@ -10,7 +10,7 @@ import typer
 import molgen
 from molgen.cli.calibrate import calibrate
 from molgen.cli.data import prepare
-from molgen.cli.edit import interpolate, vary
+from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
 from molgen.cli.images import evaluate as evaluate_images
 from molgen.cli.images import sample as sample_images
@@ -33,7 +33,6 @@ images = typer.Typer(
 
 app.command("sample")(sample)
 app.command("vary")(vary)
-app.command("interpolate")(interpolate)
 app.command("evaluate")(evaluate)
 app.command("models")(models)
 app.command("train")(train)

@@ -1,4 +1,4 @@
-"""``molgen vary`` and ``molgen interpolate``: new molecules from given ones."""
+"""``molgen vary``: new molecules from given ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from molgen.cli import options
 from molgen.cli.console import note
 from molgen.cli.output import find_target, write_records
-from molgen.sampling.editing.requests import PathRequest, VaryRequest
+from molgen.sampling.editing.requests import VaryRequest
 
 if TYPE_CHECKING:
     from molgen.sampling.destination import Destination
@@ -42,36 +42,6 @@ def vary(
 
     generator = load(model, device)
     run = generator.variations(read_originals(generator.model.info, file), request)
-    _write(run, target, out, resume=resume, quiet=quiet)
-
-
-def interpolate(
-    first: options.FirstEnd,
-    second: options.SecondEnd,
-    frames: options.Frames = 9,
-    steps: options.Steps = 8,
-    model: options.Model = "qm9",
-    out: options.Out = "path.sdf",
-    resume: options.Resume = False,
-    force: options.Force = False,
-    quiet: options.Quiet = False,
-    device: options.Device = "auto",
-    decode: options.Decode = "geometry",
-    relax: options.Relax = False,
-) -> None:
-    """Make molecules between two given ones of the same number of atoms.
-
-    The first record is A and the last is B as the model reconstructs them, B laid over A with its
-    atoms in A's order.
-    """
-    request = PathRequest(frames, steps, decode, relax)
-    target = find_target(out, resume=resume, force=force)
-    from molgen.api import load
-    from molgen.sampling.editing.originals import read_first
-
-    generator = load(model, device)
-    info = generator.model.info
-    run = generator.path((read_first(info, first), read_first(info, second)), request)
     _write(run, target, out, resume=resume, quiet=quiet)
 
 

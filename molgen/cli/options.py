@@ -170,14 +170,7 @@ Given = Annotated[
     str,
     typer.Argument(metavar="FILE", help="3D molecules with all hydrogens: .sdf, .sdf.gz or .xyz."),
 ]
-FirstEnd = Annotated[
-    str, typer.Argument(metavar="A", help="3D file; its first molecule is where the way begins.")
-]
-SecondEnd = Annotated[
-    str, typer.Argument(metavar="B", help="3D file; its first molecule is where the way ends.")
-]
 Variants = Annotated[int, typer.Option("--n", "-n", help="New molecules per given one.")]
 Strength = Annotated[
     float, typer.Option(help="How far from the given molecule: above 0 (itself) up to 1.")
 ]
-Frames = Annotated[int, typer.Option(help="Number of molecules, both ends included.")]

@@ -99,9 +99,8 @@ def _baselines(tree: dict[str, Any], asked: _Asked) -> None:
 
     options = RunOptions(asked.out, asked.max_time, asked.resume, asked.device)
     weights = run_training(recipe, asked.recipe.stem, options)
-    note(
-        f"{weights} holds the averaged weights; compare it: python -m benchmarks baselines {weights}"
-    )
+    compare = f"python -m benchmarks baselines {weights}"
+    note(f"{weights} holds the averaged weights; compare it: {compare}")
 
 
 _DOMAINS: Mapping[str, Callable[[dict[str, Any], _Asked], None]] = MappingProxyType(

@@ -89,7 +89,7 @@ WeightingParts = Annotated[
 
 
 class BalanceConfig(Section):
-    """A weight learned for each interval of levels; see `molgen.flow.intervals.IntervalWeights`.
+    """A weight learned for each interval of levels; see `molgen.flow.weighting.IntervalWeights`.
 
     Attributes:
         edges: Increasing half log-SNR between the intervals.

@@ -51,15 +51,13 @@ def hungarian(gain: Tensor, real: Tensor, held: Tensor | None) -> Tensor:
 class Auction:
     """A nearly best assignment of all samples at once, without a look at the data from the host.
 
-    The auction of Bertsekas 1988 (Annals of Operations Research 14, 105) with simultaneous bids:
-    every row that has no column bids for its favourite, by what that is worth more than the next
-    best, and the highest bid takes the column from its owner. At the end the sum of the gains is
-    within ``slack`` times the span of the sample's gains of the best one. Rows without a column
-    after the last round share what is left in order; an outcome worse than no exchange is dropped.
+    The auction of Bertsekas 1988 (Annals of Operations Research 14, 105) with simultaneous bids.
+    The sum of the gains is within ``slack`` times the span of the sample's gains of the best one.
+    Rows without a column after the last round share what is left in order; an outcome worse than
+    no exchange is dropped.
 
     Attributes:
-        slack: Least raise of a bid times the number of free rows, in spans of the gains. Starting
-            from larger raises (epsilon scaling) took as many rounds on molecules.
+        slack: Least raise of a bid times the number of free rows, in spans of the gains.
         rounds: Rounds, per row of the padded width. Half of them suffice on molecules of QM9.
     """
 
@@ -67,7 +65,6 @@ class Auction:
     rounds: int = 6
 
     def __post_init__(self) -> None:
-        """Reject an auction that cannot end."""
         if self.slack <= 0 or self.rounds < 1:
             raise UsageError(
                 f"an auction with slack {self.slack:g} and {self.rounds} rounds per row",

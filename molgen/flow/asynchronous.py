@@ -34,14 +34,13 @@ def is_given(lam: Tensor) -> Tensor:
 class Asynchronous:
     """Levels per row: shared within a sample, or independent, with some rows clean.
 
-    Independent levels with a probability are the vectorised time of FVDM (Liu et al. 2024,
-    arXiv 2410.03160); rows that stay clean let the network learn to complete the others.
+    Independent levels with a probability are the vectorised time of FVDM (Liu et al. 2024, arXiv
+    2410.03160); rows that stay clean let the network learn to complete the others.
 
     Attributes:
         base: Density of every single level.
         p_async: Share of samples whose rows have levels of their own.
-        p_clean: Probability of each row to be clean, at ``CLEAN_LEVEL``; at least one real row of
-            each sample is not.
+        p_clean: Probability of each row, but for one per sample, to be at ``CLEAN_LEVEL``.
     """
 
     base: TimeSampler
@@ -49,7 +48,6 @@ class Asynchronous:
     p_clean: float = 0.0
 
     def __post_init__(self) -> None:
-        """Reject what is no probability."""
         _check_probabilities(p_async=self.p_async, p_clean=self.p_clean)
 
     def levels(
@@ -74,9 +72,8 @@ class Asynchronous:
 class Completion:
     """Some samples have rows that are clean; the others, and all other rows, share one level.
 
-    What a network must learn to complete a part of a molecule. Masked inputs of any share are
-    those of masked autoencoders (He et al. 2021, arXiv 2111.06377); that the clean rows lie
-    together, as a scaffold does, is our addition.
+    What a network must learn to complete a part of a molecule; masked inputs of any share are
+    those of masked autoencoders (He et al. 2021, arXiv 2111.06377).
 
     Attributes:
         base: Density of the level of each sample.
@@ -90,7 +87,6 @@ class Completion:
     near: float = 0.75
 
     def __post_init__(self) -> None:
-        """Reject what is no probability."""
         _check_probabilities(share=self.share, near=self.near)
 
     def levels(

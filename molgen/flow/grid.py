@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from molgen.errors import UsageError
+from molgen.flow.schedules import OTFlow
+from molgen.names import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from molgen.flow.mmse import MMSECurve
     from molgen.flow.schedule import Schedule
 
@@ -22,16 +24,21 @@ if TYPE_CHECKING:
 class TimeGrid:
     """Increasing levels of half-log-SNR, from noise to data.
 
+    The constructors by name take ``n_steps``, at least 1, and ``to_data``: whether clean data
+    replace the last level.
+
     Attributes:
         lam: ``n_steps + 1`` levels of ``log(a / b)``. The first may be ``-inf``, pure noise; the
             last may be ``inf``, clean data, and then the last step returns the network's
             prediction itself.
+
+    Raises:
+        UsageError: Levels that no sampler can follow.
     """
 
     lam: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Reject levels that no sampler can follow."""
         if self.n_steps < 1:
             raise UsageError("a time grid needs at least one step", "Ask for 1 step or more")
         ends_well = self.lam[0] < math.inf and self.lam[-1] > -math.inf
@@ -101,24 +108,23 @@ class TimeGrid:
 
     @classmethod
     def from_levels(cls, lam: Tensor, *, to_data: bool) -> TimeGrid:
-        """Grid from half-log-SNR levels, shape ``[n_steps + 1]``.
-
-        Args:
-            lam: Increasing levels.
-            to_data: Replace the last level by clean data.
-        """
+        """Grid from increasing levels of half-log-SNR, ``[n_steps + 1]``."""
         levels = lam.tolist()
         return cls((*levels[:-1], math.inf) if to_data else tuple(levels))
 
     @classmethod
-    def uniform(cls, schedule: Schedule, n_steps: int, *, to_data: bool = True) -> TimeGrid:
-        """Equal steps in the time of ``schedule``, from ``t_max`` to ``t_min``.
+    def from_sigma(cls, sigmas: Sequence[float]) -> TimeGrid:
+        """Grid that calls the network at the given noise-to-signal ratios and ends at clean data.
 
         Args:
-            schedule: Schedule whose levels are used.
-            n_steps: Number of steps, at least 1.
-            to_data: Replace the last level by clean data.
+            sigmas: Decreasing ``b / a`` in units of the data's standard deviation, one per step.
         """
+        _check_sigmas(*sigmas)
+        return cls((*(-math.log(sigma) for sigma in sigmas), math.inf))
+
+    @classmethod
+    def uniform(cls, schedule: Schedule, n_steps: int, *, to_data: bool = True) -> TimeGrid:
+        """Equal steps in the time of ``schedule``, from ``t_max`` to ``t_min``."""
         t = _line(schedule.t_max, schedule.t_min, n_steps)
         return cls.from_levels(schedule.lam(t), to_data=to_data)
 
@@ -132,14 +138,9 @@ class TimeGrid:
         *,
         to_data: bool = True,
     ) -> TimeGrid:
-        """Equal steps in ``sigma ** (1 / rho)`` (Karras et al. 2022, arXiv 2206.00364).
+        """Equal steps in ``sigma ** (1 / rho)``, ``sigma = b / a`` (Karras et al., 2206.00364).
 
-        Args:
-            sigma_min: Noise-to-signal ratio ``b / a`` of the last level.
-            sigma_max: Noise-to-signal ratio of the first level.
-            rho: Crowding at low noise, above 0; 7 in the paper, infinity is ``log_snr``.
-            n_steps: Number of steps, at least 1.
-            to_data: Replace the last level by clean data.
+        ``rho`` above 0 crowds them at low noise; 7 in the paper, infinity is ``log_snr``.
         """
         _check_range(sigma_min, sigma_max)
         if not rho > 0:
@@ -153,7 +154,7 @@ class TimeGrid:
     def log_snr(
         cls, sigma_min: float, sigma_max: float, n_steps: int, *, to_data: bool = True
     ) -> TimeGrid:
-        """Equal steps in half-log-SNR between two noise-to-signal ratios; see ``karras``."""
+        """Equal steps in half-log-SNR between two noise-to-signal ratios."""
         _check_range(sigma_min, sigma_max)
         levels = _line(-math.log(sigma_max), -math.log(sigma_min), n_steps)
         return cls.from_levels(levels, to_data=to_data)
@@ -169,18 +170,9 @@ class TimeGrid:
         *,
         to_data: bool = True,
     ) -> TimeGrid:
-        """Quantiles of a logistic density over half-log-SNR, cut to a range of noise levels.
+        """Quantiles of a logistic density over half-log-SNR, cut to a range of ``b / a``.
 
-        The same levels as equal steps in the time of ISSNR (Kahouli et al., arXiv 2502.08598):
-        there ``lam = kappa + eta logit(1 - t)``.
-
-        Args:
-            sigma_min: Noise-to-signal ratio of the last level.
-            sigma_max: Noise-to-signal ratio of the first level.
-            eta: Scale of the density, above 0.
-            kappa: Its centre, half-log-SNR.
-            n_steps: Number of steps, at least 1.
-            to_data: Replace the last level by clean data.
+        The same levels as equal steps in the time of ``ISSNR(eta, kappa)``, scale and centre.
         """
         _check_range(sigma_min, sigma_max)
         if not eta > 0:
@@ -188,23 +180,19 @@ class TimeGrid:
         ends = (-torch.tensor([sigma_max, sigma_min], dtype=torch.float64).log() - kappa) / eta
         weight = _line(0.0, 1.0, n_steps)
         # Both tails are interpolated, for 1 - cdf has lost its digits where the cdf is near 1.
-        below, above = (_between(tail, weight) for tail in (ends.sigmoid(), (-ends).sigmoid()))
+        below, above = (
+            torch.lerp(tail[0], tail[1], weight) for tail in (ends.sigmoid(), (-ends).sigmoid())
+        )
         return cls.from_levels(kappa + eta * (below.log() - above.log()), to_data=to_data)
 
     @classmethod
     def angle(
         cls, sigma_min: float, sigma_max: float, n_steps: int, *, to_data: bool = True
     ) -> TimeGrid:
-        """Equal steps in ``theta = atan2(b, a)``, between two noise-to-signal ratios.
+        """Equal steps in ``theta = atan2(b, a)`` between two noise-to-signal ratios.
 
         At constant total variance the Euler step inflates the variance by the square of its
         angle, so equal angles keep the largest inflation smallest.
-
-        Args:
-            sigma_min: Noise-to-signal ratio of the last level.
-            sigma_max: Noise-to-signal ratio of the first level.
-            n_steps: Number of steps, at least 1.
-            to_data: Replace the last level by clean data.
         """
         _check_range(sigma_min, sigma_max)
         theta = _line(math.atan(sigma_max), math.atan(sigma_min), n_steps)
@@ -212,34 +200,14 @@ class TimeGrid:
 
     @classmethod
     def entropy(
-        cls,
-        curve: MMSECurve,
-        n_steps: int,
-        *,
-        power: float = 1.0,
-        to_data: bool = True,
+        cls, curve: MMSECurve, n_steps: int, *, power: float = 1.0, to_data: bool = True
     ) -> TimeGrid:
-        """Equal shares of what the network's error says is to be decided; see ``MMSECurve``.
+        """Equal shares of what the network's error says is to be decided, between the curve's ends.
 
-        Args:
-            curve: Measured error of the denoiser; its ends are the grid's.
-            n_steps: Number of steps, at least 1.
-            power: 1 for equal decrements of the conditional entropy of the data, 0.5 for equal
-                increments of ``gamma sqrt(mmse)``.
-            to_data: Replace the last level by clean data.
+        ``power`` 1 is equal decrements of the conditional entropy of the data, 0.5 equal
+        increments of ``gamma sqrt(mmse)``.
         """
-        levels = curve.quantiles(_line(0.0, 1.0, n_steps), power)
-        return cls.from_levels(levels, to_data=to_data)
-
-    @classmethod
-    def from_sigma(cls, sigmas: Sequence[float]) -> TimeGrid:
-        """Grid that calls the network at the given noise-to-signal ratios and ends at clean data.
-
-        Args:
-            sigmas: Decreasing ``b / a`` in units of the data's standard deviation, one per step.
-        """
-        _check_sigmas(*sigmas)
-        return cls((*(-math.log(sigma) for sigma in sigmas), math.inf))
+        return cls.from_levels(curve.quantiles(_line(0.0, 1.0, n_steps), power), to_data=to_data)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: the finite levels, and what stands before and after them."""
@@ -264,16 +232,82 @@ class TimeGrid:
         return cls((*first, *levels, *((math.inf,) if to_data else ())))
 
 
+@dataclass(frozen=True)
+class GridOptions:
+    """What grids by name may be built from; each takes what it knows.
+
+    Attributes:
+        n_steps: Number of steps.
+        sigma_min: Noise-to-signal ratio ``b / a`` of the last level.
+        sigma_max: Noise-to-signal ratio of the first level.
+        rho: Crowding of the Karras grid at low noise.
+        eta: Scale of the logistic grid.
+        kappa: Centre of the logistic grid, half-log-SNR.
+        curve: Measured error of the denoiser, for the entropy grids; it must cover the range.
+        schedule: Whose time the uniform grid follows, over the schedule's own range.
+        to_data: Replace the last level by clean data.
+    """
+
+    n_steps: int
+    sigma_min: float = 0.002
+    sigma_max: float = 30.0
+    rho: float = 7.0
+    eta: float = 1.0
+    kappa: float = 0.0
+    curve: MMSECurve | None = None
+    schedule: Schedule = field(default_factory=OTFlow)
+    to_data: bool = True
+
+    def entropy(self, power: float) -> TimeGrid:
+        """Equal shares of what the network's error says is to be decided, between the curve's ends.
+
+        ``power`` 1 is equal decrements of the conditional entropy of the data, 0.5 equal
+        increments of ``gamma sqrt(mmse)``.
+        """
+        if self.curve is None:
+            raise UsageError("an entropy grid needs a measured MMSE curve", "Pass curve=")
+        curve = self.curve.clip(self.sigma_min, self.sigma_max)
+        return TimeGrid.entropy(curve, self.n_steps, power=power, to_data=self.to_data)
+
+
+GRIDS: Mapping[str, Callable[[GridOptions], TimeGrid]] = MappingProxyType(
+    {
+        "uniform": lambda of: TimeGrid.uniform(of.schedule, of.n_steps, to_data=of.to_data),
+        "karras": lambda of: TimeGrid.karras(
+            of.sigma_min, of.sigma_max, of.rho, of.n_steps, to_data=of.to_data
+        ),
+        "log-snr": lambda of: TimeGrid.log_snr(
+            of.sigma_min, of.sigma_max, of.n_steps, to_data=of.to_data
+        ),
+        "logistic": lambda of: TimeGrid.logistic(
+            of.sigma_min, of.sigma_max, of.eta, of.kappa, of.n_steps, to_data=of.to_data
+        ),
+        "angle": lambda of: TimeGrid.angle(
+            of.sigma_min, of.sigma_max, of.n_steps, to_data=of.to_data
+        ),
+        "entropy": lambda of: of.entropy(1.0),
+        "root-entropy": lambda of: of.entropy(0.5),
+    }
+)
+"""Grids by the name that users type."""
+
+
+def grid_named(name: str, options: GridOptions) -> TimeGrid:
+    """Build one of ``GRIDS``.
+
+    Raises:
+        UsageError: No such grid, or an option that the grid cannot follow.
+    """
+    if name not in GRIDS:
+        raise UsageError(*unknown("grid", name, GRIDS))
+    return GRIDS[name](options)
+
+
 def _line(start: float, end: float, n_steps: int) -> Tensor:
     """``n_steps + 1`` equally spaced float64 numbers."""
     if n_steps < 1:
         raise UsageError(f"{n_steps} steps asked for", "Ask for 1 step or more")
     return torch.linspace(start, end, n_steps + 1, dtype=torch.float64)
-
-
-def _between(ends: Tensor, weight: Tensor) -> Tensor:
-    """Numbers between the two of ``ends``."""
-    return torch.lerp(ends[0], ends[1], weight)
 
 
 def _check_range(sigma_min: float, sigma_max: float) -> None:

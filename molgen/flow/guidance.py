@@ -39,21 +39,16 @@ def classifier_free(
 ) -> Denoiser:
     """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598) on the clean data.
 
-    ``x0 = u + scale (c - u)``. The weights sum to one, so the same line holds for noise and
-    velocity predictions. ``scale`` is 1 more than the paper's ``w``.
+    ``x0 = u + scale (c - u)``; the same line holds for noise and velocity predictions.
 
     Args:
         conditional: Denoiser that knows the condition.
         unconditional: Denoiser that does not.
-        scale: 0 ignores the condition, 1 is the conditional denoiser itself, more overdoes it.
+        scale: 0 ignores the condition, 1 is the conditional denoiser (the paper's ``w`` + 1).
         interval: Levels with guidance; outside, only the conditional denoiser is called
             (Kynkäänniemi et al. 2024, arXiv 2404.07724).
         rescale: Share, 0 to 1, of the correction that gives each sample the magnitude of the
-            conditional prediction (Lin et al. 2023, arXiv 2305.08891, section 3.4, where it is
-            the standard deviation: the same for centred data, and blind to padding).
-
-    Raises:
-        UsageError: An empty interval, or a rescale outside [0, 1].
+            conditional prediction (after Lin et al. 2023, arXiv 2305.08891, section 3.4).
     """
     _check_interval(interval)
     if not 0 <= rescale <= 1:
@@ -95,11 +90,8 @@ def energy_guided(
 
     ``x0 <- x0 - strength scaling(lam) grad E(x0)``. For data with density ``p(x0) exp(-E)`` the
     exact shift is ``-Cov(x0 | x) grad E`` to first order in ``E``, which the default scaling
-    approximates at ``strength = 1``: the energy counts while the structure is still open and
-    leaves finished details alone. One gradient of the energy per call, none of the network.
-
-    The shift inherits the symmetries of the energy: where it does not change under translations,
-    the centre of mass stays; modalities that it does not read stay as they are.
+    approximates at strength 1. One gradient of the energy per call, none of the network. The shift
+    inherits the symmetries of the energy; modalities that it does not read stay as they are.
 
     Args:
         denoise: The denoiser.
@@ -108,12 +100,8 @@ def energy_guided(
         strength: Factor of the shift; 0 switches it off.
         scaling: Factor that depends on the level.
         interval: Levels with guidance.
-        clip: Longest shift of any row (atom, channel) of a modality in units of the state; a
-            sample that exceeds it has its whole shift shortened, which keeps direction and
-            centre of mass.
-
-    Raises:
-        UsageError: An empty interval, or a clip that is not positive.
+        clip: Longest shift of any row of a modality in units of the state, above 0; a sample that
+            exceeds it has its whole shift shortened, which keeps direction and centre of mass.
     """
     _check_interval(interval)
     if clip <= 0:
@@ -134,16 +122,12 @@ def energy_guided(
 
 
 def clash_energy(pos: Tensor, mask: Tensor, radii: Tensor | float) -> Tensor:
-    """Overlap of soft spheres: ``sum (r_i + r_j - d_ij)^2`` over pairs that are too close.
+    """Overlap of soft spheres: ``sum (r_i + r_j - d_ij)^2`` over pairs that are too close, ``[B]``.
 
     Args:
-        pos: Positions, shape ``[B, N, 3]``.
-        mask: Real atoms, bool, shape ``[B, N]``.
-        radii: Radius of each atom, shape ``[B, N]``, or of all; same unit as ``pos``.
-
-    Returns:
-        Energy per molecule, ``[B]``, in squared units of ``pos``. It does not change under
-        rotations and translations, and atoms that touch nothing feel no force.
+        pos: Positions, ``[B, N, 3]``; the energy is in their squared unit.
+        mask: Real atoms, bool, ``[B, N]``.
+        radii: Radius of each atom, ``[B, N]``, or of all; same unit as ``pos``.
     """
     radius = torch.as_tensor(radii, dtype=pos.dtype, device=pos.device).expand(mask.shape)
     reach = radius[:, :, None] + radius[:, None, :]

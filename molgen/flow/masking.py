@@ -21,12 +21,9 @@ from molgen.names import unknown
 
 @dataclass(frozen=True)
 class Task:
-    """What a sample asks of the network; modalities that are not named are diffused.
+    """What a sample asks: modalities that are clean, or pure noise; the others are diffused.
 
-    Attributes:
-        given: Modalities that are clean.
-        absent: Modalities that are pure noise.
-        weight: Share of the samples, relative to the other tasks'.
+    ``weight`` is the share of the samples, relative to the other tasks'.
     """
 
     given: frozenset[str] = frozenset()
@@ -47,7 +44,6 @@ class ModalityMasking:
     tasks: tuple[Task, ...] = (Task(),)
 
     def __post_init__(self) -> None:
-        """Reject tasks that name no modality, contradict themselves, or ask for nothing."""
         if not self.tasks or any(task.weight <= 0 for task in self.tasks):
             raise UsageError("modality masking needs tasks with positive weights")
         for task in self.tasks:
@@ -61,16 +57,10 @@ class ModalityMasking:
                 raise UsageError("a task gives every modality", "Leave one to predict")
 
     def levels(self, lam: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Levels per modality from the shared ones.
+        """Levels per modality from the shared ones, ``[B]``: half-log-SNR, shaped alike.
 
-        Args:
-            lam: Shared half-log-SNR, shape ``[B]``.
-            generator: Source of randomness; torch's global one if ``None``.
-
-        Returns:
-            Half-log-SNR per modality, shaped like ``lam``: the shared level plus the lead,
-            ``CLEAN_LEVEL`` where given and ``NOISE_LEVEL`` where absent. Tasks have their shares
-            in every batch, up to one sample each.
+        The shared level plus the lead, ``CLEAN_LEVEL`` where given and ``NOISE_LEVEL`` where
+        absent. Tasks have their shares in every batch, up to one sample each.
         """
         drawn = self._draw(len(lam), generator).to(lam.device)
         levels = {}

@@ -1,4 +1,4 @@
-"""How well data can be guessed at each noise level, and what that says about information.
+"""The error of a denoiser at each noise level, and what it says about information.
 
 The identity of Guo, Shamai and Verdu (2005, arXiv cs/0412108): per dimension, the entropy of the
 data given the noisy state falls at the rate ``d H / d lam = -gamma^2 mmse(lam)``.
@@ -19,18 +19,12 @@ from molgen.errors import UsageError
 
 @dataclass(frozen=True)
 class MMSECurve:
-    """Mean squared error of a denoiser against half-log-SNR.
-
-    Attributes:
-        lam: Increasing half-log-SNR levels, at least two, finite.
-        mmse: Mean squared error per dimension at each, in squared units of the data.
-    """
+    """Mean squared error of a denoiser per dimension at increasing levels of half-log-SNR."""
 
     lam: tuple[float, ...]
     mmse: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Reject what is no curve."""
         if len(self.lam) != len(self.mmse) or len(self.lam) < 2:
             raise UsageError("an MMSE curve needs as many errors as levels", "Give at least two")
         if not all(map(math.isfinite, (*self.lam, *self.mmse))):
@@ -46,14 +40,9 @@ class MMSECurve:
         return tuple((fall[-1] - fall).tolist())
 
     def quantiles(self, share: Tensor, power: float = 1.0) -> Tensor:
-        """Levels below which a share of ``integral (gamma^2 mmse)^power d lam`` lies.
+        """Levels, float64, below which a share of ``integral (gamma^2 mmse)^power d lam`` lies.
 
-        Args:
-            share: Numbers from 0 to 1.
-            power: 1 for the conditional entropy, 0.5 for ``gamma sqrt(mmse)``.
-
-        Returns:
-            Half-log-SNR, float64, shaped like ``share``.
+        ``power`` 1 is the conditional entropy, 0.5 ``gamma sqrt(mmse)``.
         """
         total = self._integral(power)
         levels = np.interp(share.numpy() * total[-1], total, self.lam)
@@ -71,8 +60,7 @@ class MMSECurve:
         if low >= high or low < self.lam[0] - 1e-9 or high > self.lam[-1] + 1e-9:
             ends = f"{math.exp(-self.lam[-1]):.3g} to {math.exp(-self.lam[0]):.3g}"
             raise UsageError(f"the MMSE curve was measured for sigma {ends}", "Stay inside")
-        inner = [level for level in self.lam if low < level < high]
-        levels = (low, *inner, high)
+        levels = (low, *(level for level in self.lam if low < level < high), high)
         return MMSECurve(levels, tuple(np.interp(levels, self.lam, self.mmse).tolist()))
 
     def _integral(self, power: float) -> np.ndarray:

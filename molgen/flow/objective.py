@@ -66,14 +66,9 @@ class Objective:
         generator: torch.Generator | None = None,
         mask: Tensor | None = None,
     ) -> Loss:
-        """Loss of one batch.
+        """Loss of one batch of clean data ``x0`` of about unit variance, on the process's subspace.
 
-        Args:
-            network: What is trained; conditions are its own business.
-            x0: Clean data of about unit variance, on the process's subspace, ``[B, ...]``.
-            generator: Source of randomness; torch's global one if ``None``. The draw happens on
-                its device.
-            mask: Real rows, bool, shape ``[B, N]``; ``None`` if all are.
+        Conditions are the network's own business; the draw happens on the generator's device.
         """
         lam = self.times.levels(x0, generator, mask)
         home = generator.device if generator is not None else torch.device("cpu")
@@ -96,24 +91,21 @@ def denoising_loss(
     weighting: Weighting,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Loss of a network's output in the space of its own predictions.
+    """Loss of a network's output in the space of its own predictions, ``[B]``.
 
-    Every parameterisation is affine, ``x0 = (..) x + s out`` with a slope ``s`` that depends on
-    the level only, so ``|x0_hat - x0|^2 = s^2 |out - target|^2`` exactly: ``s^2`` is 1 for data,
-    ``sigma^2`` for noise and ``b^2`` for velocity.
+    Every parameterisation is affine, ``x0 = (..) x + s out`` with a slope ``s`` that depends on the
+    level only, so ``|x0_hat - x0|^2 = s^2 |out - target|^2`` exactly: ``s^2`` is 1 for data,
+    ``sigma^2`` for noise and ``b^2`` for velocity. The mean is over real entries; rows at
+    ``CLEAN_LEVEL`` or above are given rather than predicted and do not count.
 
     Args:
         out: Output of the network, shaped like ``x0``.
-        x0: Clean data, shape ``[B, ...]``.
+        x0: Clean data, ``[B, ...]``.
         eps: The noise that was mixed in, shaped like ``x0``.
-        lam: Half-log-SNR, shape ``[B]`` or ``[B, N]``. Rows at ``CLEAN_LEVEL`` or above are given
-            rather than predicted and do not count.
+        lam: Half-log-SNR, ``[B]`` or ``[B, N]``.
         parameterisation: What the network predicts.
         weighting: Weight of the squared error of the clean data.
-        mask: Real rows, bool, shape ``[B, N]``; ``None`` if all are.
-
-    Returns:
-        Mean over the real entries of each sample, ``[B]``.
+        mask: Real rows, bool, ``[B, N]``; ``None`` if all are.
     """
     level = lam.to(torch.float64).clamp_max(CLEAN_LEVEL)
     slope = parameterisation.x0(torch.ones_like(level), torch.zeros_like(level), level)
@@ -125,18 +117,7 @@ def denoising_loss(
 def clean_error(
     estimate: Tensor, x0: Tensor, lam: Tensor, weighting: Weighting, mask: Tensor | None = None
 ) -> Tensor:
-    """Loss of an estimate of the clean data, whatever the network predicted to make it.
-
-    Args:
-        estimate: Estimated clean data, shaped like ``x0``.
-        x0: Clean data, shape ``[B, ...]``.
-        lam: Half-log-SNR, shape ``[B]`` or ``[B, N]``; see ``denoising_loss``.
-        weighting: Weight of the squared error.
-        mask: Real rows, bool, shape ``[B, N]``; ``None`` if all are.
-
-    Returns:
-        Mean over the real entries of each sample, ``[B]``.
-    """
+    """Loss of an estimate of the clean data, whatever was predicted; see `denoising_loss`."""
     return _mean_square(estimate - x0, weighting(lam.clamp_max(CLEAN_LEVEL)), lam, mask)
 
 

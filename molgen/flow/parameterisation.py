@@ -1,11 +1,8 @@
 """What a network predicts: clean data, noise or velocity, on the unit-total-variance state.
 
-With ``x = a x0 + b eps`` and ``a^2 + b^2 = 1``. The velocity ``v = a eps - b x0`` (Salimans and
-Ho 2022) equals the EDM preconditioning with unit data variance up to its sign; ``u = eps - x0`` is
-that of straight lines.
+With ``x = a x0 + b eps`` and ``a^2 + b^2 = 1``. Each is a target, and the clean data that follow
+from an output: ``x0(out, x, lam)`` where the shape of half-log-SNR ``lam`` leads that of ``x``.
 """
-
-# ruff: noqa: ARG002  (each conversion uses the part of the shared signature that it needs)
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ class Parameterisation(Protocol):
         """What the network should put out; ``a`` and ``b`` broadcast against ``x0``."""
 
     def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
-        """Clean data from the output ``out`` at the state ``x``; ``lam`` leads ``x``'s shape."""
+        """Clean data from the output ``out`` at the state ``x``."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,9 @@ class DataPrediction:
     name: str = "x0"
 
     def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        """The clean data."""
         return x0
 
     def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
-        """The output itself."""
         return out
 
 
@@ -61,15 +56,12 @@ class NoisePrediction:
     name: str = "eps"
 
     def target(self, x0: Tensor, eps: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        """The noise."""
         return eps
 
     def x0(self, out: Tensor, x: Tensor, lam: Tensor) -> Tensor:
-        """``(x - b eps) / a``.
+        """``(x - b eps) / a``; a UsageError at pure noise.
 
-        Raises:
-            UsageError: A level is pure noise. Only levels on the CPU, where solvers and
-                schedules keep theirs, are looked at.
+        Only levels on the CPU, where solvers and schedules keep theirs, are looked at.
         """
         if lam.device.type == "cpu" and bool(lam.isneginf().any()):
             raise UsageError(
@@ -83,7 +75,7 @@ class NoisePrediction:
 
 @dataclass(frozen=True)
 class VelocityPrediction:
-    """The network puts out the velocity; well conditioned at both ends."""
+    """The velocity (Salimans and Ho 2022): EDM's preconditioning at unit variance, sign apart."""
 
     name: str = "v"
 
@@ -99,11 +91,10 @@ class VelocityPrediction:
 
 @dataclass(frozen=True)
 class LineVelocity:
-    """The velocity ``eps - x0`` of the straight line between data and noise.
+    """The velocity of the straight line ``(1 - t) x0 + t eps`` of flow matching (2210.02747).
 
-    What flow matching regresses (Lipman et al. 2023, arXiv 2210.02747) at every time of its path,
-    ``(1 - t) x0 + t eps``. The state of unit total variance is that one over its length, so
-    ``a`` and ``b`` stand for ``1 - t`` and ``t`` over ``sqrt((1 - t)^2 + t^2)``.
+    The state of unit total variance is that one over its length, so ``a`` and ``b`` stand for
+    ``1 - t`` and ``t`` over ``sqrt((1 - t)^2 + t^2)``.
     """
 
     name: str = "u"

@@ -1,4 +1,4 @@
-"""What a caller may ask of a plan, checked without torch; `departures` makes the plan of it."""
+"""What a caller may ask of a plan, without torch; `molgen.flow.plan` makes the plan of it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from molgen.errors import UsageError
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """Departures from the grid and solver that the model's own defaults prescribe.
+    """Departures from the grid and solver that the model's own defaults prescribe; None keeps them.
 
     Attributes:
-        schedule: Name of a noise schedule for the grid; None keeps the default.
-        solver: Name of a solver; None keeps the default.
-        eta: Slope of the ISSNR schedule; None keeps the default.
-        kappa: Offset of the ISSNR schedule; None keeps the default.
+        schedule: Name of a noise schedule for the grid.
+        solver: Name of a solver.
+        eta: Slope of the ISSNR schedule.
+        kappa: Offset of the ISSNR schedule.
         tv: Total variance of the frame of raw solvers: ``const``, ``ve``, ``ot`` or ``native``.
         grid: Name of a grid; None spaces the calls uniformly in the schedule's time.
-        rho: Noise strength of a stochastic solver; None keeps its default.
-        shift: Factor of all noise levels; None keeps them.
+        rho: Noise strength of a stochastic solver.
+        shift: Factor of all noise levels, above 0.
 
     Raises:
-        UsageError: If the factor is not above 0.
+        UsageError: The factor is not above 0.
     """
 
     schedule: str | None = None
@@ -44,6 +44,11 @@ class PlanOptions:
         """Parameters of ISSNR that are given."""
         given = {"eta": self.eta, "kappa": self.kappa}
         return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def schedule_name(self) -> str | None:
+        """Name of the schedule that is asked for; parameters of ISSNR ask for ISSNR."""
+        return self.schedule or ("issnr" if self.shape else None)
 
     @property
     def is_default(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a process of one modality is, and the Gaussian one: noise, corruption, exact step back.
+"""Gaussian corruption of one modality, and the exact step back.
 
 Everything here lives in the unit-total-variance frame, ``x = a x0 + b eps`` with
 ``a^2 + b^2 = 1``, and is labelled by the half-log-SNR ``lam = log(a / b)``.
@@ -7,24 +7,19 @@ Everything here lives in the unit-total-variance frame, ``x = a x0 + b eps`` wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from molgen.errors import UsageError
 from molgen.flow.schedule import unit_tv
 from molgen.flow.state import append_dims, expand_like
 
 
 def center(x: Tensor, mask: Tensor) -> Tensor:
-    """Move the mean of each molecule's real atoms to the origin and clear the padding.
+    """Move the mean of each molecule's real atoms (``mask``, bool, ``[B, N]``) to the origin.
 
-    Args:
-        x: Shape ``[B, N, F]``.
-        mask: Real atoms, bool, shape ``[B, N]``.
-
-    Returns:
-        Centred copy of ``x``; padding rows are exactly zero.
+    Returns a copy of ``x``, ``[B, N, F]``, whose padding rows are exactly zero.
     """
     real = expand_like(mask, x)
     n_atoms = real.sum(dim=1, keepdim=True).clamp_min(1)
@@ -45,26 +40,23 @@ def exact_step(
 ) -> Tensor:
     """Carry a state from level ``lam_t`` to ``lam_s`` as if ``x0`` were the clean data.
 
-    The solution of the reverse SDE with noise strength ``rho`` for a frozen prediction:
-    0 is DDIM (Song et al. 2021), 1 ancestral sampling (Ho et al. 2020), infinity a full
-    renoising. With ``sigma = b / a`` and ``r = sigma_s / sigma_t`` it is
+    The solution of the reverse SDE with noise strength ``rho`` for a frozen prediction: 0 is DDIM
+    (Song et al. 2021), 1 ancestral sampling (Ho et al. 2020), infinity a full renoising. With
+    ``sigma = b / a`` and ``r = sigma_s / sigma_t`` it is
     ``x_s = a_s (x0 + sigma_t r^(1 + rho^2) eps + sigma_s sqrt(1 - r^(2 rho^2)) z)``.
     At ``lam_s = inf`` it returns ``x0``; at ``lam_t = -inf`` (pure noise) ``eps`` is ``x_t``;
     rows with ``lam_s == lam_t`` stay as they are.
 
     Args:
-        x_t: State in the unit-total-variance frame, shape ``[B, ...]``.
+        x_t: State in the unit-total-variance frame, ``[B, ...]``.
         x0: Predicted clean data, shaped like ``x_t``.
         lam_t: Present half-log-SNR, shape ``()``, ``[B]`` or ``[B, N]``.
         lam_s: Next half-log-SNR, not below ``lam_t``; same choice of shapes.
         rho: Strength of the noise, at least 0.
         z: Standard normal noise shaped like ``x_t``; ``None`` leaves the noise out.
-        noise_decay: Exponent of ``r`` in the term with ``eps``, above 0; 1 is exact, more
-            removes too much noise. Steps from pure noise or to clean data ignore it.
+        noise_decay: Exponent of ``r`` in the term with ``eps``, above 0; 1 is exact. Steps from
+            pure noise or to clean data ignore it.
         s_noise: Scale of the fresh noise; 1 is exact.
-
-    Returns:
-        State at ``lam_s``, shaped like ``x_t``.
     """
     lam_t, lam_s = lam_t.to(torch.float64), lam_s.to(torch.float64)
     gap = lam_s - lam_t
@@ -85,39 +77,6 @@ def exact_step(
     return torch.where(append_dims(lam_s == lam_t, x_t), x_t, x_s)
 
 
-class Prior(Protocol):
-    """Turns raw noise into the first state of one modality."""
-
-    def start(self, noise: Tensor, lam: Tensor, mask: Tensor | None = None) -> Tensor:
-        """State at half-log-SNR ``lam`` from raw ``noise``; real rows are in ``mask``."""
-
-
-class Process(Prior, Protocol):
-    """Corruption of one modality and the way back, labelled by half-log-SNR.
-
-    Levels are float64 of shape ``()``, ``[B]`` or ``[B, N]``; infinity is clean data. All
-    randomness comes in as ``noise``, of the kind that the process uses: standard normal for
-    Gaussian ones, uniform in [0, 1) per row for categorical ones. Every process is a prior, too.
-    """
-
-    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Clear the padding and, where the process asks for it, centre each molecule."""
-
-    def corrupt(self, x0: Tensor, noise: Tensor, lam: Tensor, /) -> Tensor:
-        """State at ``lam`` of clean data ``x0``."""
-
-    def step(
-        self,
-        x_t: Tensor,
-        x0: Tensor,
-        lam_t: Tensor,
-        lam_s: Tensor,
-        rho: float = 0.0,
-        z: Tensor | None = None,
-    ) -> Tensor:
-        """State at ``lam_s >= lam_t`` if ``x0`` were clean; rows of equal levels stay."""
-
-
 @dataclass(frozen=True)
 class Gaussian:
     """Gaussian corruption of one modality.
@@ -130,39 +89,28 @@ class Gaussian:
     zero_com: bool = False
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Bring noise or data onto the process's subspace.
+        """Clear the padding and, with ``zero_com``, centre each molecule: the process's subspace.
 
-        Args:
-            x: Shape ``[B, N, F]``; any ``[B, ...]`` when there is no mask.
-            mask: Real entries, bool, leading dimensions of ``x``; ``None`` keeps all.
-
-        Returns:
-            ``x`` with padding cleared and, with ``zero_com``, centred per molecule.
+        ``x`` is ``[B, N, F]``, or any ``[B, ...]`` without a mask of real entries (bool, leading
+        shape).
         """
         if mask is None:
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         return center(x, mask) if self.zero_com else x * expand_like(mask, x)
 
     def prior(self, noise: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Starting state of sampling from standard normal ``noise``, shaped like it.
+        """Starting state of sampling from standard normal ``noise``: the projected noise.
 
-        Data of unit variance and noise mix to unit variance at every level, so the projected
-        noise is the right start wherever the grid begins.
+        Data of unit variance and noise mix to unit variance at every level.
         """
         return self.project(noise, mask)
 
-    def start(self, noise: Tensor, lam: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """The prior, whatever the level; see ``molgen.flow.prior`` for data of other variance."""
+    def start(self, noise: Tensor, lam: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The prior, whatever the level; `molgen.flow.extra.multi` knows data of other variance."""
         return self.prior(noise, mask)
 
     def corrupt(self, x0: Tensor, eps: Tensor, lam: Tensor) -> Tensor:
-        """Noisy state ``a x0 + b eps``.
-
-        Args:
-            x0: Clean data, shape ``[B, ...]``.
-            eps: Projected noise, shaped like ``x0``.
-            lam: Half-log-SNR, shape ``()``, ``[B]`` or ``[B, N]``.
-        """
+        """Noisy state ``a x0 + b eps`` of projected noise, ``lam`` leading the shape of ``x0``."""
         a, b = unit_tv(lam)
         return expand_like(a, x0) * x0 + expand_like(b, x0) * eps
 
@@ -177,3 +125,33 @@ class Gaussian:
     ) -> Tensor:
         """Exact step from ``lam_t`` to ``lam_s``; see ``exact_step``. ``z`` must be projected."""
         return exact_step(x_t, x0, lam_t, lam_s, rho, z)
+
+
+@dataclass(frozen=True)
+class ScaledOneHot(Gaussian):
+    """Classes as centred one-hot vectors, ``(p - 1 / K) scale`` (after 2203.17003).
+
+    The network's softmax gives the expected vector, which is the clean data that solvers need.
+
+    Attributes:
+        zero_com: Off: the mean class of a molecule is information.
+        scale: Size of the vectors, above 0.
+    """
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise UsageError(f"class codes of scale {self.scale:g}", "Give a scale above 0")
+
+    def encode(self, probability: Tensor) -> Tensor:
+        """Expected vectors ``[..., F]`` of probabilities or one-hot rows ``[..., K]``."""
+        return (probability - 1 / probability.shape[-1]) * self.scale
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Class with the nearest vector, int64 ``[...]``, for vectors ``[..., F]``."""
+        return x.argmax(dim=-1)
+
+    def clean_from_logits(self, logits: Tensor) -> Tensor:
+        """Expected vectors ``[..., F]`` under a classifier's logits ``[..., K]``."""
+        return self.encode(logits.softmax(dim=-1))

@@ -11,146 +11,125 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from molgen.errors import UsageError
-from molgen.flow.schedule import Schedule, unit_tv
-from molgen.flow.variance import TotalVariance
+from molgen.flow.schedule import Schedule, slope, unit_tv
+from molgen.names import unknown
+
+VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {
+        "const": torch.zeros_like,
+        "ot": lambda lam: logsigmoid(-lam) - 0.5 * logsigmoid(-2 * lam),
+        "ve": lambda lam: -0.5 * logsigmoid(2 * lam),
+    }
+)
+"""``log_tau`` as a function of half-log-SNR: tau = 1, a + b = 1, a = 1.
+
+The total variance is a change of units along the path: it never changes the exact flow, only
+what a raw discretisation of it, or a network that is fed raw states, sees.
+"""
 
 
 @dataclass(frozen=True)
 class Reshaped(Schedule):
-    """A schedule that changes part of another one; as it stands it changes nothing.
-
-    Attributes:
-        base: The schedule that is changed.
-    """
+    """A schedule that changes part of another one, ``base``; as it stands it changes nothing."""
 
     base: Schedule
 
     @property
     def t_min(self) -> float:  # type: ignore[override]
-        """Smallest time of the base schedule."""
         return self.base.t_min
 
     @property
     def t_max(self) -> float:  # type: ignore[override]
-        """Largest time of the base schedule."""
         return self.base.t_max
 
     def lam(self, t: Tensor) -> Tensor:
-        """Half-log-SNR of the base schedule."""
         return self.base.lam(t)
 
     def dlam(self, t: Tensor) -> Tensor:
-        """Slope of the base schedule."""
         return self.base.dlam(t)
 
     def t_of_lam(self, lam: Tensor) -> Tensor:
-        """Inverse of the base schedule."""
         return self.base.t_of_lam(lam)
 
     def log_tau(self, t: Tensor) -> Tensor:
-        """Total standard deviation of the base schedule."""
         return self.base.log_tau(t)
 
     def dlog_tau(self, t: Tensor) -> Tensor:
-        """Its slope in the base schedule."""
         return self.base.dlog_tau(t)
 
 
 @dataclass(frozen=True)
 class WithVariance(Reshaped):
-    """A schedule with its total variance replaced; the signal-to-noise ratio stays.
+    """A schedule with its total variance replaced by the one named ``tv`` in ``VARIANCES``."""
 
-    Attributes:
-        variance: Total variance as a function of the signal-to-noise ratio.
-    """
+    tv: str
 
-    variance: TotalVariance
+    def __post_init__(self) -> None:
+        if self.tv not in VARIANCES:
+            raise UsageError(*unknown("total variance", self.tv, [*VARIANCES, "native"]))
 
     def log_tau(self, t: Tensor) -> Tensor:
-        """Total standard deviation as a function of the base's signal-to-noise ratio."""
-        return self.variance.log_tau(self.lam(t))
+        return VARIANCES[self.tv](self.lam(t))
 
     def dlog_tau(self, t: Tensor) -> Tensor:
-        """Chain rule through the signal-to-noise ratio."""
-        return self.variance.slope(self.lam(t)) * self.dlam(t)
+        return slope(VARIANCES[self.tv], self.lam(t)) * self.dlam(t)
 
     def with_tv(self, name: str) -> Schedule:
-        """Replace the total variance once more, starting from the base."""
         return self.base.with_tv(name)
 
     def shift(self, log_m: float) -> Schedule:
         """Shift the base; the total variance stays the same function of the level."""
-        return WithVariance(self.base.shift(log_m), self.variance)
+        return WithVariance(self.base.shift(log_m), self.tv)
 
     def clip(self, sigma_min: float, sigma_max: float) -> Schedule:
         """Clip the base; the total variance stays the same function of the level."""
-        return WithVariance(self.base.clip(sigma_min, sigma_max), self.variance)
+        return WithVariance(self.base.clip(sigma_min, sigma_max), self.tv)
 
 
 @dataclass(frozen=True)
 class Shifted(Reshaped):
-    """All noise levels multiplied by one factor, ``lam = lam_base - log m``.
+    """All noise levels multiplied by ``m = exp(log_m)``, ``lam = lam_base - log m``.
 
     The schedule walks the base's path ``(a, b)`` at other times: straight lines stay straight
     and an exploding schedule keeps a = 1. For straight lines the time becomes
-    ``m t / (1 + (m - 1) t)`` (Esser et al. 2024, arXiv 2403.03206, eq. 23; ``m = sqrt(d / d_ref)``
-    compares data of ``d`` and ``d_ref`` dimensions).
-
-    Without a closed inverse of the base its native path is known within its own range of levels
-    only; choose the total variance with ``with_tv`` there.
-
-    Attributes:
-        log_m: Logarithm of the factor; above 0 is noisier.
+    ``m t / (1 + (m - 1) t)`` (Esser et al. 2024, arXiv 2403.03206, eq. 23). Without a closed
+    inverse of the base its native path is known within its own range of levels only.
     """
 
     name: ClassVar[str] = "shift"
     log_m: float
 
     def lam(self, t: Tensor) -> Tensor:
-        """Half-log-SNR."""
         return self.base.lam(t) - self.log_m
 
     def t_of_lam(self, lam: Tensor) -> Tensor:
-        """Inverse."""
         return self.base.t_of_lam(lam.to(torch.float64) + self.log_m)
 
     def log_tau(self, t: Tensor) -> Tensor:
-        """Total standard deviation of the base at the same level."""
-        return self.base.log_tau(self._base_time(t))
+        return self.base.log_tau(self.base.t_of_lam(self.lam(t)))
 
     def dlog_tau(self, t: Tensor) -> Tensor:
-        """Chain rule through the base's time of the same level."""
-        there = self._base_time(t)
+        there = self.base.t_of_lam(self.lam(t))
         slope = self.base.dlog_tau(there)
         # Beyond the base's reach its level stands still, and so does a constant variance.
         return torch.where(slope == 0, slope, slope * self.base.dlam(t) / self.base.dlam(there))
 
     def shift(self, log_m: float) -> Schedule:
-        """One shift by the sum."""
         return self.base.shift(self.log_m + log_m)
-
-    def _base_time(self, t: Tensor) -> Tensor:
-        """Time at which the base has the level that this schedule has at ``t``."""
-        return self.base.t_of_lam(self.lam(t))
 
 
 @dataclass(frozen=True)
 class Clipped(Reshaped):
-    """The part of a schedule between two noise levels; only the time range changes.
-
-    Attributes:
-        sigma_min: Least noise-to-signal ratio ``b / a``, at least 0.
-        sigma_max: Largest noise-to-signal ratio.
-    """
+    """The part of a schedule with ``b / a`` from ``sigma_min``, at least 0, to ``sigma_max``."""
 
     name: ClassVar[str] = "clip"
     sigma_min: float
     sigma_max: float
 
     def __post_init__(self) -> None:
-        """Reject a range that leaves nothing of the schedule."""
         asked = f"[{self.sigma_min:g}, {self.sigma_max:g}]"
         if not 0 <= self.sigma_min < self.sigma_max < math.inf:
             raise UsageError(f"noise levels {asked}", "Give 0 <= sigma_min < sigma_max")
@@ -190,7 +169,6 @@ class ZeroTerminal(Reshaped):
     name: ClassVar[str] = "zero-terminal"
 
     def __post_init__(self) -> None:
-        """Reject a signal that does not fall and so cannot be rescaled."""
         first, last = self._ends
         if not last < first * (1 - 1e-9):
             raise UsageError(
@@ -219,7 +197,6 @@ class ZeroTerminal(Reshaped):
         return a, noise**2 + taken * (signal + a)
 
     def lam(self, t: Tensor) -> Tensor:
-        """Half-log-SNR."""
         a, b2 = self._rescaled(t)
         return torch.log(a) - 0.5 * torch.log(b2)
 
@@ -238,16 +215,7 @@ class ZeroTerminal(Reshaped):
 
 @dataclass(frozen=True)
 class FromAmplitudes(Schedule):
-    """A schedule given by its two amplitudes; slopes and inverse are numerical.
-
-    It holds functions, so it has no JSON form.
-
-    Attributes:
-        signal: ``a`` as a function of float64 times, at least 0.
-        noise: ``b`` as a function of float64 times, above 0.
-        t_min: Smallest time at which the schedule is used.
-        t_max: Largest time at which the schedule is used.
-    """
+    """A schedule given by its two amplitudes; it holds functions, so it has no JSON form."""
 
     signal: Callable[[Tensor], Tensor]
     noise: Callable[[Tensor], Tensor]
@@ -255,7 +223,6 @@ class FromAmplitudes(Schedule):
     t_max: float = 0.999
 
     def lam(self, t: Tensor) -> Tensor:
-        """Half-log-SNR."""
         return torch.log(self.signal(t)) - torch.log(self.noise(t))
 
     def log_tau(self, t: Tensor) -> Tensor:
@@ -269,16 +236,7 @@ def from_ab(
     t_min: float = 1e-4,
     t_max: float = 0.999,
 ) -> Schedule:
-    """The schedule ``x_t = a(t) x0 + b(t) eps`` as papers define it.
-
-    Args:
-        a: Signal amplitude of float64 times, differentiable by torch.
-        b: Noise amplitude, likewise; ``a / b`` has to fall.
-        t_min: Smallest time at which the schedule is used.
-        t_max: Largest time at which the schedule is used.
-
-    Raises:
-        UsageError: ``a / b`` is not larger at ``t_min`` than at ``t_max``.
+    """The schedule ``x_t = a(t) x0 + b(t) eps`` as papers define it; ``a / b`` has to fall.
 
     Example:
         >>> straight = from_ab(lambda t: 1 - t, lambda t: t)

@@ -9,6 +9,7 @@ coefficients are float64.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,11 +18,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from molgen.errors import UsageError
-from molgen.flow.variance import VARIANCES
-from molgen.names import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import ModuleType
 
 _BISECTIONS = 80
@@ -45,7 +43,11 @@ def unit_tv(lam: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Everything that follows from lam, log tau and their slopes; float64, shaped like t.
+    """What follows from a schedule at given times; all float64, shaped like the times.
+
+    ``tau`` is the total standard deviation, ``gamma = a / b`` the amplitude signal-to-noise ratio,
+    ``sigma = b / a``, ``a`` and ``b`` are the amplitudes of signal and noise, ``da`` and ``db``
+    their time derivatives, and ``dx = f x dt + g dw`` is the forward SDE.
 
     Attributes:
         lam: Half-log-SNR ``log(a / b)``.
@@ -59,61 +61,27 @@ class Coefficients:
     log_tau: Tensor
     dlog_tau: Tensor
 
-    @property
-    def tau(self) -> Tensor:
-        """Total standard deviation ``sqrt(a^2 + b^2)``."""
-        return torch.exp(self.log_tau)
-
-    @property
-    def gamma(self) -> Tensor:
-        """Amplitude signal-to-noise ratio ``a / b``."""
-        return torch.exp(self.lam)
-
-    @property
-    def sigma(self) -> Tensor:
-        """Noise-to-signal ratio ``b / a``, the noise level of the variance-exploding picture."""
-        return torch.exp(-self.lam)
-
-    @property
-    def a(self) -> Tensor:
-        """Signal amplitude."""
-        return self.tau * unit_tv(self.lam)[0]
-
-    @property
-    def b(self) -> Tensor:
-        """Noise amplitude."""
-        return self.tau * unit_tv(self.lam)[1]
-
-    @property
-    def da(self) -> Tensor:
-        """Time derivative of ``a``."""
-        return self.a * self.f
-
-    @property
-    def db(self) -> Tensor:
-        """Time derivative of ``b``."""
-        return self.b * (self.f - self.dlam)
-
-    @property
-    def f(self) -> Tensor:
-        """Drift rate of the forward SDE ``dx = f x dt + g dw``."""
-        return self.dlog_tau + self.dlam * unit_tv(self.lam)[1] ** 2
-
-    @property
-    def g2(self) -> Tensor:
-        """Squared diffusion of the forward SDE."""
-        return -2 * self.b**2 * self.dlam
+    tau = property(lambda self: torch.exp(self.log_tau))
+    gamma = property(lambda self: torch.exp(self.lam))
+    sigma = property(lambda self: torch.exp(-self.lam))
+    a = property(lambda self: self.tau * unit_tv(self.lam)[0])
+    b = property(lambda self: self.tau * unit_tv(self.lam)[1])
+    da = property(lambda self: self.a * self.f)
+    db = property(lambda self: self.b * (self.f - self.dlam))
+    f = property(lambda self: self.dlog_tau + self.dlam * unit_tv(self.lam)[1] ** 2)
+    g2 = property(lambda self: -2 * self.b**2 * self.dlam)
 
 
 class Schedule(ABC):
     """Base of all schedules; a new one needs only ``lam``, as a frozen dataclass.
 
-    A file in ``molgen/flow/schedules`` whose dataclass has a ``name`` puts it into ``SCHEDULES``.
-
     Attributes:
         name: Name by which the schedule is chosen and stored.
         t_min: Smallest time at which the schedule is used.
         t_max: Largest time at which the schedule is used.
+
+    Raises:
+        UsageError: An empty time range, or a level that does not fall on it.
     """
 
     name: ClassVar[str]
@@ -121,7 +89,6 @@ class Schedule(ABC):
     t_max: float
 
     def __post_init__(self) -> None:
-        """Reject a time range that is empty or on which the level does not fall."""
         if not self.t_min < self.t_max:
             span = f"[{self.t_min:g}, {self.t_max:g}]"
             raise UsageError(f"empty time range {span}", "Make t_min smaller than t_max")
@@ -151,12 +118,12 @@ class Schedule(ABC):
         return 0.5 * (low + high)
 
     def dlam(self, t: Tensor) -> Tensor:
-        """Time derivative of ``lam``; by automatic differentiation unless overridden."""
-        return _slope(self.lam, t)
+        """Time derivative of ``lam``, by automatic differentiation."""
+        return slope(self.lam, t)
 
     def dlog_tau(self, t: Tensor) -> Tensor:
-        """Time derivative of ``log_tau``; by automatic differentiation unless overridden."""
-        return _slope(self.log_tau, t)
+        """Time derivative of ``log_tau``, by automatic differentiation."""
+        return slope(self.log_tau, t)
 
     def coefficients(self, t: Tensor) -> Coefficients:
         """All coefficients at time ``t`` (any shape), in float64."""
@@ -172,26 +139,14 @@ class Schedule(ABC):
         Raises:
             UsageError: No such total variance.
         """
-        if name == "native":
-            return self
-        if name not in VARIANCES:
-            raise UsageError(*unknown("total variance", name, [*VARIANCES, "native"]))
-        return _reshape().WithVariance(self, VARIANCES[name])
+        return self if name == "native" else _reshape().WithVariance(self, name)
 
     def shift(self, log_m: float) -> Schedule:
-        """The same path with every noise level multiplied by ``m``: ``lam`` less ``log_m``.
-
-        Args:
-            log_m: Logarithm of the factor; above 0 is noisier.
-        """
+        """The same path with every noise level multiplied by ``m``: ``lam`` less ``log_m``."""
         return _reshape().Shifted(self, log_m) if log_m else self
 
     def clip(self, sigma_min: float, sigma_max: float) -> Schedule:
         """The part of the schedule between two noise-to-signal ratios ``b / a``.
-
-        Args:
-            sigma_min: Least level, at least 0.
-            sigma_max: Largest level.
 
         Raises:
             UsageError: Nothing of the schedule lies between them.
@@ -214,12 +169,12 @@ def _reshape() -> ModuleType:
     return reshape
 
 
-def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+def slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
     """Elementwise derivative, also inside ``no_grad`` and ``inference_mode``."""
     with torch.inference_mode(False), torch.enable_grad():
         point = t.detach().clone().requires_grad_()
         value = function(point)
         if not value.requires_grad:
             return torch.zeros_like(t)
-        (slope,) = torch.autograd.grad(value.sum(), point)
-    return slope
+        (gradient,) = torch.autograd.grad(value.sum(), point)
+    return gradient

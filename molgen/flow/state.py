@@ -56,14 +56,9 @@ def append_dims(value: Tensor, x: Tensor) -> Tensor:
 
 
 def expand_like(value: Tensor, x: Tensor) -> Tensor:
-    """Give ``value`` the dtype and the device of ``x`` and as many trailing dimensions.
+    """``value`` with the dtype and the device of ``x`` and as many trailing dimensions.
 
-    Args:
-        value: Shape ``()``, ``[B]`` or ``[B, N]``: leading dimensions of ``x``.
-        x: Floating tensor, for instance ``[B, N, F]`` or ``[B, C, H, W]``.
-
-    Returns:
-        ``value``, broadcastable against ``x``.
+    Its shape, ``()``, ``[B]`` or ``[B, N]``, leads that of ``x``, such as ``[B, N, F]``.
     """
     return append_dims(value.to(x.dtype), x)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -15,6 +16,7 @@ from molgen.flow.schedule import Schedule
 
 _HALVINGS = 60
 _TINY = torch.finfo(torch.float64).eps
+_ROUNDING = 1e-9  # stage / n_stages * n_stages may end just below the whole number
 
 
 class LevelSampler(Protocol):
@@ -68,17 +70,10 @@ class TimeSampler(ABC):
         *,
         stratified: bool = True,
     ) -> Tensor:
-        """Draw levels for a batch.
+        """Draw ``n`` levels, float32, ``[n]``; the draw happens on the generator's device.
 
-        Args:
-            n: Number of levels.
-            generator: Source of randomness; torch's global one if ``None``.
-            device: Where the result goes; the draw happens on the generator's device.
-            stratified: Put one draw into each of ``n`` equal slices of probability, in random
-                order, which lowers the variance of the loss (Kingma et al. 2021).
-
-        Returns:
-            Half-log-SNR, float32, shape ``[n]``.
+        ``stratified`` puts one draw into each of ``n`` equal slices of probability, in random
+        order, which lowers the variance of the loss (Kingma et al. 2021).
         """
         u = stratified_uniform(n, generator) if stratified else uniform(n, generator)
         return self.quantile(u.clamp(_TINY, 1 - _TINY)).to(device, torch.float32)
@@ -87,7 +82,7 @@ class TimeSampler(ABC):
         self,
         x0: Tensor,
         generator: torch.Generator | None = None,
-        mask: Tensor | None = None,  # noqa: ARG002
+        mask: Tensor | None = None,
     ) -> Tensor:
         """One level per sample, ``[B]``; see ``LevelSampler``."""
         return self.sample(len(x0), generator, x0.device)
@@ -95,14 +90,7 @@ class TimeSampler(ABC):
 
 @dataclass(frozen=True)
 class Logistic(TimeSampler):
-    """Logistic density: uniform time under the ISSNR(scale, mean) schedule.
-
-    Attributes:
-        mean: Centre in half-log-SNR.
-        scale: Logistic scale; the standard deviation is ``scale * pi / sqrt(3)``.
-        lam_min: Lower truncation, half-log-SNR.
-        lam_max: Upper truncation, half-log-SNR.
-    """
+    """Logistic density in half-log-SNR, truncated: uniform time under ISSNR(scale, mean)."""
 
     mean: float = 0.0
     scale: float = 1.0
@@ -110,13 +98,11 @@ class Logistic(TimeSampler):
     lam_max: float = math.inf
 
     def __post_init__(self) -> None:
-        """Reject an empty density."""
         if self.scale <= 0:
             raise UsageError(f"logistic scale is {self.scale}", "Give a scale above 0")
         _check_range(self.lam_min, self.lam_max)
 
     def quantile(self, u: Tensor) -> Tensor:
-        """Truncated logistic quantiles."""
         ends = torch.tensor([self.lam_min, self.lam_max], dtype=torch.float64)
         low, high = torch.sigmoid((ends - self.mean) / self.scale).tolist()
         levels = self.mean + self.scale * torch.logit(low + u * (high - low))
@@ -125,17 +111,10 @@ class Logistic(TimeSampler):
 
 @dataclass(frozen=True)
 class LogNormal(TimeSampler):
-    """Normal density in half-log-SNR, so that ``sigma = b / a`` is log-normal.
+    """Normal density in half-log-SNR, truncated, so that ``sigma = b / a`` is log-normal.
 
-    The training density of EDM (Karras et al. 2022, arXiv 2206.00364, table 1): its
-    ``log sigma ~ N(-1.2, 1.2^2)`` is the default here. Logit-normal time under ``OTFlow`` (Esser
-    et al. 2024, arXiv 2403.03206) is a normal density in half-log-SNR, too.
-
-    Attributes:
-        mean: Centre in half-log-SNR.
-        std: Standard deviation before truncation.
-        lam_min: Lower truncation, half-log-SNR.
-        lam_max: Upper truncation, half-log-SNR.
+    The default is the training density of EDM (Karras et al. 2022, arXiv 2206.00364, table 1).
+    Logit-normal time under ``OTFlow`` (Esser et al. 2024, arXiv 2403.03206) is one, too.
     """
 
     mean: float = 1.2
@@ -144,13 +123,11 @@ class LogNormal(TimeSampler):
     lam_max: float = math.inf
 
     def __post_init__(self) -> None:
-        """Reject an empty density."""
         if self.std <= 0:
             raise UsageError(f"standard deviation is {self.std}", "Give one above 0")
         _check_range(self.lam_min, self.lam_max)
 
     def quantile(self, u: Tensor) -> Tensor:
-        """Truncated normal quantiles."""
         ends = torch.tensor([self.lam_min, self.lam_max], dtype=torch.float64)
         low, high = torch.special.ndtr((ends - self.mean) / self.std).tolist()
         levels = self.mean + self.std * torch.special.ndtri(low + u * (high - low))
@@ -159,60 +136,41 @@ class LogNormal(TimeSampler):
 
 @dataclass(frozen=True)
 class LogUniform(TimeSampler):
-    """Uniform density in half-log-SNR between two noise levels.
-
-    Attributes:
-        sigma_min: Smallest noise-to-signal ratio ``b / a``.
-        sigma_max: Largest one.
-    """
+    """Uniform density in half-log-SNR between two noise-to-signal ratios ``b / a``."""
 
     sigma_min: float
     sigma_max: float
 
     def __post_init__(self) -> None:
-        """Reject an empty density."""
         if self.sigma_min <= 0:
             raise UsageError(f"sigma_min is {self.sigma_min}", "Give a noise level above 0")
         _check_range(-math.log(self.sigma_max), -math.log(self.sigma_min))
 
     def quantile(self, u: Tensor) -> Tensor:
-        """Straight line between the two levels."""
         low, high = -math.log(self.sigma_max), -math.log(self.sigma_min)
         return low + u * (high - low)
 
 
 @dataclass(frozen=True)
 class UniformTime(TimeSampler):
-    """Uniform time under a schedule, as most papers train.
-
-    Attributes:
-        schedule: Gives the levels and the range of times.
-    """
+    """Uniform time under a schedule, over the schedule's own range, as most papers train."""
 
     schedule: Schedule
 
     def quantile(self, u: Tensor) -> Tensor:
-        """Levels of equally spread times, from the noisiest."""
         t_min, t_max = self.schedule.t_min, self.schedule.t_max
         return self.schedule.lam(t_max + u * (t_min - t_max))
 
 
 @dataclass(frozen=True)
 class Slice(TimeSampler):
-    """A part of another density: its probability from ``start`` to ``stop``.
-
-    Attributes:
-        base: The whole density.
-        start: Share of it that is left out at the noisy end.
-        stop: Share at which the slice ends.
-    """
+    """The part of a density between two shares of its probability, the noisy end first."""
 
     base: TimeSampler
     start: float
     stop: float
 
     def __post_init__(self) -> None:
-        """Reject an empty slice."""
         if not 0 <= self.start < self.stop <= 1:
             raise UsageError(
                 f"slice [{self.start:g}, {self.stop:g}] of noise levels is empty", "Widen it"
@@ -225,16 +183,11 @@ class Slice(TimeSampler):
 
 @dataclass(frozen=True)
 class Mixture(TimeSampler):
-    """Several densities with weights.
-
-    Attributes:
-        parts: Pairs of a positive weight and a sampler; the weights need not sum to one.
-    """
+    """Several densities: pairs of a positive weight, not normalised, and a sampler."""
 
     parts: tuple[tuple[float, TimeSampler], ...]
 
     def __post_init__(self) -> None:
-        """Reject an empty mixture."""
         if not self.parts or any(weight <= 0 for weight, _ in self.parts):
             raise UsageError("a mixture of noise levels needs parts with positive weights")
 
@@ -250,14 +203,40 @@ class Mixture(TimeSampler):
         return levels
 
     def cdf(self, lam: float) -> float:
-        """Weighted mean of the parts' probabilities."""
         total = math.fsum(weight for weight, _ in self.parts)
         return math.fsum(weight * part.cdf(lam) for weight, part in self.parts) / total
 
     def below(self, lam: float) -> TimeSampler:
-        """Mixture of what is left of each part."""
         left = [(weight * part.cdf(lam), part) for weight, part in self.parts]
         return Mixture(tuple((weight, part.below(lam)) for weight, part in left if weight > 0))
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """A density that opens from the noisy end (Kim et al. 2024, arXiv 2403.10348).
+
+    ``edges`` are increasing half-log-SNR between the clusters of levels. No recipe uses it: on
+    points in the plane a network of two layers learned slower with it.
+    """
+
+    base: TimeSampler
+    edges: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not all(low < high for low, high in pairwise(self.edges)):
+            raise UsageError("the edges of a curriculum do not increase", "Sort them")
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self.edges) + 1
+
+    def at(self, progress: float) -> TimeSampler:
+        """The density when a share of the stages lies behind; 0 opens the noisiest cluster."""
+        stage = math.floor(progress * self.n_clusters + _ROUNDING)
+        if stage >= len(self.edges):
+            return self.base
+        return self.base.below(self.edges[max(stage, 0)])
 
 
 def uniform(n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from molgen.flow.departures import Defaults, departed
 from molgen.flow.grid import TimeGrid
-from molgen.flow.plan import Plan
+from molgen.flow.plan import Defaults, Plan, departed
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import ISSNR
 from molgen.flow.solvers import DDIM, SOLVERS, DPMpp2M, UniPC2, UniPC3

@@ -17,11 +17,10 @@ from torch import Tensor, nn
 
 from molgen.flow.asynchronous import is_given
 from molgen.flow.grid import TimeGrid
-from molgen.flow.jump import end_of_step
-from molgen.flow.lean import NO_LEAN, Lean
+from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.flow.parameterisation import V
-from molgen.flow.process import Gaussian, center
-from molgen.flow.processes.analog import ScaledOneHot
+from molgen.flow.process import Gaussian, ScaledOneHot, center
+from molgen.flow.rollout import end_of_step
 from molgen.flow.state import State, sent
 from molgen.models.at_rest import at_rest
 from molgen.models.leaning import leaning
@@ -106,7 +105,7 @@ class DeNovo(nn.Module):
         lam_element: Tensor | None = None,
         lam_end: Tensor | None = None,
         ends_clean: bool | None = None,
-        lean: Lean = NO_LEAN,
+        logit_bias: LogitBias = NO_LOGIT_BIAS,
     ) -> Estimate:
         """Estimate the clean molecule.
 
@@ -130,7 +129,7 @@ class DeNovo(nn.Module):
                 believes in some, and atoms and bonds brought to terms by a model that does so.
             ends_clean: Whether ``lam_end`` is infinite for all, or for none, where the caller
                 knows: what is not needed is not computed then, and no device has to be asked.
-            lean: How the estimated elements and bonds lean, before they are brought to terms.
+            logit_bias: How the estimated elements and bonds lean, before they are brought to terms.
 
         Returns:
             The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
@@ -148,7 +147,7 @@ class DeNovo(nn.Module):
             pos = torch.where(has_given, V.x0(raw.pos, state["pos"], lam), pos)
         estimate = replace(raw, pos=pos)
         if lam_end is None or ends_clean is False:
-            return leaning(estimate, lean)
+            return leaning(estimate, logit_bias)
         # Before the last call an estimate is a place to aim at, not a molecule.
         is_last = None if ends_clean else torch.isinf(lam_end)
         if self.network.distances is not None:
@@ -159,7 +158,7 @@ class DeNovo(nn.Module):
                 pos=_where(is_last, center(distances.fitted(pos, mask, n_fits), mask), pos),
                 distances=distances,
             )
-        estimate = leaning(estimate, lean)
+        estimate = leaning(estimate, logit_bias)
         if self.marginals is not None:
             estimate = _together(self.marginals, estimate, mask, is_last)
         return estimate
@@ -214,7 +213,7 @@ class SelfConditioned:
         mask: Real atoms, ``[B, N]``.
         steps: The grid that is walked, whose next level is told to a network that wants to know
             where its step ends; None tells nothing.
-        lean: How estimates lean.
+        logit_bias: How estimates lean.
     """
 
     def __init__(
@@ -222,9 +221,9 @@ class SelfConditioned:
         model: DeNovo,
         mask: Tensor,
         steps: TimeGrid | None = None,
-        lean: Lean = NO_LEAN,
+        logit_bias: LogitBias = NO_LOGIT_BIAS,
     ) -> None:
-        self.model, self.mask, self.steps, self.lean = model, mask, steps, lean
+        self.model, self.mask, self.steps, self.logit_bias = model, mask, steps, logit_bias
         self.last: Estimate | None = None
 
     @property
@@ -253,6 +252,6 @@ class SelfConditioned:
         if self.steps is not None and not lam.dim():
             until = end_of_step(self.steps, float(lam))
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
-        estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean, self.lean)
+        estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean, self.logit_bias)
         self.last = estimate = self.model.at_rest(estimate, self.mask) if ends_clean else estimate
         return dict(self.model.clean(estimate, self.mask))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DataConfig, parse_config
-from molgen.flow.lean import NO_LEAN, Lean
+from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.weights_file import MOLECULES, Header, Recipe
 
 
@@ -21,24 +21,29 @@ class Ladder:
         plan: Solver and grid in full, as `molgen.flow.plan.Plan` stores them, where name and
             levels do not say all; other numbers of calls are derived from the two alone.
         scores: What the ladder was chosen by, and on how many molecules.
-        tau: Total standard deviation of the positions at each call (`molgen.flow.tau`); None for
-            1, which is that of the process.
-        lean: What is added to the log-probabilities of elements and bonds in every estimate
-            (`molgen.flow.lean`), so that molecules have as many of each as real ones.
+        input_scale: Total standard deviation of the positions at each call
+            (`molgen.flow.input_scale`); None for 1, which is that of the process.
+        logit_bias: What is added to the log-probabilities of elements and bonds in every estimate
+            (`molgen.flow.logit_bias`), so that molecules have as many of each as real ones.
     """
 
     solver: str
     sigma: tuple[float, ...]
     plan: dict[str, Any] | None = None
     scores: dict[str, float] | None = None
-    tau: tuple[float, ...] | None = None
-    lean: Lean = NO_LEAN
+    input_scale: tuple[float, ...] | None = None
+    logit_bias: LogitBias = NO_LOGIT_BIAS
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what is not set is left out."""
-        tau = None if self.tau is None else list(self.tau)
-        lean = self.lean.to_dict() or None
-        extra = {"plan": self.plan, "scores": self.scores, "tau": tau, "lean": lean}
+        input_scale = None if self.input_scale is None else list(self.input_scale)
+        logit_bias = self.logit_bias.to_dict() or None
+        extra = {
+            "plan": self.plan,
+            "scores": self.scores,
+            "input_scale": input_scale,
+            "logit_bias": logit_bias,
+        }
         given = {name: value for name, value in extra.items() if value is not None}
         return {"solver": self.solver, "sigma": list(self.sigma), **given}
 
@@ -49,8 +54,13 @@ class Ladder:
         Raises:
             KeyError: A part is missing.
         """
-        tau = None if tree.get("tau") is None else tuple(tree["tau"])
-        extra = (tree.get("plan"), tree.get("scores"), tau, Lean.from_dict(tree.get("lean")))
+        input_scale = None if tree.get("input_scale") is None else tuple(tree["input_scale"])
+        extra = (
+            tree.get("plan"),
+            tree.get("scores"),
+            input_scale,
+            LogitBias.from_dict(tree.get("logit_bias")),
+        )
         return cls(tree["solver"], tuple(tree["sigma"]), *extra)
 
 

@@ -7,22 +7,22 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from molgen.flow.lean import Lean
+from molgen.flow.logit_bias import LogitBias
 from molgen.flow.state import sent
 from molgen.nn.network import Estimate
 
 
-def leaning(estimate: Estimate, lean: Lean) -> Estimate:
+def leaning(estimate: Estimate, logit_bias: LogitBias) -> Estimate:
     """The estimate with what leans added to its logits; charges and positions stay.
 
     Args:
         estimate: The estimate.
-        lean: What leans, of ``element`` and ``bond``.
+        logit_bias: What leans, of ``element`` and ``bond``.
     """
-    if not lean:
+    if not logit_bias:
         return estimate
-    element = _plus(estimate.element, lean.on("element"))
-    return replace(estimate, element=element, bond=_plus(estimate.bond, lean.on("bond")))
+    element = _plus(estimate.element, logit_bias.on("element"))
+    return replace(estimate, element=element, bond=_plus(estimate.bond, logit_bias.on("bond")))
 
 
 def _plus(logits: Tensor, numbers: tuple[float, ...]) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from molgen.flow.lean import NO_LEAN, Lean
+from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.flow.solvers.base import Evaluation, transfer
 from molgen.models.denovo import ELEMENT, POS, DeNovo
 from molgen.nn.network import Estimate
@@ -38,7 +38,7 @@ def call(
     step: tuple[float, float],
     mask: Tensor,
     forward: Callable[..., Estimate] | None = None,
-    lean: Lean = NO_LEAN,
+    logit_bias: LogitBias = NO_LOGIT_BIAS,
 ) -> Estimate:
     """A call that is told of the last estimate and of where its step ends.
 
@@ -49,12 +49,14 @@ def call(
         step: Half log-SNR of the state, and at the end of the step; ``inf`` ends clean.
         mask: Real atoms, ``[B, N]`` bool.
         forward: The model's forward pass where it was compiled.
-        lean: How the estimate leans.
+        logit_bias: How the estimate leans.
     """
     level, until = (x["pos"].new_full((len(mask),), value) for value in step)
     hint = None if before is None else model.hint(before)
     ends_clean = math.isinf(step[1])
-    estimate: Estimate = (forward or model)(x, level, mask, hint, None, until, ends_clean, lean)
+    estimate: Estimate = (forward or model)(
+        x, level, mask, hint, None, until, ends_clean, logit_bias
+    )
     return estimate
 
 

@@ -19,13 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from molgen.flow.plan import Plan
-from molgen.flow.solvers.exponential import DDIM, DPMpp2M
-from molgen.flow.solvers.fitted import LinearMultistep
-from molgen.flow.solvers.frame import Euler, Heun
-from molgen.flow.solvers.multistep import PLMS, ExpMultistep
-from molgen.flow.solvers.runge_kutta import RK45
-from molgen.flow.solvers.stepwise import Stepwise
-from molgen.flow.solvers.unipc import UniPC2, UniPC3
+from molgen.flow.solvers.exponential import (
+    DDIM,
+    PLMS,
+    DPMpp2M,
+    ExpMultistep,
+    LinearMultistep,
+    Stepwise,
+    UniPC2,
+    UniPC3,
+)
+from molgen.flow.solvers.raw import RK45, Euler, Heun
 from molgen.sampling.readout import Readout
 
 STATIC: Final = frozenset(

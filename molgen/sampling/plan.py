@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from molgen.flow.departures import Defaults, departed
 from molgen.flow.grid import TimeGrid
 from molgen.flow.mmse import MMSECurve
-from molgen.flow.plan import Plan
+from molgen.flow.plan import Defaults, Plan, departed
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.solvers import solver_named
 from molgen.models.info import Ladder, ModelInfo
@@ -27,7 +26,7 @@ def default_plan(info: ModelInfo, steps: int) -> Plan:
     if ladder.plan is not None:
         return Plan.from_dict(ladder.plan)
     grid = TimeGrid.from_sigma([sigma / info.config.model.pos_scale for sigma in ladder.sigma])
-    return Plan(solver_named(ladder.solver), grid, "fitted", ladder.tau, ladder.lean)
+    return Plan(solver_named(ladder.solver), grid, "fitted", ladder.input_scale, ladder.logit_bias)
 
 
 def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
@@ -66,14 +65,16 @@ def stretch(ladder: Ladder, steps: int) -> Ladder:
     Total standard deviations are interpolated with them; what leans is kept.
     """
     logs = [math.log(sigma) for sigma in ladder.sigma]
-    tau = None if ladder.tau is None else list(ladder.tau)
+    input_scale = None if ladder.input_scale is None else list(ladder.input_scale)
     if len(logs) == 1:
         logs = [logs[0], math.log(0.05)]
-        tau = None if tau is None else [tau[0], 1.0]
+        input_scale = None if input_scale is None else [input_scale[0], 1.0]
     places = [index * (len(logs) - 1) / max(steps - 1, 1) for index in range(steps)]
     sigma = tuple(math.exp(_between(logs, place)) for place in places)
-    stretched = None if tau is None else tuple(_between(tau, place) for place in places)
-    return Ladder(ladder.solver, sigma, tau=stretched, lean=ladder.lean)
+    stretched = (
+        None if input_scale is None else tuple(_between(input_scale, place) for place in places)
+    )
+    return Ladder(ladder.solver, sigma, input_scale=stretched, logit_bias=ladder.logit_bias)
 
 
 def _between(values: list[float], place: float) -> float:

@@ -15,7 +15,7 @@ from molgen.sampling.run import Run, Sample, TagValue, Tally
 
 
 class Recordable(Protocol):
-    """A run that numbers its molecules: sampling, variations, the way between two molecules."""
+    """A run that numbers its molecules: sampling or variations."""
 
     @property
     def n_records(self) -> int:

@@ -260,7 +260,7 @@ def sample_batch(
         return settings.road.prior({"pos": drawn[..., :3], "element": drawn[..., 3:]}, mask)
 
     plan = settings.plan
-    memory, start = SelfConditioned(model, mask, plan.jumps, plan.lean), prior(noise)
+    memory, start = SelfConditioned(model, mask, plan.jumps, plan.logit_bias), prior(noise)
     known, rows = None, None
     denoise: Denoiser = plan.called(memory, "pos")
     offsets: Offsets = model.offsets

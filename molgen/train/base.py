@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from molgen.config import OptimConfig, RunConfig
-from molgen.flow.intervals import IntervalWeights
+from molgen.flow.weighting import IntervalWeights
 from molgen.train.average import WeightAverage
 from molgen.train.meter import LossMeter
 from molgen.train.optimiser import Together, build_optimiser

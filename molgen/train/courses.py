@@ -11,7 +11,7 @@ from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
 from molgen.data.reference import load_reference
 from molgen.flow.grid import TimeGrid
-from molgen.flow.jump import split
+from molgen.flow.rollout import split
 from molgen.train.census import Census
 from molgen.train.decided import shares_of
 

@@ -21,7 +21,7 @@ from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
 from molgen.data.same_sizes import SameSizes
 from molgen.flow.grid import TimeGrid
-from molgen.flow.jump import jump_target
+from molgen.flow.rollout import rollout_target
 from molgen.flow.solvers import solver_named
 from molgen.flow.solvers.base import Solver
 from molgen.models.denovo import DeNovo, SelfConditioned
@@ -218,7 +218,7 @@ class DistillationModule(MoleculeModule):
         offsets = self.model.offsets
         start = self._paired(x) if before is None else x
         end = self.solver.solve(teacher, start, grid, offsets=offsets)
-        clean = jump_target(x, end, grid.lam[0], grid.lam[-1], offsets)
+        clean = rollout_target(x, end, grid.lam[0], grid.lam[-1], offsets)
         state = cast("dict[str, Tensor]", clean)
         target = Target.of(state, teacher.estimate, self.model.scales, self.part.sharpness)
         if self.decider is not None and grid.ends_clean:

@@ -55,7 +55,7 @@ class Target:
         below zero is cut.
 
         Args:
-            clean: ``pos`` and ``element`` of `molgen.flow.jump.jump_target`.
+            clean: ``pos`` and ``element`` of `molgen.flow.rollout.rollout_target`.
             last: The teacher's last estimate within the step.
             scales: Units of the diffused state.
             sharpness: Power of the probabilities.

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 from molgen.config import (
     AsynchronousConfig,
-    CompletionConfig,
     CurriculumConfig,
     LogisticConfig,
-    LogNormalConfig,
     LogUniformConfig,
     Rows,
     Section,
@@ -22,9 +18,9 @@ from molgen.config import (
 )
 from molgen.errors import UsageError
 from molgen.flow.asynchronous import Asynchronous, Completion
-from molgen.flow.curriculum import Curriculum
 from molgen.flow.schedules import SCHEDULES
 from molgen.flow.times import (
+    Curriculum,
     LevelSampler,
     Logistic,
     LogNormal,
@@ -58,28 +54,23 @@ def _uniform_time(part: UniformTimeConfig, within: Range) -> TimeSampler:
     return UniformTime(whole.clip(math.exp(-within.lam_max), math.exp(-within.lam_min)))
 
 
-_DENSITIES: Mapping[type[Section], Callable[[Any, Range], TimeSampler]] = MappingProxyType(
-    {
-        LogisticConfig: lambda part, within: Logistic(
-            part.mean, part.scale, within.lam_min, within.lam_max
-        ),
-        LogNormalConfig: lambda part, within: LogNormal(
-            part.mean, part.std, within.lam_min, within.lam_max
-        ),
-        LogUniformConfig: lambda part, within: LogUniform(
-            part.sigma_min / within.scale, part.sigma_max / within.scale
-        ),
-        UniformTimeConfig: _uniform_time,
-    }
-)
+def _density(part: Section, within: Range) -> TimeSampler:
+    """The density that a section names, in units of the data."""
+    if isinstance(part, UniformTimeConfig):
+        return _uniform_time(part, within)
+    if isinstance(part, LogUniformConfig):
+        return LogUniform(part.sigma_min / within.scale, part.sigma_max / within.scale)
+    kind = Logistic if isinstance(part, LogisticConfig) else LogNormal
+    shape = part.model_dump(exclude={"kind", "weight"})
+    return kind(**shape, lam_min=within.lam_min, lam_max=within.lam_max)
 
-_ROWS: Mapping[type[Section], Callable[[Any, TimeSampler], LevelSampler]] = MappingProxyType(
-    {
-        TogetherConfig: lambda rows, base: base,  # noqa: ARG005
-        AsynchronousConfig: lambda rows, base: Asynchronous(base, rows.p_async, rows.p_clean),
-        CompletionConfig: lambda rows, base: Completion(base, rows.share, rows.near),
-    }
-)
+
+def _by_row(rows: Rows, base: TimeSampler) -> LevelSampler:
+    """How the rows of a sample get levels of one density."""
+    if isinstance(rows, TogetherConfig):
+        return base
+    kind = Asynchronous if isinstance(rows, AsynchronousConfig) else Completion
+    return kind(base, **rows.model_dump(exclude={"kind"}))
 
 
 @dataclass(frozen=True)
@@ -103,7 +94,7 @@ class Levels:
         base = self.base
         if self.curriculum is not None:
             base = self.curriculum.at(progress / self.until)
-        return _ROWS[type(self.rows)](self.rows, base)
+        return _by_row(self.rows, base)
 
 
 def levels_of(
@@ -123,7 +114,7 @@ def levels_of(
     Raises:
         UsageError: An unknown schedule, or edges out of order.
     """
-    parts = tuple((part.weight, _DENSITIES[type(part)](part, within)) for part in times)  # type: ignore[attr-defined]
+    parts = tuple((part.weight, _density(part, within)) for part in times)  # type: ignore[attr-defined]
     base, together = Mixture(parts), rows or TogetherConfig()
     if curriculum is None:
         return Levels(base, together)

@@ -1,58 +1,46 @@
-"""The coupling and the weighting that a recipe asks for."""
+"""The coupling and the weighting that a recipe asks for: sections name classes and arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-from molgen.config import (
-    AtomOTConfig,
-    BalanceConfig,
-    BatchOTConfig,
-    CappedSNRConfig,
-    ChainConfig,
-    CouplingParts,
-    EDMWeightConfig,
-    IndependentConfig,
-    MinSNRConfig,
-    Section,
-    SigmoidConfig,
-    UnitConfig,
-    WeightingParts,
-)
+from molgen.config import BalanceConfig, CouplingParts, WeightingParts
 from molgen.flow.coupling import AtomOT, BatchOT, Chain, Coupling, Independent
-from molgen.flow.intervals import IntervalWeights
-from molgen.flow.weighting import CappedSNR, EDMWeight, MinSNR, Sigmoid, Unit, Weighting
-
-_COUPLINGS: Mapping[type[Section], Callable[[Any], Coupling]] = MappingProxyType(
-    {
-        IndependentConfig: lambda _: Independent(),
-        BatchOTConfig: lambda part: BatchOT(part.size, part.half),
-        AtomOTConfig: lambda part: AtomOT(part.permute, part.rotate),
-        ChainConfig: lambda part: Chain(tuple(coupling_of(one) for one in part.parts)),
-    }
+from molgen.flow.weighting import (
+    CappedSNR,
+    EDMWeight,
+    IntervalWeights,
+    MinSNR,
+    Sigmoid,
+    Unit,
+    Weighting,
 )
 
-_WEIGHTINGS: Mapping[type[Section], Callable[[Any], Weighting]] = MappingProxyType(
+_COUPLINGS: Mapping[str, type[Coupling]] = MappingProxyType(
+    {"independent": Independent, "batch_ot": BatchOT, "atom_ot": AtomOT}
+)
+_WEIGHTINGS: Mapping[str, type[Weighting]] = MappingProxyType(
     {
-        UnitConfig: lambda _: Unit(),
-        MinSNRConfig: lambda part: MinSNR(part.cap),
-        CappedSNRConfig: lambda part: CappedSNR(part.cap),
-        EDMWeightConfig: lambda part: EDMWeight(part.sigma_data),
-        SigmoidConfig: lambda part: Sigmoid(part.bias),
+        "unit": Unit,
+        "min_snr": MinSNR,
+        "capped_snr": CappedSNR,
+        "edm": EDMWeight,
+        "sigmoid": Sigmoid,
     }
 )
 
 
 def coupling_of(part: CouplingParts) -> Coupling:
     """Which noise goes with which data."""
-    return _COUPLINGS[type(part)](part)
+    if part.kind == "chain":
+        return Chain(tuple(coupling_of(one) for one in part.parts))
+    return _COUPLINGS[part.kind](**part.model_dump(exclude={"kind"}))
 
 
 def weighting_of(part: WeightingParts) -> Weighting:
     """Weight of the squared error by level."""
-    return _WEIGHTINGS[type(part)](part)
+    return _WEIGHTINGS[part.kind](**part.model_dump(exclude={"kind"}))
 
 
 def balance_of(part: BalanceConfig | None) -> IntervalWeights | None:

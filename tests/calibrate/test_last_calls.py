@@ -23,10 +23,10 @@ def test_they_see_what_a_sampler_shows(monkeypatch: pytest.MonkeyPatch, n_steps:
     monkeypatch.setattr(last_calls, "noise", noted)
     (call,) = last_calls.last_calls(loaded, 1, 0, lambda count: float(count == n_steps))
     plan = default_plan(loaded.info, n_steps)
-    assert plan.tau is not None
-    assert set(plan.tau) != {1.0}
-    assert plan.lean
-    memory = SelfConditioned(loaded.model, call.mask, plan.jumps, plan.lean)
+    assert plan.input_scale is not None
+    assert set(plan.input_scale) != {1.0}
+    assert plan.logit_bias
+    memory = SelfConditioned(loaded.model, call.mask, plan.jumps, plan.logit_bias)
     with torch.no_grad():
         plan.solver.solve(
             plan.called(memory, "pos"), starts[0], plan.grid, offsets=loaded.model.offsets

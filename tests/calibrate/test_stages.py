@@ -20,7 +20,7 @@ from molgen.calibrate.context import Context
 from molgen.calibrate.run import STAGES
 from molgen.checkpoint import LoadedModel, find_model, load_model
 from molgen.errors import UsageError
-from molgen.flow.lean import NO_LEAN
+from molgen.flow.logit_bias import NO_LOGIT_BIAS
 
 
 def shipped(name: str = "qm9-few") -> LoadedModel:
@@ -43,22 +43,24 @@ def test_input_scales_change_one_preset(context: Callable[..., Context]) -> None
     before, after = shipped(), input_scale.calibrate(shipped(), asked)
     assert changed(before, after) == set()
     found = after.info.ladders[1]
-    assert found.tau is not None
-    assert len(found.tau) == 1
+    assert found.input_scale is not None
+    assert len(found.input_scale) == 1
     assert {**after.info.ladders, 1: before.info.ladders[1]} == before.info.ladders
     scores = [float(line.split(": ")[1].split(",")[0]) for line in lines]
     assert scores[0] == 1.0
-    best = next(line for line in lines if f"({found.tau[0]}," in line)
+    best = next(line for line in lines if f"({found.input_scale[0]}," in line)
     assert min(scores) == float(best.split(": ")[1].split(",")[0])
 
 
 def test_logit_biases_change_one_preset(context: Callable[..., Context]) -> None:
     before = shipped()
-    presets = {steps: replace(one, lean=NO_LEAN) for steps, one in before.info.ladders.items()}
+    presets = {
+        steps: replace(one, logit_bias=NO_LOGIT_BIAS) for steps, one in before.info.ladders.items()
+    }
     plain = replace(before, info=replace(before.info, ladders=presets))
     after = logit_bias.calibrate(plain, context(2))
     assert changed(plain, after) == set()
-    assert set(after.info.ladders[2].lean.to_dict()) == {"element", "bond"}
+    assert set(after.info.ladders[2].logit_bias.to_dict()) == {"element", "bond"}
     assert {**after.info.ladders, 2: presets[2]} == presets
 
 

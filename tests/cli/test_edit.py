@@ -1,4 +1,4 @@
-"""``molgen vary`` and ``molgen interpolate`` with a tiny untrained model."""
+"""``molgen vary`` with a tiny untrained model."""
 
 from __future__ import annotations
 
@@ -37,15 +37,6 @@ def vary(molgen: Callable, tiny_weights: Path) -> Callable:
     """``molgen vary`` of methane and water in two steps."""
     Path("in.xyz").write_text(METHANE + WATER)
     fixed = ("vary", "in.xyz", "--model", tiny_weights, "--steps", 2)
-    return lambda *arguments: molgen(*fixed, *arguments)
-
-
-@pytest.fixture
-def between(molgen: Callable, tiny_weights: Path) -> Callable:
-    """``molgen interpolate`` in two steps from methane to another file."""
-    Path("a.xyz").write_text(METHANE)
-    Path("b.xyz").write_text(FLUORINATED)
-    fixed = ("interpolate", "--model", tiny_weights, "--steps", 2)
     return lambda *arguments: molgen(*fixed, *arguments)
 
 
@@ -152,29 +143,3 @@ def test_a_wrong_request(molgen: Callable, arguments: list[str], words: list[str
 
 def test_a_missing_file(molgen: Callable, tiny_weights: Path) -> None:
     molgen("vary", "no.sdf", "--model", tiny_weights).assert_one_line(1, "no.sdf")
-
-
-def test_frames_from_one_molecule_to_another(between: Callable) -> None:
-    answer = between("a.xyz", "b.xyz", "--frames", 3, "--out", "p.sdf")
-    assert answer.status == 0, answer
-    records = list(read_records("p.sdf"))
-    assert [record.title for record in records] == [f"tiny-path-k2-{i}" for i in range(3)]
-    assert [float(record.tags["molgen_weight"]) for record in records] == [0, 0.5, 1]
-    assert {record.tags["molgen_source"] for record in records} == {"methane to fluoride"}
-    assert all(np.isfinite(one.molecule.pos).all() for one in records if one.molecule)
-    between("a.xyz", "b.xyz", "--frames", 3, "--out", "r.sdf", "--relax")
-    assert all("molgen_relaxed" in record.tags for record in read_records("r.sdf"))
-    again = between("a.xyz", "b.xyz", "--frames", 3, "--out", "q.sdf", "--quiet")
-    assert (again.out, again.err) == ("", "")
-    assert Path("p.sdf").read_bytes() == Path("q.sdf").read_bytes()
-
-
-def test_paths_that_cannot_be_walked(between: Callable) -> None:
-    Path("w.xyz").write_text(WATER)
-    between("a.xyz", "w.xyz").assert_one_line(
-        2, "methane has 5 atoms and water has 3", "as many atoms"
-    )
-    between("a.xyz", "b.xyz", "--frames", 1).assert_one_line(2, "frames is 1", "2 or more")
-    between("a.xyz").assert_one_line(2, "B", "interpolate --help")
-    between("a.xyz", "b.xyz", "--out", "no/p.sdf").assert_one_line(1, "mkdir -p no")
-    assert not Path("path.sdf").exists()

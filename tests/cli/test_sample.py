@@ -207,8 +207,8 @@ def test_json_has_the_numbers_of_the_table(molgen: Callable, tiny_weights: Path)
     assert (facts["model"], facts["steps"], facts["seed"], facts["n_records"]) == ("tiny", 2, 5, 12)
     assert facts["solver"]
     assert len(facts["grid"]["lam"]) == 2
-    assert facts["tau"] is None
-    assert facts["lean"] is None
+    assert facts["input_scale"] is None
+    assert facts["logit_bias"] is None
     assert facts["molecules_per_second"] == pytest.approx(12 / facts["seconds"], rel=0.05)
     metrics = facts["metrics"]
     records = list(read_records("molecules.sdf"))

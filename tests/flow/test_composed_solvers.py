@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from molgen.flow import OTFlow, State, TimeGrid, unit_tv
-from molgen.flow.experimental.evodiff import EVODiff
+from molgen.flow.extra.evodiff import EVODiff
 from molgen.flow.solvers import (
     DPMpp2M,
     ExpMultistep,

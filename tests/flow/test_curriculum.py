@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molgen.errors import UsageError
-from molgen.flow.curriculum import Curriculum, Plateau
-from molgen.flow.times import Logistic, LogUniform, Mixture
+from molgen.flow.extra.training import Plateau
+from molgen.flow.times import Curriculum, Logistic, LogUniform, Mixture
 
 BASE = Mixture(((3.0, Logistic(0.5, 1.0, lam_min=-4.0, lam_max=5.0)), (1.0, LogUniform(0.02, 0.3))))
 COURSE = Curriculum(BASE, edges=(-1.0, 0.5, 2.0))

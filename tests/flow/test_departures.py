@@ -7,9 +7,8 @@ import math
 import pytest
 
 from molgen.errors import UsageError
-from molgen.flow.departures import NAMED_GRIDS, Defaults, departed
 from molgen.flow.grid import TimeGrid
-from molgen.flow.plan import Plan
+from molgen.flow.plan import NAMED_GRIDS, Defaults, Plan, departed
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import ISSNR, SCHEDULES
 from molgen.flow.solvers import SOLVERS, DPMpp2M, Euler, Heun, LinearMultistep, UniPC2

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow import OTFlow, TimeGrid, unit_tv
-from molgen.flow.edit import ddim_invert, edit_friendly_invert
-from molgen.flow.processes import held
+from molgen.flow.extra.clocks import held
+from molgen.flow.extra.edit import ddim_invert, edit_friendly_invert
 from molgen.flow.state import State
 
 from .mixtures import Mixture, mol27

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from molgen.flow import OTFlow, TimeGrid
-from molgen.flow.experimental.evodiff import EVODiff
+from molgen.flow.extra.evodiff import EVODiff
 from molgen.flow.schedules import ISSNR, Cosine
 from molgen.flow.solvers import (
     DDIM,

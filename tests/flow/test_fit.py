@@ -31,9 +31,9 @@ from molgen.flow.fit import (
     successive_halving,
     teach,
 )
+from molgen.flow.fit.grid import Warp
 from molgen.flow.fit.plan import exchange_rules, rules_of
 from molgen.flow.fit.trajectories import refine, rmse
-from molgen.flow.fit.warp import Warp
 from molgen.flow.plan import Plan
 from molgen.flow.solvers import Ancestral, Stepwise
 from molgen.flow.state import State

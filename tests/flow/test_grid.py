@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from molgen.errors import UsageError
 from molgen.flow import ISSNR, OTFlow, Schedule, TimeGrid, solver_named
-from molgen.flow.grids import GRIDS, GridOptions, grid_named
-from molgen.flow.lagging import pyramid
+from molgen.flow.extra.clocks import pyramid
+from molgen.flow.grid import GRIDS, GridOptions, grid_named
 from molgen.flow.mmse import MMSECurve
 
 from .mixtures import toy2

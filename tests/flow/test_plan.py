@@ -19,7 +19,6 @@ from molgen.flow.solvers import (
     ExpMultistep,
     LinearMultistep,
     Rule,
-    SolverOptions,
     Stepwise,
     solver_named,
 )
@@ -32,7 +31,7 @@ schedules = st.builds(ISSNR, eta=st.floats(0.5, 3), kappa=st.floats(-2, 2))
 def test_plans_survive_json(
     name: str, schedule: ISSNR, variance: str, n_steps: int, to_data: bool
 ) -> None:
-    solver = solver_named(name, SolverOptions(schedule.with_tv(variance), rho=0.4, churn=3.0))
+    solver = solver_named(name, schedule=schedule.with_tv(variance), rho=0.4, churn=3.0)
     plan = Plan(solver, TimeGrid.uniform(schedule, n_steps, to_data=to_data), "issnr")
     again = Plan.from_dict(json.loads(json.dumps(plan.to_dict(), allow_nan=False)))
     assert again == plan

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow import Gaussian, TimeGrid, UniPC2, unit_tv
-from molgen.flow.prior import FromStructure, Matched, Moments
-from molgen.flow.processes import ResShift, Straight
+from molgen.flow.extra.bridge import FromStructure, ResShift, Straight
+from molgen.flow.extra.multi import Matched, Moments
 
 from .mixtures import Mixture
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import mpmath
 import pytest
@@ -16,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molgen.errors import UsageError
-from molgen.flow import schedules as package
 from molgen.flow.grid import TimeGrid
 from molgen.flow.schedule import Schedule, unit_tv
 from molgen.flow.schedules import (
@@ -25,11 +22,9 @@ from molgen.flow.schedules import (
     Cosine,
     OTFlow,
     Trig,
-    collect,
     schedule_from_dict,
     schedule_to_dict,
 )
-from molgen.flow.schedules import _json as stored_form
 from molgen.flow.solvers import DDIM, Euler
 
 from .mixtures import mol27
@@ -88,17 +83,6 @@ def test_amplitudes_and_levels_agree(name: str, data: st.DataObject) -> None:
     torch.testing.assert_close(c.a**2 + c.b**2, c.tau**2, rtol=1e-12, atol=0)
     torch.testing.assert_close(c.a / c.b, c.gamma, rtol=1e-12, atol=0)
     torch.testing.assert_close(c.gamma * c.sigma, torch.ones_like(c.lam), rtol=1e-12, atol=0)
-
-
-@every_name
-@few
-@given(data=st.data())
-def test_closed_slopes_match_automatic_ones(name: str, data: st.DataObject) -> None:
-    schedule = data.draw(of_kind(name)).with_tv(data.draw(st.sampled_from(VARIANCES)))
-    t = times(schedule)
-    torch.testing.assert_close(schedule.dlam(t), Schedule.dlam(schedule, t), rtol=1e-8, atol=1e-8)
-    automatic = Schedule.dlog_tau(schedule, t)
-    torch.testing.assert_close(schedule.dlog_tau(t), automatic, rtol=1e-8, atol=1e-8)
 
 
 @every_name
@@ -346,76 +330,10 @@ def test_every_name_builds_its_default() -> None:
         assert schedule_from_dict({"name": name}) == kind()
 
 
-def test_the_table_is_what_the_folder_holds() -> None:
-    assert collect(package.__path__, package.__name__) == SCHEDULES
-    files = {Path(sys.modules[kind.__module__].__file__ or "").stem for kind in SCHEDULES.values()}
-    folder = {path.stem for path in Path(package.__file__).parent.glob("[!_]*.py")}
-    assert files == folder
-
-
-def test_a_schedule_outside_the_folder_cannot_be_stored() -> None:
+def test_a_schedule_outside_the_table_cannot_be_stored() -> None:
     @dataclass(frozen=True)
     class Unnamed(Trig):
         """Inherits a name that belongs to another class."""
 
     with pytest.raises(UsageError, match="has no name"):
         schedule_to_dict(Unnamed())
-
-
-SMALLEST = """
-from dataclasses import dataclass
-from typing import ClassVar
-
-from molgen.flow.schedule import Schedule
-
-
-@dataclass(frozen=True)
-class {kind}(Schedule):
-    name: ClassVar[str] = "{name}"
-    power: float = 2.0
-    t_min: float = 0.1
-    t_max: float = 3.0
-
-    def lam(self, t):
-        return 2 - t**self.power
-
-    def log_tau(self, t):
-        return 0.1 * t
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that the package looks into; its modules are forgotten afterwards."""
-    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-    before, names = set(sys.modules), set(vars(package))
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-    for name in set(vars(package)) - names:
-        delattr(package, name)
-
-
-def test_one_file_adds_a_schedule(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "parabola.py").write_text(SMALLEST.format(kind="Parabola", name="parabola"))
-    (folder / "_helper.py").write_text("raise RuntimeError('not a schedule')")
-    found = collect(package.__path__, package.__name__)
-    assert found.keys() == {*SCHEDULES, "parabola"}
-    schedule = found["parabola"](power=3.0)  # type: ignore[call-arg]
-    t = times(schedule)
-    torch.testing.assert_close(schedule.t_of_lam(schedule.lam(t)), t, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(schedule.dlam(t), -3 * t**2)
-    torch.testing.assert_close(schedule.dlog_tau(t), torch.full_like(t, 0.1))
-    monkeypatch.setattr(stored_form, "SCHEDULES", found)
-    shifted = schedule.shift(0.2).with_tv("ve")
-    assert schedule_from_dict(json.loads(json.dumps(schedule_to_dict(shifted)))) == shifted
-
-
-def test_a_new_schedule_leaves_no_trace() -> None:
-    assert "parabola" not in collect(package.__path__, package.__name__)
-
-
-def test_two_schedules_of_one_name_are_refused(folder: Path) -> None:
-    (folder / "again.py").write_text(SMALLEST.format(kind="Again", name="otflow"))
-    with pytest.raises(ValueError, match='two schedules are named "otflow"'):
-        collect(package.__path__, package.__name__)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow import DDIM, Gaussian, OTFlow, TimeGrid
-from molgen.flow.size import LevelCalibration, calibrate_levels, size_lead, size_shift
+from molgen.flow.extra.size import LevelCalibration, calibrate_levels, size_lead, size_shift
 
 from .mixtures import Mixture, mol27
 

@@ -24,7 +24,6 @@ from molgen.flow.solvers import (
     LinearMultistep,
     Rule,
     Solver,
-    SolverOptions,
     Stepwise,
     solver_from_dict,
     solver_named,
@@ -45,7 +44,7 @@ NAMES = [*SOLVERS, "evodiff"]
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n_steps", [1, 2, 5])
 def test_every_solver_by_name(name: str, n_steps: int) -> None:
-    solver, calls, seen = solver_named(name, SolverOptions(OTFlow(), 0.5)), [], []
+    solver, calls, seen = solver_named(name, rho=0.5), [], []
     x = normal(8, 2).float()
     before = x.clone()
 
@@ -96,7 +95,7 @@ def test_levels_follow_the_state_to_its_device(name: str) -> None:
 @pytest.mark.parametrize("name", sorted({*NAMES} - {"euler", "heun", "rk45", "plms"}))
 def test_sampling_may_start_from_pure_noise(name: str) -> None:
     grid, x, seen = TimeGrid((-math.inf, -1.0, 0.5, 2.0, math.inf)), normal(4, 2), []
-    solver = solver_named(name, SolverOptions(rho=0.0))
+    solver = solver_named(name, rho=0.0)
     if name.endswith("eps"):
         with pytest.raises(UsageError, match="without any signal"):
             solver.solve(toy2().denoise, x, grid)
@@ -116,7 +115,7 @@ def test_sampling_may_start_from_pure_noise(name: str) -> None:
 
 
 STORED: list[Solver] = [
-    *(solver_named(name, SolverOptions(ISSNR(1.5, 1.0).with_tv("ve"), 0.3)) for name in NAMES),
+    *(solver_named(name, schedule=ISSNR(1.5, 1.0).with_tv("ve"), rho=0.3) for name in NAMES),
     Ancestral(math.inf),
     RK45(Cosine(nu=1.5), lower_order_final=False),
     LinearMultistep(((1.0,), (1.25, -0.25))),

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from torch import Tensor
 
 from molgen.flow import OTFlow, Schedule, State, TimeGrid, unit_tv
-from molgen.flow.experimental.evodiff import EVODiff
+from molgen.flow.extra.evodiff import EVODiff
 from molgen.flow.schedules import ISSNR, Cosine, Polynomial
 from molgen.flow.solvers import (
     DDIM,
@@ -29,7 +29,7 @@ from molgen.flow.solvers import (
     UniPC2,
     UniPC3,
 )
-from molgen.flow.solvers.interpolation import Exponential, phi
+from molgen.flow.solvers.blend import Exponential, phi
 
 from .mixtures import Mixture, bell, mol27, normal, toy2
 from .schedules_under_test import Geometric, Sigma, schedules, shares, spanning, time_at

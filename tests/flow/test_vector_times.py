@@ -11,7 +11,7 @@ from torch import Tensor
 
 from molgen.errors import UsageError
 from molgen.flow import OTFlow, State, TimeGrid, unit_tv
-from molgen.flow.lagging import pyramid
+from molgen.flow.extra.clocks import pyramid
 from molgen.flow.solvers import (
     DDIM,
     RK45,
@@ -24,7 +24,6 @@ from molgen.flow.solvers import (
     LinearMultistep,
     Rule,
     Solver,
-    SolverOptions,
     Stepwise,
     UniPC2,
     UniPC3,
@@ -39,7 +38,7 @@ GRID = TimeGrid.uniform(OTFlow(0.01, 0.98), N_STEPS)
 OPEN = TimeGrid(GRID.lam[:-1])
 BATCH, ROWS = 3, 5
 ALL: list[Solver] = [
-    *(solver_named(name, SolverOptions(rho=0.7)) for name in [*SOLVERS, "evodiff"]),
+    *(solver_named(name, rho=0.7) for name in [*SOLVERS, "evodiff"]),
     Stepwise((Rule(1, "x0"), Rule(2, "eps"), Rule(3), Rule(2), Rule(3, "eps"), Rule(1))),
     LinearMultistep(((1.0,), *((1.4, -0.4),) * (N_STEPS - 1))),
 ]

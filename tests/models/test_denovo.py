@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from molgen.config import parse_config
 from molgen.flow.asynchronous import CLEAN_LEVEL
 from molgen.flow.grid import TimeGrid
-from molgen.flow.lean import NO_LEAN, Lean
+from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.models.build import build
 from molgen.models.denovo import ELEMENT, SelfConditioned
 from molgen.nn.block import Width
@@ -97,7 +97,7 @@ def test_the_solver_sees_expected_clean_data_and_the_estimate_is_fed_back() -> N
         denoise(case.state["pos"], lam)
 
 
-LEAN = Lean.of({"element": (0.0, 0.5, -1.0, 0.3, 0.0), "bond": (0.7, 0.0, 0.0, 0.0, 0.0)})
+LEAN = LogitBias.of({"element": (0.0, 0.5, -1.0, 0.3, 0.0), "bond": (0.7, 0.0, 0.0, 0.0, 0.0)})
 
 
 def test_what_leans_is_passed_on_and_heard_by_the_next_call() -> None:
@@ -127,8 +127,15 @@ def test_a_last_call_leans_before_its_classes_are_brought_to_terms() -> None:
     model, end = agreeing_model(), torch.full((2,), math.inf)
     with torch.no_grad():
         plain, leant = (
-            model(case.state, torch.ones(2), case.mask, lam_end=end, ends_clean=True, lean=lean)
-            for lean in (NO_LEAN, LEAN)
+            model(
+                case.state,
+                torch.ones(2),
+                case.mask,
+                lam_end=end,
+                ends_clean=True,
+                logit_bias=logit_bias,
+            )
+            for logit_bias in (NO_LOGIT_BIAS, LEAN)
         )
     for name in ("element", "bond"):
         added = torch.tensor(dict(LEAN.added)[name])

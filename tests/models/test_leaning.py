@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from molgen.flow.lean import NO_LEAN, Lean
+from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.models.leaning import leaning
 
 from ..networks import random_case, random_model  # noqa: TID252
@@ -23,7 +23,7 @@ def test_odds_change_by_what_is_added(names: tuple[str, ...], dtype: torch.dtype
         said = random_model()(case.state, torch.zeros(2), case.mask)
     said = replace(said, element=said.element.to(dtype), bond=said.bond.to(dtype))
     numbers = {"element": ELEMENT, "bond": BOND}
-    leant = leaning(said, Lean.of({name: numbers[name] for name in names}))
+    leant = leaning(said, LogitBias.of({name: numbers[name] for name in names}))
     for name, added in numbers.items():
         before, after = getattr(said, name), getattr(leant, name)
         assert after.dtype == dtype
@@ -38,4 +38,4 @@ def test_without_a_lean_an_estimate_is_what_it_is() -> None:
     case = random_case([3], 4, torch.float32, hinted=False)
     with torch.no_grad():
         said = random_model()(case.state, torch.zeros(1), case.mask)
-    assert leaning(said, NO_LEAN) is said
+    assert leaning(said, NO_LOGIT_BIAS) is said

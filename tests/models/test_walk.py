@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molgen.flow.grid import TimeGrid
-from molgen.flow.lean import NO_LEAN, Lean
+from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.flow.solvers import solver_named
 from molgen.models.denovo import SelfConditioned
 from molgen.models.walk import call, noise, onward
@@ -20,13 +20,13 @@ from molgen.nn.network import Estimate
 from ..networks import random_model, seeds, sizes  # noqa: TID252
 
 LEVELS = (-1.0, 0.4, 1.5)
-LEAN = Lean.of({"element": (0.0, 0.5, -1.0, 0.3, 0.0), "bond": (0.7, 0.0, 0.0, 0.0, 0.0)})
+LEAN = LogitBias.of({"element": (0.0, 0.5, -1.0, 0.3, 0.0), "bond": (0.7, 0.0, 0.0, 0.0, 0.0)})
 
 
 @settings(deadline=None, max_examples=10)
-@given(sizes, seeds, st.sampled_from([NO_LEAN, LEAN]))
+@given(sizes, seeds, st.sampled_from([NO_LOGIT_BIAS, LEAN]))
 def test_it_ends_where_a_solver_of_first_order_does(
-    n_atoms: list[int], seed: int, lean: Lean
+    n_atoms: list[int], seed: int, logit_bias: LogitBias
 ) -> None:
     model = random_model()
     mask = torch.arange(max(n_atoms)) < torch.tensor(n_atoms)[:, None]
@@ -35,10 +35,10 @@ def test_it_ends_where_a_solver_of_first_order_does(
     estimate: Estimate | None = None
     with torch.no_grad():
         for step in pairwise(grid.lam):
-            estimate = call(model, x, estimate, step, mask, lean=lean)
+            estimate = call(model, x, estimate, step, mask, logit_bias=logit_bias)
             if math.isfinite(step[1]):
                 x = onward(model, x, estimate, step, mask)
-        walked = SelfConditioned(model, mask, grid, lean)
+        walked = SelfConditioned(model, mask, grid, logit_bias)
         end = solver_named("ddim").solve(walked, start, grid, offsets=model.offsets)
     assert estimate is not None
     torch.testing.assert_close(estimate.pos, end["pos"], rtol=1e-4, atol=1e-4)

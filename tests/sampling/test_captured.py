@@ -22,7 +22,7 @@ from molgen.chem.decode import decode_argmax
 from molgen.chem.elements import QM9
 from molgen.config import parse_config
 from molgen.flow import state
-from molgen.flow.lean import Lean
+from molgen.flow.logit_bias import LogitBias
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.solvers import SOLVERS
 from molgen.models.denovo import DeNovo
@@ -119,13 +119,13 @@ def test_a_trajectory_never_waits_for_the_device(plan: Plan) -> None:
     assert readout.settled.shape == (3,)
 
 
-LEAN = Lean.of({"element": (0.0, 0.5, -1.0, 0.0, 0.0), "bond": (0.5, 0.0, 0.0, 0.0, 0.0)})
+LEAN = LogitBias.of({"element": (0.0, 0.5, -1.0, 0.0, 0.0), "bond": (0.5, 0.0, 0.0, 0.0, 0.0)})
 
 
 @pytest.mark.usefixtures("meta")
 def test_nor_does_one_whose_estimates_lean() -> None:
     model = copy.deepcopy(random_model()).eval().to("meta")
-    trajectory = walk(model, replace(PLANS["ddim"], lean=LEAN), "meta")
+    trajectory = walk(model, replace(PLANS["ddim"], logit_bias=LEAN), "meta")
     noise, mask = (tensor.to("meta") for tensor in inputs())
     with torch.inference_mode(), NoRoundTrip(), NoConstants():
         readout = trajectory(noise, mask)

@@ -20,8 +20,7 @@ from molgen.config import parse_config
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
 from molgen.sampling.editing.originals import Original
-from molgen.sampling.editing.path import MoleculePath
-from molgen.sampling.editing.requests import PathRequest, VaryRequest
+from molgen.sampling.editing.requests import VaryRequest
 from molgen.sampling.editing.vary import Variations
 from molgen.sampling.finishing import CHUNK, WORTH_A_PROCESS, Sample, usual_workers
 from molgen.sampling.known.parts import Known, Part
@@ -156,7 +155,6 @@ def test_runs_that_are_not_relaxed_are_called_as_ever(loaded: LoadedModel) -> No
         "80cc0a6a": run_of(model, 6),
         "ee89406f": run_of(model, 6, decode="argmax", n_atoms=(7, 9)),
         "c51db803": Variations(model, VaryRequest(), (water,)),
-        "f26808c4": MoleculePath(model, PathRequest(), (water, water)),
     }
     for name, run in runs.items():
         assert run.fingerprint == name

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from molgen.config import Config
 from molgen.errors import UsageError
-from molgen.flow.departures import NAMED_GRIDS
-from molgen.flow.grid import TimeGrid
-from molgen.flow.grids import GRIDS
-from molgen.flow.lean import Lean
-from molgen.flow.plan import Plan
+from molgen.flow.grid import GRIDS, TimeGrid
+from molgen.flow.logit_bias import LogitBias
+from molgen.flow.plan import NAMED_GRIDS, Plan
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import ISSNR, SCHEDULES, SMLD
 from molgen.flow.solvers import SOLVERS, Ancestral, DPMpp2M, Euler, UniPC2, solver_named
@@ -86,28 +84,30 @@ def test_a_plan_measured_at_one_count_is_not_stretched_to_others() -> None:
 
 
 def test_total_variances_of_a_ladder_belong_to_its_calls() -> None:
-    ladders = {4: Ladder("ddim", (20.0, 2.0, 0.7, 0.25), tau=(1.0, 1.2, 1.1, 1.0))}
+    ladders = {4: Ladder("ddim", (20.0, 2.0, 0.7, 0.25), input_scale=(1.0, 1.2, 1.1, 1.0))}
     info = replace(UNTUNED, ladders=ladders)
-    assert default_plan(info, 4).tau == (1.0, 1.2, 1.1, 1.0)
-    assert make_plan(info, 4, PlanOptions(shift=1.1)).tau is None
-    assert default_plan(TUNED, 4).tau is None
+    assert default_plan(info, 4).input_scale == (1.0, 1.2, 1.1, 1.0)
+    assert make_plan(info, 4, PlanOptions(shift=1.1)).input_scale is None
+    assert default_plan(TUNED, 4).input_scale is None
 
 
 def test_what_leans_is_kept_where_a_ladder_is_stretched() -> None:
-    lean = Lean.of({"element": (0.0, 0.0, -1.0, 0.5, 0.0)})
-    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), lean=lean)
+    logit_bias = LogitBias.of({"element": (0.0, 0.0, -1.0, 0.5, 0.0)})
+    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), logit_bias=logit_bias)
     info = replace(UNTUNED, ladders={4: ladder})
     for steps in (4, 3, 9):
-        assert default_plan(info, steps).lean == lean
-    assert make_plan(info, 4, PlanOptions(shift=1.1)).lean == Lean()
+        assert default_plan(info, steps).logit_bias == logit_bias
+    assert make_plan(info, 4, PlanOptions(shift=1.1)).logit_bias == LogitBias()
 
 
 def test_total_variances_are_stretched_with_their_levels() -> None:
-    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), tau=(1.0, 1.2, 1.1, 1.0))
-    assert stretch(ladder, 7).tau == pytest.approx((1.0, 1.1, 1.2, 1.15, 1.1, 1.05, 1.0))
-    assert stretch(ladder, 1).tau == (1.0,)
-    assert stretch(Ladder("ddim", (20.0,), tau=(1.2,)), 3).tau == pytest.approx((1.2, 1.1, 1.0))
-    assert stretch(Ladder("ddim", (20.0, 0.5)), 3).tau is None
+    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), input_scale=(1.0, 1.2, 1.1, 1.0))
+    assert stretch(ladder, 7).input_scale == pytest.approx((1.0, 1.1, 1.2, 1.15, 1.1, 1.05, 1.0))
+    assert stretch(ladder, 1).input_scale == (1.0,)
+    assert stretch(Ladder("ddim", (20.0,), input_scale=(1.2,)), 3).input_scale == pytest.approx(
+        (1.2, 1.1, 1.0)
+    )
+    assert stretch(Ladder("ddim", (20.0, 0.5)), 3).input_scale is None
 
 
 def test_an_untuned_model_has_a_plan_too() -> None:

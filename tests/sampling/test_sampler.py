@@ -36,7 +36,7 @@ from ..networks import random_model  # noqa: TID252
 
 N_ATOMS = (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1)
 INFO = ModelInfo("random", parse_config({"model": {"pos_scale": 1.4}}), N_ATOMS)
-WIDE = replace(INFO, ladders={2: Ladder("ddim", (20.0, 0.5), tau=(1.0, 1.3))})
+WIDE = replace(INFO, ladders={2: Ladder("ddim", (20.0, 0.5), input_scale=(1.0, 1.3))})
 PLANS = {
     "fitted": default_plan(INFO, 3),
     "stochastic": make_plan(INFO, 4, PlanOptions(solver="ancestral")),
@@ -129,7 +129,7 @@ def test_calls_are_made_at_the_total_variance_of_the_plan(loaded: LoadedModel) -
         seen.append(x["pos"])
         return forward(x, *rest, **named)
 
-    for one in (plan, replace(plan, tau=None)):
+    for one in (plan, replace(plan, input_scale=None)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loaded.model, "forward", watched)
             drawn(loaded, range(3), one)

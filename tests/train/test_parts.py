@@ -14,9 +14,8 @@ from molgen.data.store import MoleculeStore
 from molgen.errors import ConfigError, UsageError
 from molgen.flow.asynchronous import CLEAN_LEVEL, Asynchronous, Completion
 from molgen.flow.coupling import AtomOT, BatchOT, Chain, Independent
-from molgen.flow.intervals import IntervalWeights
 from molgen.flow.schedules import SCHEDULES
-from molgen.flow.weighting import CappedSNR, EDMWeight, MinSNR, Sigmoid, Unit
+from molgen.flow.weighting import CappedSNR, EDMWeight, IntervalWeights, MinSNR, Sigmoid, Unit
 from molgen.models.build import build
 from molgen.train.module import DenoisingModule, masking_of, noise_levels
 from molgen.train.pace import Pace

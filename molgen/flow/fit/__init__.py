@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from molgen.flow.fit.grid import GridScore, endpoint_score, fit_grid, search_grid
-from molgen.flow.fit.halving import successive_halving
-from molgen.flow.fit.mmse import mmse_curve
-from molgen.flow.fit.plan import Effort, PlanScore, first_guesses, search_plan
+from molgen.flow.fit.plan import Effort, PlanScore, first_guesses, search_plan, successive_halving
 from molgen.flow.fit.solver import fit_solver
-from molgen.flow.fit.trajectories import Problem, Trajectories, teach
+from molgen.flow.fit.trajectories import Problem, Trajectories, mmse_curve, teach
 
 __all__ = [
     "Effort",

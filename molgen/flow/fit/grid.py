@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +13,6 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from molgen.flow.fit.trajectories import Problem, flat, teach
-from molgen.flow.fit.warp import Warp
 from molgen.flow.grid import TimeGrid
 from molgen.flow.solvers.base import Solver
 from molgen.flow.state import State
@@ -31,6 +32,52 @@ RATE = 0.12
 SPREAD = 0.35
 """Relative change of a step between the first candidates of a derivative-free search."""
 
+LIMIT = 4.0
+"""Largest change of a step, as a logarithm: a factor 55 either way."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Stretches the steps of a grid by at most ``n_knots`` numbers; zeros stand for ``guess``.
+
+    The first level stays, and so does a finite last one. Where the grid ends at clean data, its
+    last finite level is free: that is where the network makes the prediction that is returned.
+    """
+
+    guess: TimeGrid
+    n_knots: int = 6
+
+    @property
+    def size(self) -> int:
+        """How many numbers are free."""
+        return max(min(self.n_knots, len(self._steps)) - (not self.guess.ends_clean), 0)
+
+    @property
+    def _finite(self) -> np.ndarray:
+        return np.array([level for level in self.guess.lam if math.isfinite(level)])
+
+    @property
+    def _steps(self) -> np.ndarray:
+        return np.diff(self._finite)
+
+    def grid(self, theta: np.ndarray) -> TimeGrid:
+        """The grid whose steps are ``exp(theta)``, ``[size]``, times as long."""
+        if self.size == 0:
+            return self.guess
+        finite, steps = self._finite, self._steps
+        # Only ratios count if both ends are held, so one knot can stay where it is.
+        knots = theta if self.guess.ends_clean else np.concatenate([[0.0], theta])
+        place = np.linspace(0, 1, len(steps))
+        stretch = np.interp(place, np.linspace(0, 1, len(knots)), np.clip(knots, -LIMIT, LIMIT))
+        steps = steps * np.exp(stretch)
+        if not self.guess.ends_clean:
+            steps *= (finite[-1] - finite[0]) / steps.sum()
+        levels = finite[0] + np.concatenate([[0.0], np.cumsum(steps)])
+        before = (-math.inf,) if self.guess.lam[0] == -math.inf else ()
+        return TimeGrid(
+            (*before, *levels.tolist(), *((math.inf,) if self.guess.ends_clean else ()))
+        )
+
 
 def fit_grid(
     problem: Problem,
@@ -43,11 +90,9 @@ def fit_grid(
 ) -> TimeGrid:
     """Bring the ends of ``solver`` near the ends of a teacher.
 
-    Minimises the mean pseudo-Huber distance of the end points (a trajectory that ends in another
-    mode counts by its distance, not its square) by Adam (Kingma and Ba 2015, arXiv 1412.6980).
-    Derivatives are differences along the free steps: they ask for no gradient of the network, and
-    an iteration costs ``size + 1`` walks of the batch. `search_grid` takes fewer walks for a
-    slightly worse grid.
+    Minimises the mean pseudo-Huber distance of the end points by Adam (Kingma and Ba 2015, arXiv
+    1412.6980) with derivatives by differences: no gradient of the network, ``size + 1`` walks of
+    the batch per iteration. `search_grid` takes fewer walks for a slightly worse grid.
 
     Args:
         problem: Batch and network.
@@ -56,9 +101,6 @@ def fit_grid(
         end: Where the walks should end; None asks the teacher.
         n_iterations: Number of iterations.
         n_knots: Bound on the free numbers.
-
-    Returns:
-        The best grid found, never worse on this batch than ``guess``.
     """
     warp = Warp(guess, n_knots)
     if warp.size == 0:
@@ -84,17 +126,8 @@ def search_grid(
 ) -> TimeGrid:
     """Lower any score of a grid by the simplex method of Nelder and Mead (1965).
 
-    For scores without useful derivatives, such as the share of invalid molecules. A score on a
-    fixed set of starts is a function of the grid alone, so equal inputs give equal grids.
-
-    Args:
-        score: How bad a grid is; the same number whenever it is asked about the same grid.
-        guess: Grid to start from.
-        n_evaluations: Bound on the calls of ``score``.
-        n_knots: Bound on the free numbers.
-
-    Returns:
-        The best grid that was scored.
+    For scores without useful derivatives, such as the share of invalid molecules; a score must give
+    one grid one number. ``n_evaluations`` bounds its calls, ``n_knots`` the free numbers.
     """
     warp = Warp(guess, n_knots)
     if warp.size == 0:

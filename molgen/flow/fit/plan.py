@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from molgen.errors import UsageError
 from molgen.flow.fit.grid import huber, search_grid
-from molgen.flow.fit.halving import successive_halving
 from molgen.flow.fit.solver import fit_solver
 from molgen.flow.fit.trajectories import Problem, flat, teach
 from molgen.flow.grid import TimeGrid
@@ -25,6 +25,8 @@ from molgen.flow.solvers import (
     Stepwise,
     UniPC2,
 )
+
+C = TypeVar("C")
 
 PlanScore: TypeAlias = Callable[[Plan, int], float]
 """How bad a plan is on a batch, by the number of the batch."""
@@ -85,20 +87,14 @@ def search_plan(
     Every solver on every guess is ranked by successive halving over the batches. The grids of the
     finalists are fitted, solvers fitted to these grids (`fit_solver`), and the methods of single
     steps exchanged while that helps. The last batch, which nothing was fitted to, decides between
-    all of these and the plans they came from.
+    all of these and the plans they came from; equal efforts on equal inputs give equal plans.
 
     Args:
         problems: Batches, at least two; the last is held out.
         guesses: Grids to start from; all with one number of steps and one first level.
         score: How bad a plan is on a batch; None is the distance of its ends from a teacher's.
         solvers: Solvers to start from.
-        effort: How much to spend; equal efforts on equal inputs give equal plans.
-
-    Returns:
-        The plan that is best on the held-out batch.
-
-    Raises:
-        UsageError: One batch only, or no solver can follow any guess.
+        effort: How much to spend.
     """
     if len(problems) < 2:
         raise UsageError("a search needs a batch to decide on", "Give two problems or more")
@@ -175,10 +171,7 @@ def rules_of(plan: Plan) -> tuple[Rule, ...]:
 def exchange_rules(plan: Plan, loss: Callable[[Plan], float], effort: Effort) -> Plan:
     """Exchange the method of one step after the other while that lowers a loss.
 
-    Args:
-        plan: Plan of a plain multistep solver or of `Stepwise`; others are returned as they are.
-        loss: How bad a plan is.
-        effort: Bounds the calls of ``loss`` by ``n_rules``; its seed orders the steps.
+    For plans of a plain multistep solver or of `Stepwise`; others are returned as they are.
     """
     rules = rules_of(plan)
     if not rules:
@@ -224,3 +217,30 @@ def first_guesses(n_steps: int, sigma_max: float, sigma_min: float = 0.02) -> li
     ]
     schedule = OTFlow(t_max=sigma_max / (1 + sigma_max))
     return [*families, TimeGrid.uniform(schedule, n_steps)]
+
+
+def successive_halving(
+    candidates: Sequence[C],
+    score: Callable[[C, int], float],
+    *,
+    n_rounds: int = 3,
+    n_last: int = 3,
+) -> list[C]:
+    """Rank candidates in rounds (Jamieson and Talwalkar 2016, arXiv 1502.07943).
+
+    ``score(candidate, round)`` says how bad one is; later rounds should use more samples, and a
+    score that is not a number loses. The ``n_last`` of the last round come back, the best first.
+    """
+    field = list(candidates)
+    n_last = min(n_last, len(field))
+    shrink = (n_last / len(field)) ** (1 / max(n_rounds - 1, 1))
+    for index in range(n_rounds):
+        keep = max(n_last, math.ceil(len(candidates) * shrink ** (index + 1)))
+        scores = [_rank(score(one, index)) for one in field]
+        ranked = sorted(range(len(field)), key=scores.__getitem__)
+        field = [field[place] for place in ranked[:keep]]
+    return field[:n_last]
+
+
+def _rank(score: float) -> float:
+    return math.inf if math.isnan(score) else score

@@ -25,19 +25,10 @@ def fit_solver(
 ) -> LinearMultistep:
     """Optimal linear subspace search (OLSS, Duan et al. 2023, arXiv 2305.14677).
 
-    Walks ``grid`` once. Each step blends the predictions made so far such that, in least squares
-    over the batch, it lands where the teacher stands, so errors of earlier steps are made good as
-    far as a blend can. The blend's weights sum to 1: a perfect constant prediction gives an exact
-    step. Predictions turn with the molecule, weights are numbers, so symmetry is kept.
-
-    Args:
-        problem: Batch and network.
-        grid: Levels to call the network at.
-        teacher: The teacher's states at these levels; None asks for them.
-        n_back: Most predictions that a step blends.
-
-    Returns:
-        The solver. Its last step takes the latest prediction alone.
+    Walks ``grid`` once. Each step blends up to ``n_back`` predictions such that, in least squares
+    over the batch, it lands where the teacher stands; the last step takes the latest one alone.
+    Weights sum to 1 (a perfect constant prediction gives an exact step), and are numbers, so
+    symmetry is kept.
     """
     target = teacher or teach(problem, grid)
     denoise, x, rows = problem.begin(), problem.start, []

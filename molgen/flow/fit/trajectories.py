@@ -1,9 +1,9 @@
-"""What a fine solver makes of given starts: the teacher of every fit."""
+"""What is measured of a denoiser: the paths of a fine solver, and the error at each level."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from molgen.flow.grid import TimeGrid
+from molgen.flow.mmse import MMSECurve
+from molgen.flow.process import Gaussian
 from molgen.flow.solvers import UniPC2
 from molgen.flow.solvers.base import Denoiser, OnStep, Solver
-from molgen.flow.state import Lead, State
+from molgen.flow.state import Lead, State, append_dims, level, map_modalities
 
 SIGMA_END = 0.002
 """Noise below which the teacher takes the network's prediction for the data."""
@@ -47,12 +49,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Where the teacher stands at the levels of a coarse grid.
-
-    Attributes:
-        grid: The coarse grid.
-        states: State at each of its levels, the start first: ``n_steps + 1`` of them.
-    """
+    """Where the teacher stands at the ``n_steps + 1`` levels of a coarse grid, the start first."""
 
     grid: TimeGrid
     states: tuple[State, ...]
@@ -66,15 +63,9 @@ class Trajectories:
 def teach(
     problem: Problem, grid: TimeGrid, *, n_each: int = 24, solver: Solver | None = None
 ) -> Trajectories:
-    """Walk ``grid`` in small steps and keep the state at each of its levels.
+    """Walk ``grid`` in ``n_each`` small steps per step and keep the state at each of its levels.
 
-    Memory is that of the kept states: the small steps between are forgotten.
-
-    Args:
-        problem: Batch and network.
-        grid: Levels to keep.
-        n_each: Small steps per step of ``grid``.
-        solver: Deterministic solver of the small steps; None is UniPC of order 2.
+    The solver is deterministic; None is UniPC of order 2.
     """
     fine = refine(grid, n_each)
     kept: list[State] = [problem.start]
@@ -104,9 +95,9 @@ def refine(grid: TimeGrid, n_each: int) -> TimeGrid:
 def _exactly(grid: TimeGrid, levels: Tensor) -> tuple[float, ...]:
     """Levels without the repeats that rounding makes of very short steps."""
     kept = [grid.lam[0]]
-    for level in levels.tolist():
-        if level > kept[-1]:
-            kept.append(level)
+    for lam in levels.tolist():
+        if lam > kept[-1]:
+            kept.append(lam)
     return tuple(kept)
 
 
@@ -119,3 +110,39 @@ def flat(state: State) -> Tensor:
 def rmse(state: State, target: State) -> float:
     """Root mean squared difference of two states, padding included."""
     return float((flat(state) - flat(target)).square().mean().sqrt())
+
+
+@torch.no_grad()
+def mmse_curve(
+    begin: Callable[[], Denoiser],
+    clean: State,
+    noise: State,
+    lams: Sequence[float],
+    *,
+    offsets: Mapping[str, Lead] | None = None,
+) -> MMSECurve:
+    """Mean squared error per dimension of a denoiser at each level of ``lams``, increasing.
+
+    The same noise serves every level, which makes the curve smooth. Errors of a modality that is
+    ahead are multiplied by its signal-to-noise ratio over the main one, so that ``gamma^2 mmse``
+    is the rate of the entropy of the whole state in the main half-log-SNR. ``noise`` is standard
+    normal and projected: its zeros say what is padding. Rows that are held clean do not count.
+    """
+    process, leads = Gaussian(), dict(offsets or {})
+    n_real = int((flat(noise) != 0).sum())
+    errors = []
+    for lam in lams:
+
+        def corrupt(lead: Lead, x0: Tensor, eps: Tensor, lam: float = lam) -> Tensor:
+            return process.corrupt(x0, eps, level(lead, lam))
+
+        def cost(lead: Lead, x0: Tensor, guess: Tensor, lam: float = lam) -> Tensor:
+            own = level(lead, lam)
+            ahead = torch.where(own.isinf(), 0.0, torch.exp(2 * (own - lam)))
+            square = (guess - x0).to(torch.float64).square()
+            return append_dims(ahead, x0) * square
+
+        x = map_modalities(corrupt, clean, noise, offsets=leads)
+        guess = begin()(x, torch.tensor(lam, dtype=torch.float64))
+        errors.append(float(flat(map_modalities(cost, clean, guess, offsets=leads)).sum()) / n_real)
+    return MMSECurve(tuple(lams), tuple(errors))

@@ -1,19 +1,22 @@
-"""Solvers by the name that users type."""
+"""Solvers: the shared loop, one file per family, and the table of names."""
 
 from __future__ import annotations
 
 from molgen.flow.solvers.base import Denoiser, Evaluation, History, Noise, OnStep, Solver, Step
-from molgen.flow.solvers.churn import EDMChurn
-from molgen.flow.solvers.exponential import DDIM, DPMpp2M
-from molgen.flow.solvers.fitted import LinearMultistep
-from molgen.flow.solvers.frame import Euler, Heun
-from molgen.flow.solvers.multistep import PLMS, ExpMultistep
-from molgen.flow.solvers.runge_kutta import RK45
-from molgen.flow.solvers.stepwise import Rule, Stepwise
-from molgen.flow.solvers.stochastic import Ancestral, DPMpp2MSDE
-from molgen.flow.solvers.stored import solver_from_dict, solver_to_dict
-from molgen.flow.solvers.table import SOLVERS, SolverOptions, solver_named
-from molgen.flow.solvers.unipc import UniPC2, UniPC3
+from molgen.flow.solvers.exponential import (
+    DDIM,
+    PLMS,
+    DPMpp2M,
+    ExpMultistep,
+    LinearMultistep,
+    Rule,
+    Stepwise,
+    UniPC2,
+    UniPC3,
+)
+from molgen.flow.solvers.raw import RK45, Euler, Heun
+from molgen.flow.solvers.stochastic import Ancestral, DPMpp2MSDE, EDMChurn
+from molgen.flow.solvers.table import SOLVERS, solver_from_dict, solver_named, solver_to_dict
 
 __all__ = [
     "DDIM",
@@ -35,7 +38,6 @@ __all__ = [
     "OnStep",
     "Rule",
     "Solver",
-    "SolverOptions",
     "Step",
     "Stepwise",
     "UniPC2",

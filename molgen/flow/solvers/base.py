@@ -1,6 +1,6 @@
 """What a solver is, and the loop that all solvers share.
 
-Solvers walk a time grid from noise to data in the unit-total-variance frame. The network is
+Solvers follow a time grid from noise to data in the unit-total-variance frame. The network is
 seen only as a denoiser: state and half-log-SNR in, predicted clean state out.
 """
 
@@ -119,7 +119,7 @@ class Solver(ABC):
         """Level and state at which the network is called for ``step``."""
         return step.start, x
 
-    def correct(self, offsets: Offsets, history: History) -> State:  # noqa: ARG002
+    def correct(self, offsets: Offsets, history: History) -> State:
         """Improved state at ``history[0]``, once the network has been called there."""
         return history[0].x
 
@@ -128,11 +128,7 @@ class Solver(ABC):
         return n_steps
 
     def check(self, grid: TimeGrid) -> None:
-        """Reject a grid that the solver cannot follow.
-
-        Raises:
-            UsageError: Too few steps.
-        """
+        """Raise a UsageError for a grid that the solver cannot follow."""
         if grid.n_steps < self.min_steps:
             steps = f"{self.name} needs {self.min_steps} steps, the grid has {grid.n_steps}"
             raise UsageError(steps, f"Give a grid of {self.min_steps} steps or more")
@@ -147,18 +143,10 @@ class Solver(ABC):
         noise: Noise | None = None,
         on_step: OnStep | None = None,
     ) -> State:
-        """Walk ``grid`` from noise to data.
+        """Follow ``grid`` from noise to data; each argument is what its type says.
 
-        Args:
-            denoise: The network.
-            x: State at the first level, unit-total-variance frame; it is not changed.
-            grid: Levels; if the last is clean data, the last step returns the prediction.
-            offsets: Lead of each modality in half-log-SNR.
-            noise: Fresh noise per step, for stochastic solvers.
-            on_step: Called after each step.
-
-        Returns:
-            State at the last level.
+        ``x`` is the state at the first level, unit-total-variance frame; it is not changed.
+        Returns the state at the last level, the prediction itself if that is clean data.
 
         Raises:
             UsageError: An offset names no modality, or the solver cannot follow the grid.

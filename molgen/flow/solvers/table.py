@@ -1,70 +1,31 @@
-"""Solvers by the name that users type, and the kinds behind them."""
+"""Solvers by the name that users type, and their JSON form."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, fields, is_dataclass
 from types import MappingProxyType
+from typing import Any
 
 from molgen.errors import UsageError
 from molgen.flow.schedule import Schedule
-from molgen.flow.schedules import OTFlow
+from molgen.flow.schedules import OTFlow, schedule_from_dict, schedule_to_dict
 from molgen.flow.solvers.base import Solver
-from molgen.flow.solvers.churn import EDMChurn
-from molgen.flow.solvers.exponential import DDIM, DPMpp2M
-from molgen.flow.solvers.fitted import LinearMultistep
-from molgen.flow.solvers.frame import Euler, Heun
-from molgen.flow.solvers.multistep import PLMS, ExpMultistep
-from molgen.flow.solvers.runge_kutta import RK45
-from molgen.flow.solvers.stepwise import Stepwise
-from molgen.flow.solvers.stochastic import Ancestral, DPMpp2MSDE
-from molgen.flow.solvers.unipc import UniPC2, UniPC3
-from molgen.names import unknown
-
-
-@dataclass(frozen=True)
-class SolverOptions:
-    """What solvers may be built from; each takes what it knows.
-
-    Attributes:
-        schedule: Frame (total variance) and time of the raw ODE solvers.
-        rho: Noise strength of ``ancestral`` and ``dpm++2m-sde``.
-        noise_decay: Exponent of the decay of old noise in ``ancestral``; 1 is exact.
-        s_noise: Factor of the fresh noise in ``ancestral`` and ``edm-churn``; 1 is exact.
-        churn: Noise added per run by ``edm-churn``.
-        s_min: Smallest noise-to-signal ratio at which ``edm-churn`` adds noise.
-        s_max: Largest one.
-    """
-
-    schedule: Schedule = field(default_factory=OTFlow)
-    rho: float = 1.0
-    noise_decay: float = 1.0
-    s_noise: float = 1.0
-    churn: float = 40.0
-    s_min: float = 0.05
-    s_max: float = 50.0
-
-
-SOLVERS: Mapping[str, Callable[[SolverOptions], Solver]] = MappingProxyType(
-    {
-        "euler": lambda given: Euler(given.schedule),
-        "heun": lambda given: Heun(given.schedule),
-        "rk45": lambda given: RK45(given.schedule),
-        "ddim": lambda _: DDIM(),
-        "dpm++2m": lambda _: DPMpp2M(),
-        "dpm++2m-sde": lambda given: DPMpp2MSDE(rho=given.rho),
-        "adams2": lambda _: ExpMultistep(2, "x0"),
-        "adams3": lambda _: ExpMultistep(3, "x0"),
-        "adams2-eps": lambda _: ExpMultistep(2, "eps"),
-        "adams3-eps": lambda _: ExpMultistep(3, "eps"),
-        "plms": lambda _: PLMS(),
-        "unipc2": lambda _: UniPC2(),
-        "unipc3": lambda _: UniPC3(),
-        "ancestral": lambda given: Ancestral(given.rho, given.noise_decay, given.s_noise),
-        "edm-churn": lambda given: EDMChurn(given.churn, given.s_noise, given.s_min, given.s_max),
-    }
+from molgen.flow.solvers.exponential import (
+    DDIM,
+    PLMS,
+    DPMpp2M,
+    ExpMultistep,
+    LinearMultistep,
+    Rule,
+    Stepwise,
+    UniPC2,
+    UniPC3,
 )
-"""Solvers that need no coefficients of their own, by name."""
+from molgen.flow.solvers.raw import RK45, Euler, Heun
+from molgen.flow.solvers.stochastic import Ancestral, DPMpp2MSDE, EDMChurn
+from molgen.names import unknown
 
 KINDS: Mapping[str, type[Solver]] = MappingProxyType(
     {
@@ -77,30 +38,95 @@ KINDS: Mapping[str, type[Solver]] = MappingProxyType(
 )
 """Classes of solvers by the name of their stored form."""
 
+SOLVERS: Mapping[str, tuple[type[Solver], Mapping[str, Any]]] = MappingProxyType(
+    {
+        **{kind.name: (kind, {}) for kind in (Euler, Heun, RK45, DDIM, DPMpp2M, DPMpp2MSDE)},
+        "adams2": (ExpMultistep, {"order": 2}),
+        "adams3": (ExpMultistep, {"order": 3}),
+        "adams2-eps": (ExpMultistep, {"order": 2, "prediction": "eps"}),
+        "adams3-eps": (ExpMultistep, {"order": 3, "prediction": "eps"}),
+        **{kind.name: (kind, {}) for kind in (PLMS, UniPC2, UniPC3, Ancestral, EDMChurn)},
+    }
+)
+"""Solvers that need no coefficients of their own: the class and its parameters."""
+
 
 def experimental_solvers() -> Mapping[str, type[Solver]]:
     """Solvers that no measurement has promoted; loaded when asked for."""
-    from molgen.flow.experimental.solvers import (  # noqa: PLC0415 - the main road goes without
-        EXPERIMENTAL_SOLVERS,
-    )
+    from molgen.flow.extra.evodiff import EVODiff  # noqa: PLC0415 - the main road goes without
 
-    return EXPERIMENTAL_SOLVERS
+    return {EVODiff.name: EVODiff}
 
 
-def solver_named(name: str, options: SolverOptions | None = None) -> Solver:
-    """Build a solver.
+def solver_named(name: str, **options: Any) -> Solver:
+    """Build one of ``SOLVERS``, or an experimental solver; each takes of the options what it has.
 
-    Args:
-        name: One of ``SOLVERS``, or an experimental solver.
-        options: What it may be built from.
+    The ``schedule`` that raw solvers need is ``OTFlow`` unless given.
+    """
+    if name not in SOLVERS:
+        experimental = experimental_solvers()
+        if name in experimental:
+            return experimental[name]()
+        message, hint = unknown("solver", name, [*SOLVERS, *experimental])
+        raise UsageError(message, f"{hint} (experimental: {', '.join(experimental)})")
+    kind, own = SOLVERS[name]
+    given = {"schedule": OTFlow(), **options}
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{**{key: given[key] for key in given if key in known}, **own})
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "schedule": schedule_from_dict,
+        "rules": lambda rules: tuple(Rule(**rule) for rule in rules),
+        "weights": lambda rows: tuple(tuple(map(float, row)) for row in rows),
+    }
+)
+"""Parameters that are more than a number or a name, by field."""
+
+
+def solver_to_dict(solver: Solver) -> dict[str, Any]:
+    """JSON-ready form, the name and the parameters; infinity becomes ``"inf"``.
 
     Raises:
-        UsageError: No such solver.
+        UsageError: A schedule within it cannot be stored.
     """
-    if name in SOLVERS:
-        return SOLVERS[name](options or SolverOptions())
-    experimental = experimental_solvers()
-    if name in experimental:
-        return experimental[name]()
-    message, hint = unknown("solver", name, [*SOLVERS, *experimental])
-    raise UsageError(message, f"{hint} (experimental: {', '.join(experimental)})")
+    parameters = fields(solver)  # type: ignore[arg-type] # every kind of solver is a dataclass
+    return {"name": solver.name, **{f.name: _stored(getattr(solver, f.name)) for f in parameters}}
+
+
+def solver_from_dict(stored: Mapping[str, Any]) -> Solver:
+    """Solver from its JSON form; parameters that are left out keep their defaults.
+
+    A name of ``SOLVERS``, such as ``"adams3"``, is accepted when it stands alone.
+
+    Raises:
+        UsageError: Unknown name, or parameters that the solver does not accept.
+    """
+    values = dict(stored)
+    name = str(values.pop("name", ""))
+    kinds = {**KINDS, **experimental_solvers()} if name not in KINDS else KINDS
+    if name in SOLVERS and not values:
+        return solver_named(name)
+    if name not in kinds:
+        raise UsageError(*unknown("solver", name, sorted({*kinds, *SOLVERS})))
+    try:
+        return kinds[name](**{field: _read(field, value) for field, value in values.items()})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f'solver "{name}" does not accept {values}') from error
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return schedule_to_dict(value)
+    if isinstance(value, tuple):
+        return [_stored(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return "inf" if value == math.inf else value
+
+
+def _read(field: str, value: Any) -> Any:
+    if value == "inf":
+        return math.inf
+    return _READERS[field](value) if field in _READERS else value

@@ -1,1 +1,1 @@
-"""New molecules from given ones: near one of them, or between two."""
+"""New molecules from given ones near one of them."""

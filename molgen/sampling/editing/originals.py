@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +50,6 @@ def read_originals(info: ModelInfo, path: str | Path) -> tuple[Original, ...]:
         DataError: The file cannot be read.
     """
     return tuple(_original(info, record, path) for record in read_records(path))
-
-
-def read_first(info: ModelInfo, path: str | Path) -> Original:
-    """The first molecule of a file; see `read_originals`."""
-    [record] = islice(read_records(path), 1)
-    return _original(info, record, path)
 
 
 def originals_of(

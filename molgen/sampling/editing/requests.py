@@ -43,29 +43,3 @@ class VaryRequest:
                 f"strength is {self.strength:g}",
                 "Use a number above 0, up to 1; 0.5 is a middle way",
             )
-
-
-@dataclass(frozen=True)
-class PathRequest:
-    """Molecules on the way from one given molecule to another.
-
-    Attributes:
-        frames: Number of molecules, both ends included.
-        steps: Network calls of every walk between noise and a molecule.
-        decode: ``"geometry"``, ``"map"`` or ``"argmax"``.
-        relax: Relax what is decoded by a force field (`molgen.chem.relaxing`).
-
-    Raises:
-        UsageError: If a value is out of range.
-    """
-
-    frames: int = 9
-    steps: int = 8
-    decode: str = "geometry"
-    relax: bool = False
-
-    def __post_init__(self) -> None:
-        """Reject what no run can do."""
-        if self.frames < 2:
-            raise UsageError(f"frames is {self.frames}", "Use 2 or more: both ends are among them")
-        Request(self.frames, self.steps, decode=self.decode)

@@ -2,7 +2,7 @@
 
 SDEdit (Meng et al. 2022, arXiv 2108.01073), with the noise transported onto the molecule as in
 training and a solver that adds none. docs/editing.md has what was measured, edit-friendly noise
-maps (`molgen.flow.edit`) among it.
+maps (`molgen.flow.extra.edit`) among it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""Mechanisms that no measurement has promoted yet; the main road does not import them."""
