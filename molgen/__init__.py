@@ -12,16 +12,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Generator": "molgen.api",
+    "conformers": "molgen.sampling.conformers",
     "evaluate": "molgen.api",
     "load": "molgen.api",
     "to_ase": "molgen.integrations.ase",
 }
 
-__all__ = ["Generator", "__version__", "evaluate", "load", "to_ase"]
+__all__ = ["Generator", "__version__", "conformers", "evaluate", "load", "to_ase"]
 
 if TYPE_CHECKING:
     from molgen.api import Generator, evaluate, load
     from molgen.integrations.ase import to_ase
+    from molgen.sampling.conformers import conformers
 
 
 def __getattr__(name: str) -> object:

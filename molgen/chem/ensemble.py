@@ -15,12 +15,10 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign, rdMolDescriptors
 
 from molgen.chem.force_field import FORCE_FIELD
+from molgen.chem.smiles import read_smiles
 
 MAX_MATCHES: Final = 2_000
 """Symmetric mappings that are tried per pair of conformers; more do not end in time."""
-
-KT_PER_KELVIN: Final = 0.0019872041
-"""kcal/mol per kelvin."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def search(smiles: str, options: SearchOptions) -> Ensemble | NoEnsemble:
         options: How to search.
     """
     with rdBase.BlockLogs():
-        mol: Chem.Mol | None = Chem.MolFromSmiles(smiles)
+        mol = read_smiles(smiles)
         if mol is None:
             return NoEnsemble("not a SMILES that RDKit can read")
         if reason := _unfit(mol, options):
@@ -104,18 +102,6 @@ def search(smiles: str, options: SearchOptions) -> Ensemble | NoEnsemble:
         if whole is None:
             return NoEnsemble("cannot be embedded")
         return _searched(whole, options)
-
-
-def boltzmann_weights(energy: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Populations of conformers.
-
-    Args:
-        energy: kcal/mol, ``[K]``.
-        temperature: K.
-    """
-    relative = np.asarray(energy, np.float64) - np.min(energy)
-    weights: NDArray[np.float64] = np.exp(-relative / (KT_PER_KELVIN * temperature))
-    return weights / weights.sum()
 
 
 def with_all_stereo(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
@@ -134,7 +120,7 @@ def with_all_stereo(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
         return None
     Chem.AssignStereochemistryFrom3D(probe)
     smiles = Chem.MolToSmiles(Chem.RemoveHs(probe))
-    again: Chem.Mol | None = Chem.MolFromSmiles(smiles)
+    again = read_smiles(smiles)
     return None if again is None else Chem.AddHs(again)
 
 

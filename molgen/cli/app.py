@@ -9,6 +9,7 @@ import typer
 
 import molgen
 from molgen.cli.calibrate import calibrate
+from molgen.cli.conformers import conformers
 from molgen.cli.data import prepare
 from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
@@ -32,6 +33,7 @@ images = typer.Typer(
 )
 
 app.command("sample")(sample)
+app.command("conformers")(conformers)
 app.command("vary")(vary)
 app.command("evaluate")(evaluate)
 app.command("models")(models)

@@ -16,7 +16,7 @@ from molgen.names import unknown
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="Which data: qm9 or cifar10.")],
+    dataset: Annotated[str, typer.Argument(help="Which data: qm9, conformers or cifar10.")],
     source: Annotated[
         Path | None,
         typer.Option(
@@ -61,6 +61,19 @@ def _cifar10(source: Path | None, folder: Path, force: bool, _: int) -> Mapping[
     return prepare_cifar10(source, folder, force=force)
 
 
+def _conformers(source: Path | None, folder: Path, force: bool, _: int) -> Mapping[str, int]:
+    from molgen.data.conformer_store import MANIFEST
+    from molgen.data.prepare_conformers import prepare_conformers
+
+    if source is None:
+        raise UsageError(
+            "conformers need a source", "Give --source: a folder of ensembles, or an .npz"
+        )
+    if (folder / MANIFEST).exists() and not force:
+        raise UsageError(f"{folder} holds a store", "Add --force to replace it")
+    return prepare_conformers(source, folder)
+
+
 _DATASETS: Mapping[str, Callable[[Path | None, Path, bool, int], Mapping[str, int]]] = (
-    MappingProxyType({"qm9": _qm9, "cifar10": _cifar10})
+    MappingProxyType({"qm9": _qm9, "conformers": _conformers, "cifar10": _cifar10})
 )

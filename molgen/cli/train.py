@@ -103,6 +103,24 @@ def _baselines(tree: dict[str, Any], asked: _Asked) -> None:
     note(f"{weights} holds the averaged weights; compare it: {compare}")
 
 
+def _conformers(tree: dict[str, Any], asked: _Asked) -> None:
+    from molgen.config import validated
+    from molgen.config.conformers import ConformerConfig
+
+    recipe = validated(ConformerConfig, tree, str(asked.recipe))
+    from molgen.train.conformers import train as run_training
+    from molgen.train.fit import RunOptions
+
+    options = RunOptions(asked.out, asked.max_time, asked.resume, asked.device)
+    weights = run_training(recipe, asked.recipe.stem, options)
+    note(f"{weights} holds the averaged weights; use it: molgen conformers --model {weights}")
+
+
 _DOMAINS: Mapping[str, Callable[[dict[str, Any], _Asked], None]] = MappingProxyType(
-    {"molecules": _molecules, "images": _images, "baselines": _baselines}
+    {
+        "molecules": _molecules,
+        "images": _images,
+        "baselines": _baselines,
+        "conformers": _conformers,
+    }
 )

@@ -10,7 +10,7 @@ import json
 import lzma
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -53,7 +53,7 @@ class Job:
     split: str | None = None
     shuffle: int | None = None
     n: int | None = None
-    options: SearchOptions = SearchOptions()
+    options: SearchOptions = field(default_factory=SearchOptions)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -134,11 +134,14 @@ def read_ensembles(folder: Path) -> Iterator[tuple[int, Ensemble | NoEnsemble]]:
             n_rows = n_atoms * n_conformers
             pos = part["pos_milli_angstrom"][atom : atom + n_rows].astype(np.float32) / MILLI
             energy = part["energy"][conformer : conformer + n_conformers]
-            yield index, Ensemble(
-                smiles=str(part["smiles"][row]),
-                pos=pos.reshape(n_conformers, n_atoms, 3).astype(np.float32),
-                energy=energy,
-                n_starts=int(part["n_starts"][row]),
+            yield (
+                index,
+                Ensemble(
+                    smiles=str(part["smiles"][row]),
+                    pos=pos.reshape(n_conformers, n_atoms, 3).astype(np.float32),
+                    energy=energy,
+                    n_starts=int(part["n_starts"][row]),
+                ),
             )
             atom, conformer = atom + n_rows, conformer + n_conformers
 
@@ -180,7 +183,9 @@ def _write(path: Path, indices: list[int], answers: list[Ensemble | NoEnsemble])
         with in_one_move(path) as beside, beside.open("wb") as file:
             np.savez_compressed(file, **arrays)
     except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror})", "Choose another --out") from None
+        raise OutputError(
+            f"cannot write {path} ({error.strerror})", "Choose another --out"
+        ) from None
 
 
 def _text(answer: Ensemble | NoEnsemble) -> str:
@@ -209,9 +214,13 @@ def _settle_settings(out: Path, settings: dict[str, Any]) -> None:
             with in_one_move(path) as beside:
                 beside.write_text(text, encoding="utf-8")
         elif json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
-            raise OutputError(f"{out} was begun with other settings ({path})", "Choose another --out")
+            raise OutputError(
+                f"{out} was begun with other settings ({path})", "Choose another --out"
+            )
     except OSError as error:
-        raise OutputError(f"cannot write {out} ({error.strerror})", "Choose another --out") from None
+        raise OutputError(
+            f"cannot write {out} ({error.strerror})", "Choose another --out"
+        ) from None
 
 
 def _opened(path: Path) -> TextIO:

@@ -101,9 +101,14 @@ class PairUpdate(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention with pair biases, vector messages, a gated MLP and a pair update."""
+    """Attention with pair biases, vector messages, a gated MLP and a pair update.
 
-    def __init__(self, width: Width) -> None:
+    Args:
+        width: Sizes of the streams.
+        updates_pairs: Whether pairs are read after this block; if not, they are left.
+    """
+
+    def __init__(self, width: Width, *, updates_pairs: bool = True) -> None:
         super().__init__()
         self.width = width
         dim, heads = width.scalar, width.n_heads
@@ -120,7 +125,7 @@ class Block(nn.Module):
         self.mlp_out = nn.Linear(width.mlp, dim)
         self.vector_gate = nn.Linear(dim, width.vector)
         self.vector_mix = ChannelMix(width.vector, width.vector)
-        self.pair_update = PairUpdate(width)
+        self.pair_update = PairUpdate(width) if updates_pairs else None
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
@@ -170,4 +175,6 @@ class Block(nn.Module):
         scalars = scalars + self.mlp_out(functional.silu(gate) * value)
         vector_gate = self.vector_gate(normed) * (1 + vector_scale)
         vectors = vectors + self.vector_mix(vectors) * vector_gate[:, :, None].to(vectors.dtype)
-        return scalars, vectors, self.pair_update(scalars, vectors, pairs)
+        if self.pair_update is not None:
+            pairs = self.pair_update(scalars, vectors, pairs)
+        return scalars, vectors, pairs

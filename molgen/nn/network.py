@@ -12,6 +12,7 @@ from molgen.nn.classes import Classes
 from molgen.nn.distance_head import DistanceHead
 from molgen.nn.distances import Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
+from molgen.nn.graph import GraphClasses, GraphEmbedding, GraphInput
 from molgen.nn.rest import RestLayers, RestShape
 
 
@@ -35,6 +36,8 @@ class Sizes:
             network believes in; 0 for a network without such a head.
         n_rest_layers: Layers that know what the molecule that a last call names is like at rest,
             and bring it there; 0 leaves it.
+        graph: How a graph that is given is coded; None for a network that is given none. With no
+            classes of elements, charges and bonds the network predicts positions only.
     """
 
     n_elements: int = 5
@@ -49,6 +52,12 @@ class Sizes:
     end_aware: bool = False
     n_fits: int = 0
     n_rest_layers: int = 0
+    graph: GraphClasses | None = None
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether there are elements, charges and bonds to predict."""
+        return self.n_elements + self.n_charges + self.n_bonds > 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,13 @@ def columns(lam: Tensor) -> Tensor:
     return lam[:, :1] if torch.equal(lam, lam[:, :1].expand_as(lam)) else lam
 
 
+def _noise_of_elements(sizes: Sizes, width: Width) -> NoiseEmbedding | None:
+    """Embedding of the elements' level; None where no elements are noised."""
+    if not sizes.n_elements:
+        return None
+    return NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
+
+
 def _silent_end(sizes: Sizes, width: Width) -> nn.Sequential:
     """Embedding of the level at which a step ends: zero at first, so that old weights stay true.
 
@@ -150,6 +166,22 @@ def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
         return None
     classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
     return DistanceHead(width, sizes.n_radial, sizes.cutoff, classes)
+
+
+def _class_heads(sizes: Sizes, width: Width) -> tuple[nn.Module | None, nn.Module | None]:
+    """Heads of atoms and of pairs; None where no class is predicted."""
+    if not sizes.predicts_classes:
+        return None, None
+    atom = nn.Sequential(
+        nn.LayerNorm(width.scalar), nn.Linear(width.scalar, sizes.n_elements + sizes.n_charges)
+    )
+    bond = nn.Sequential(
+        nn.LayerNorm(width.pair),
+        nn.Linear(width.pair, width.pair_hidden),
+        nn.SiLU(),
+        nn.Linear(width.pair_hidden, sizes.n_bonds),
+    )
+    return atom, bond
 
 
 def _rest_layers(sizes: Sizes) -> RestLayers | None:
@@ -174,7 +206,7 @@ class EquivariantTransformer(nn.Module):
         super().__init__()
         self.sizes, self.width = sizes, width
         self.noise_pos = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max)
-        self.noise_element = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
+        self.noise_element = _noise_of_elements(sizes, width)
         self.noise_end = _silent_end(sizes, width) if sizes.end_aware else None
         self.size = nn.Linear(1, width.noise)
         self.noise = nn.Sequential(
@@ -192,19 +224,16 @@ class EquivariantTransformer(nn.Module):
             nn.Linear(width.pair_hidden, width.pair),
         )
         self.of_atoms = nn.Linear(width.scalar, 2 * width.pair, bias=False)
-        self.blocks = nn.ModuleList(Block(width) for _ in range(sizes.n_layers))
+        last = sizes.n_layers - 1
+        self.blocks = nn.ModuleList(
+            Block(width, updates_pairs=sizes.predicts_classes or layer < last)
+            for layer in range(sizes.n_layers)
+        )
         self.head_vector = ChannelMix(width.vector, 1)
-        self.head_atom = nn.Sequential(
-            nn.LayerNorm(width.scalar), nn.Linear(width.scalar, sizes.n_elements + sizes.n_charges)
-        )
-        self.head_bond = nn.Sequential(
-            nn.LayerNorm(width.pair),
-            nn.Linear(width.pair, width.pair_hidden),
-            nn.SiLU(),
-            nn.Linear(width.pair_hidden, sizes.n_bonds),
-        )
+        self.head_atom, self.head_bond = _class_heads(sizes, width)
         self.distances = _distance_head(sizes, width)
         self.rest = _rest_layers(sizes)
+        self.graph = None if sizes.graph is None else GraphEmbedding(sizes.graph, width)
 
     def embed_noise(
         self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None
@@ -225,7 +254,9 @@ class EquivariantTransformer(nn.Module):
             ``[B, 1, E]`` where all atoms of every molecule share their levels, else ``[B, N, E]``.
         """
         n_atoms = mask.sum(dim=1, keepdim=True).to(lam_pos.dtype) / self.sizes.max_atoms
-        levels = self.noise_pos(columns(lam_pos)) + self.noise_element(columns(lam_element))
+        levels = self.noise_pos(columns(lam_pos))
+        if self.noise_element is not None:
+            levels = levels + self.noise_element(columns(lam_element))
         if self.noise_end is not None and lam_end is not None:
             levels = levels + self.noise_end(lam_end[:, None])
         return self.noise(levels + self.size(n_atoms)[:, None])
@@ -239,6 +270,7 @@ class EquivariantTransformer(nn.Module):
         hint: Hint,
         mask: Tensor,
         lam_end: Tensor | None = None,
+        graph: GraphInput | None = None,
     ) -> Estimate:
         """Read a noised molecule.
 
@@ -250,11 +282,12 @@ class EquivariantTransformer(nn.Module):
             hint: Earlier estimate, or zeros.
             mask: Real atoms, ``[B, N]`` bool.
             lam_end: Half log-SNR at which the step ends, ``[B]``, or None; see `embed_noise`.
+            graph: The graph, where the network is given one.
 
         Returns:
             The estimate; its ``pos`` is the raw vector field of the coordinate head.
         """
-        streams = self.streams(pos, element, lam_pos, lam_element, hint, mask, lam_end)
+        streams = self.streams(pos, element, lam_pos, lam_element, hint, mask, lam_end, graph)
         return self.read(streams, mask)
 
     def streams(
@@ -266,6 +299,7 @@ class EquivariantTransformer(nn.Module):
         hint: Hint,
         mask: Tensor,
         lam_end: Tensor | None = None,
+        graph: GraphInput | None = None,
     ) -> Streams:
         """What the blocks make of a noised molecule; arguments as of `forward`."""
         noise = self.embed_noise(lam_pos, lam_element, mask, lam_end)
@@ -274,7 +308,14 @@ class EquivariantTransformer(nn.Module):
         noise_per_atom = noise.expand(-1, pos.shape[1], -1)
         scalars = self.scalars(torch.cat([element, hint.element, noise_per_atom], dim=-1))
         radial = self.radial(pair_distances(both)).flatten(-2)
-        pairs = self.pairs(torch.cat([radial, hint.bond], dim=-1))
+        pair_features = torch.cat([radial, hint.bond], dim=-1)
+        if self.graph is None or graph is None:
+            pairs = self.pairs(pair_features)
+        else:
+            hidden = self.pairs[0](pair_features) + self.graph.of_pairs(graph)
+            pairs = self.pairs[2](self.pairs[1](hidden))
+            scalars = scalars + self.graph.of_atoms(graph)
+            scalars, vectors = self.graph.stereo(scalars, vectors, both, graph.centres)
         left, right = self.of_atoms(scalars).chunk(2, dim=-1)
         pairs = pairs + left[:, :, None] + right[:, None, :]
 
@@ -285,10 +326,14 @@ class EquivariantTransformer(nn.Module):
 
     def read(self, streams: Streams, mask: Tensor) -> Estimate:
         """What the heads make of the streams; ``pos`` is the raw vector field."""
+        pos = self.head_vector(streams.vectors).squeeze(-1) * mask[..., None]
+        if self.head_atom is None or self.head_bond is None:
+            none, no_pair = streams.scalars[..., :0], streams.pairs[..., :0]
+            return Estimate(pos=pos, element=none, charge=none, bond=no_pair)
         atom = self.head_atom(streams.scalars)
         bond = self.head_bond(streams.pairs + streams.pairs.transpose(1, 2))
         return Estimate(
-            pos=self.head_vector(streams.vectors).squeeze(-1) * mask[..., None],
+            pos=pos,
             element=atom[..., : self.sizes.n_elements],
             charge=atom[..., self.sizes.n_elements :],
             bond=bond,

@@ -1,0 +1,102 @@
+"""The schema of a recipe of conformers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from molgen.config.recipe import OptimConfig, TrainConfig, WidthConfig
+from molgen.config.section import Section
+
+
+class ConformerSourceConfig(Section):
+    """A store of conformers.
+
+    Attributes:
+        store: Its folder.
+        share: Fraction of the molecules that come from it.
+    """
+
+    store: str
+    share: float = Field(1.0, gt=0, le=1)
+
+
+class ConformerDataConfig(Section):
+    """Which conformers.
+
+    Attributes:
+        sources: The stores.
+        temperature: K; conformers of one molecule are drawn by their Boltzmann weights.
+    """
+
+    sources: tuple[ConformerSourceConfig, ...] = Field(min_length=1)
+    temperature: float = Field(600.0, gt=0)
+
+    @model_validator(mode="after")
+    def _shares_are_all(self) -> ConformerDataConfig:
+        if abs(sum(one.share for one in self.sources) - 1) > 1e-6:
+            raise ValueError("the shares of data.sources must add up to 1")
+        return self
+
+
+class ConformerModelConfig(Section):
+    """The network and its path.
+
+    Attributes:
+        n_layers: Number of blocks.
+        n_radial: Radial functions per distance.
+        cutoff: Largest distance resolved, Å.
+        pos_scale: Å per unit of the network's coordinates.
+        prior_scale: Å; scale of the harmonic noise.
+        step_size_cond: Whether the network is told where the step ends that a call is for.
+        dims: Sizes of the streams.
+    """
+
+    n_layers: int = Field(6, ge=1, le=64)
+    n_radial: int = Field(24, ge=4, le=256)
+    cutoff: float = Field(14.0, gt=0)
+    pos_scale: float = Field(2.0, gt=0)
+    prior_scale: float = Field(1.6, gt=0)
+    step_size_cond: bool = False
+    dims: WidthConfig = WidthConfig()
+
+
+class ConformerLossConfig(Section):
+    """Weights of the loss terms; see `molgen.tasks.conformers.loss_terms`.
+
+    Attributes:
+        pos: Weight of the squared error of positions.
+        distance: Weight of the Huber loss on distances.
+        floor: Caps the weight of positions at low noise.
+        huber: Error from which the loss on distances is linear, Å.
+        reach: Bonds within which distances count.
+        at_noise: Share of the molecules that are trained on at pure noise.
+    """
+
+    pos: float = Field(1.0, ge=0)
+    distance: float = Field(10.0, ge=0)
+    floor: float = Field(0.05, gt=0)
+    huber: float = Field(0.2, gt=0)
+    reach: int = Field(3, ge=1, le=9)
+    at_noise: float = Field(0.1, ge=0, le=1)
+
+
+class ConformerConfig(Section):
+    """A whole recipe of conformers.
+
+    Attributes:
+        domain: What the recipe makes.
+        data: Which conformers.
+        model: The network and its path.
+        loss: Weights of the loss terms.
+        optim: Optimiser and its schedule.
+        train: The run.
+    """
+
+    domain: Literal["conformers"]
+    data: ConformerDataConfig
+    model: ConformerModelConfig = ConformerModelConfig()
+    loss: ConformerLossConfig = ConformerLossConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()

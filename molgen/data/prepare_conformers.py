@@ -1,0 +1,169 @@
+"""Stores of conformers from geometries with SMILES, and from searched ensembles."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdMolDescriptors
+from rdkit.Geometry import Point3D
+
+from molgen.chem.ensemble import Ensemble
+from molgen.chem.graph_features import GraphFeatures, graph_features
+from molgen.chem.smiles import read_smiles
+from molgen.data.conformer_store import MILLI, write_store
+from molgen.data.ensembles import read_ensembles
+from molgen.errors import DataError, UsageError
+
+HELD_OUT_SHARE: Final = 50
+"""One constitution of so many is held out."""
+
+Progress = Callable[[int, int], None]
+"""Told how many molecules were read, and how many of them were left out."""
+
+
+@dataclass(frozen=True)
+class Geometries:
+    """Conformers of one molecule.
+
+    Attributes:
+        smiles: ``AddHs(MolFromSmiles(smiles))`` has the atoms of `pos`.
+        pos: Å, ``[K, N, 3]``.
+        energy: kcal/mol, ``[K]``.
+    """
+
+    smiles: str
+    pos: NDArray[np.floating]
+    energy: NDArray[np.floating]
+
+
+def prepare_conformers(
+    source: Path, out: Path, max_heavy: int = 60, progress: Progress | None = None
+) -> dict[str, int]:
+    """Make a store of heavy atoms.
+
+    Args:
+        source: A folder of ensembles, or an ``.npz`` of single geometries.
+        out: Folder of the store; an earlier store is replaced.
+        max_heavy: Heavy atoms of a molecule at most.
+        progress: Told after every thousandth molecule.
+
+    Returns:
+        Numbers of molecules, conformers and molecules left out.
+
+    Raises:
+        DataError: The source cannot be read or holds nothing that fits.
+    """
+    parts: dict[str, list[NDArray[Any]]] = {}
+    counts = {"molecules": 0, "conformers": 0, "left_out": 0}
+    for n_read, one in enumerate(read_geometries(source), start=1):
+        made = _arrays(one, max_heavy)
+        if made is None:
+            counts["left_out"] += 1
+        else:
+            counts["molecules"] += 1
+            counts["conformers"] += len(made["energy"])
+            for name, value in made.items():
+                parts.setdefault(name, []).append(value)
+        if progress is not None and n_read % 1000 == 0:
+            progress(n_read, counts["left_out"])
+    if not parts:
+        raise DataError(f"{source} holds no conformers", "Give ensembles or single geometries")
+    arrays = {name: np.concatenate(values) for name, values in parts.items()}
+    write_store(out, arrays, {"source": source.name, **counts})
+    return counts
+
+
+def read_geometries(source: Path) -> Iterator[Geometries]:
+    """Molecules of a folder of ensembles or of an ``.npz`` of single geometries.
+
+    Raises:
+        DataError: The source cannot be read.
+    """
+    if source.is_dir():
+        for _, one in read_ensembles(source):
+            if isinstance(one, Ensemble):
+                yield Geometries(one.smiles, one.pos, one.energy)
+        return
+    try:
+        with np.load(source, allow_pickle=False) as file:
+            n_atoms, smiles = file["n_atoms"].astype(np.int64), file["smiles"]
+            pos = file["pos_milliA"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"cannot read {source} ({error})", "Give single geometries") from None
+    ends = np.cumsum(n_atoms)
+    for row, (end, n) in enumerate(zip(ends.tolist(), n_atoms.tolist(), strict=True)):
+        text = smiles[row].decode() if smiles.dtype.kind == "S" else str(smiles[row])
+        yield Geometries(text, pos[None, end - n : end] / MILLI, np.zeros(1))
+
+
+def is_held_out(mol: Chem.Mol) -> bool:
+    """Whether training leaves a constitution out: by its SMILES without stereo."""
+    text = Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False)
+    return zlib.crc32(text.encode()) % HELD_OUT_SHARE == 0
+
+
+def _arrays(one: Geometries, max_heavy: int) -> dict[str, NDArray[Any]] | None:
+    """What the store says of a molecule; None where it is left out."""
+    with rdBase.BlockLogs():
+        mol = _with_stereo_of_first(one)
+        if mol is None:
+            return None
+        try:
+            graph = graph_features(mol)
+        except UsageError:
+            return None
+        if not 2 <= len(graph.index) <= max_heavy or (graph.atoms[:, 0] == 0).any():
+            return None
+        held_out = is_held_out(mol)
+    pos = one.pos[:, graph.index].astype(np.float64)
+    kept = np.array([_has_signs(conformer, graph) for conformer in pos])
+    if not kept.any():
+        return None
+    pos = pos[kept] - pos[kept].mean(axis=1, keepdims=True)
+    energy = one.energy[kept]
+    return {
+        "n_atoms": np.array([len(graph.index)]),
+        "n_centres": np.array([len(graph.centres)]),
+        "n_conformers": np.array([len(pos)]),
+        "held_out": np.array([held_out]),
+        "atoms": graph.atoms,
+        "pairs": graph.pairs.reshape(-1),
+        "centres": graph.centres,
+        "pos": np.rint(pos.reshape(-1, 3) * MILLI).astype(np.int16),
+        "energy": energy - energy.min(),
+    }
+
+
+def _with_stereo_of_first(one: Geometries) -> Chem.Mol | None:
+    """The molecule with hydrogens, all stereo as the first conformer has it."""
+    mol = read_smiles(one.smiles)
+    if mol is None or len(Chem.GetMolFrags(mol)) > 1:
+        return None
+    if rdMolDescriptors.CalcNumHeavyAtoms(mol) == 0:
+        return None
+    mol = Chem.AddHs(mol)
+    if mol.GetNumAtoms() != one.pos.shape[1]:
+        return None
+    conformer = Chem.Conformer(mol.GetNumAtoms())
+    for place, (x, y, z) in enumerate(one.pos[0].tolist()):
+        conformer.SetAtomPosition(place, Point3D(x, y, z))
+    mol.AddConformer(conformer)
+    Chem.AssignStereochemistryFrom3D(mol)
+    return mol
+
+
+def _has_signs(pos: NDArray[np.floating], graph: GraphFeatures) -> bool:
+    """Whether all centres of a conformer have the handedness of their labels.
+
+    Two settings of a ring's tags may name one molecule, so that conformers of one ensemble differ.
+    """
+    c, i, j, k, sign = graph.centres.astype(np.int64).T
+    volume = np.einsum("na,na->n", pos[i] - pos[c], np.cross(pos[j] - pos[c], pos[k] - pos[c]))
+    return bool((np.sign(volume) == sign).all())

@@ -1,0 +1,88 @@
+"""``molgen conformers`` with a tiny untrained model: as many rows out as molecules in."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rdkit import Chem
+
+import molgen as package
+from molgen.config import validated
+from molgen.config.conformers import ConformerConfig
+from molgen.errors import UsageError
+from molgen.tasks.conformer_weights import ConformerInfo
+from molgen.tasks.conformers import build_conformer_model
+from molgen.weights_file import save_network
+
+DIMS = {"scalar": 16, "vector": 4, "pair": 8, "pair_hidden": 8, "n_heads": 2, "n_frames": 2}
+RECIPE = {
+    "domain": "conformers",
+    "data": {"sources": [{"store": "none"}]},
+    "model": {"n_layers": 1, "n_radial": 8, "dims": {**DIMS, "mlp": 16, "noise": 16}},
+}
+LINES = ("CCO ethanol", "", "[Na+].[Cl-] salt", "nope bad", "c1ccccc1", "F/C=C/F trans isomer")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    config = validated(ConformerConfig, RECIPE, "test")
+    torch.manual_seed(0)
+    save_network(path, build_conformer_model(config.model), ConformerInfo("tiny", config))
+    return path
+
+
+@pytest.fixture
+def conformers(molgen: Callable, weights: Path) -> Callable:
+    """``molgen conformers`` with the tiny model, two conformers in two steps."""
+    fixed = ("--model", weights, "--n", 2, "--steps", 2, "--out", "out.sdf")
+    return lambda *arguments: molgen("conformers", *arguments, *fixed)
+
+
+def rows() -> list[dict[str, str]]:
+    with Path("out.sdf.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_line_has_a_row_and_every_molecule_its_conformers(conformers: Callable) -> None:
+    Path("in.smi").write_text("\n".join(LINES) + "\n")
+    answer = conformers("in.smi")
+    assert answer.status == 0, answer
+    found = rows()
+    names = ["ethanol", "mol2", "salt", "bad", "mol5", "trans_isomer"]
+    assert [one["name"] for one in found] == names
+    assert [one["conformers"] for one in found] == ["2", "0", "0", "0", "2", "2"]
+    assert all((one["reason"] == "") == (one["status"] != "failed") for one in found)
+    records = list(Chem.SDMolSupplier("out.sdf", removeHs=False))
+    titles = [one.GetProp("_Name") for one in records]
+    assert titles == [
+        f"{name}_c{k}" for name in ("ethanol", "mol5", "trans_isomer") for k in (1, 2)
+    ]
+    assert all(one.GetConformer().Is3D() for one in records)
+
+
+def test_what_was_written_can_be_read_again(conformers: Callable) -> None:
+    assert conformers("C[C@H](N)C(=O)O").status == 0
+    Path("out.sdf").rename("in.sdf")
+    assert conformers("in.sdf").status == 0
+    assert [one["conformers"] for one in rows()] == ["2", "2"]
+
+
+def test_a_wrong_request_is_one_line(conformers: Callable, molgen: Callable) -> None:
+    conformers("missing.smi").assert_one_line(1, "missing.smi")
+    too_many = ("conformers", "CCO", "--n", 10**7, "--out", "x.sdf", "--model", "none.safetensors")
+    molgen(*too_many).assert_one_line(2, "n is 10000000")
+
+
+def test_from_python_a_molecule_or_a_list(weights: Path) -> None:
+    one = package.conformers("CCO", n=3, steps=1, model=weights)
+    assert one.GetNumConformers() == 3
+    assert one.GetNumAtoms() == 9
+    several = package.conformers(["CCO", "nope"], n=1, steps=1, model=weights)
+    assert [each is not None for each in several] == [True, False]
+    with pytest.raises(UsageError, match="fragment"):
+        package.conformers("C.C", model=weights)
