@@ -6,40 +6,28 @@ Run: python scripts/make_distances.py [data/qm9]
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from molgen.chem.distances import N_BINS, DistanceCounts, bins_of, save_distances
-from molgen.chem.elements import N_BOND_CLASSES, QM9
-from molgen.chem.molecule import bond_matrix
+from molgen.chem.distances import DistanceStatistics
+from molgen.chem.elements import QM9
 from molgen.data.store import MoleculeStore
 
 ROOT = Path(__file__).resolve().parents[1]
 
+WEIGHTS = {"sigma": 0.1, "element_weight": 0.7, "charge_weight": 4.0}
+"""Fitted on samples at few calls. Sigma is flat between 0.07 and 0.14 Å. Less weight of the element
+head helps the bonds more and takes the elements away from the data's. With a charge weight of 1 one
+molecule in ten had a charged atom, against one in a thousand of QM9."""
+
 
 def main() -> None:
     store = MoleculeStore.open(sys.argv[1] if len(sys.argv) > 1 else ROOT / "data" / "qm9")
-    counted = count(store)
+    training = (store[int(index)] for index in store.split("train"))
+    counted = replace(DistanceStatistics.count(training, QM9.atomic_numbers), **WEIGHTS)
     out = ROOT / "molgen" / "reference" / "qm9_distances.npz"
-    save_distances(out, counted)
+    counted.save(out)
     print(f"{out}: {counted.counts.sum() // 2} pairs, {out.stat().st_size} bytes")
-
-
-def count(store: MoleculeStore) -> DistanceCounts:
-    """Count the pairs of the training molecules, every one from both of its ends."""
-    numbers = QM9.atomic_numbers
-    class_of = np.zeros(max(numbers) + 1, dtype=np.int64)
-    class_of[list(numbers)] = range(len(numbers))
-    shape = (len(numbers), len(numbers), N_BOND_CLASSES, N_BINS + 1)
-    counts = np.zeros(shape, dtype=np.int64)
-    for index in store.split("train"):
-        molecule = store[int(index)]
-        apart = ~np.eye(molecule.n_atoms, dtype=bool)
-        element = np.broadcast_to(class_of[molecule.atomic_numbers], apart.shape)
-        bond, place = bond_matrix(molecule)[apart], bins_of(molecule.pos)[apart]
-        np.add.at(counts, (element.T[apart], element[apart], bond, place), 1)
-    return DistanceCounts(numbers, counts)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from molgen.models.build import start_from
 from molgen.models.denovo import POS, DeNovo, Scales
 from molgen.models.valences import allowed_counts
 from molgen.nn.block import Width
-from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint, Sizes
+from molgen.nn.valence_bp import ValenceBP
 
 DTYPES = (torch.float32, torch.float64)
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-10}
@@ -77,7 +77,7 @@ def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32
 def agreeing_model(dtype: torch.dtype = torch.float32) -> DeNovo:
     """The fitting model, whose last call brings its classes to terms too."""
     model = fitting_model(dtype=dtype)
-    marginals = Marginals(allowed_counts(QM9), 4)
+    marginals = ValenceBP(allowed_counts(QM9), 4)
     return DeNovo(model.network, model.scales, marginals).eval()
 
 

@@ -53,7 +53,7 @@ class Setting:
         warm_up: Molecules drawn before the clock starts.
         workers: Processes for the checks.
         plan: Departures from the default plan of the weights.
-        heads_alone: Whether `molgen.nn.marginals` is left out.
+        heads_alone: Whether `molgen.nn.valence_bp` is left out.
     """
 
     relax: int

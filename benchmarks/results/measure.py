@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heads-alone",
         action="store_true",
-        help="leave out what brings a last call's classes to terms (molgen.nn.marginals)",
+        help="leave out what brings a last call's classes to terms (molgen.nn.valence_bp)",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument(

@@ -19,7 +19,9 @@ from torch import Tensor
 from molgen.calibrate.context import Context
 from molgen.calibrate.last_calls import BATCH, LastCall, last_calls
 from molgen.checkpoint import LoadedModel
+from molgen.chem.decode import Decoder
 from molgen.chem.settle import Settler
+from molgen.data.distances import shipped_distances
 from molgen.data.store import MoleculeStore
 from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo
@@ -135,7 +137,8 @@ def _lessons(loaded: LoadedModel, n_batches: int, seed: int) -> dict[int, list[L
     vocabulary, config = loaded.info.vocabulary, loaded.info.config
     if config.distil is None:
         raise ValueError("the weights were not distilled")
-    decoder = Decider(Settler("geometry", 0, 0.0), vocabulary, loaded.model.scales.pos)
+    settler = Settler(Decoder("geometry", distances=shipped_distances("qm9")), 0, 0.0)
+    decoder = Decider(settler, vocabulary, loaded.model.scales.pos)
     balances = censuses_of(config.distil, courses_of(config)[0], vocabulary)
     lessons: dict[int, list[Lesson]] = defaultdict(list)
     for call in last_calls(loaded, n_batches, seed):

@@ -16,7 +16,9 @@ import torch
 from molgen.calibrate.context import Context
 from molgen.calibrate.last_calls import BATCH, last_calls
 from molgen.checkpoint import LoadedModel
+from molgen.chem.decode import Decoder
 from molgen.chem.settle import Settler
+from molgen.data.distances import shipped_distances
 from molgen.eval.distribution import element_counts
 from molgen.train.census import Census
 from molgen.train.decided import Decider, shares_of
@@ -34,7 +36,8 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     options, vocabulary = context.config.element_bias, loaded.info.vocabulary
     fewest = min(context.presets(loaded.info))
     balance = Census(shares_of(element_counts(context.held_out()), vocabulary))
-    decoder = Decider(Settler("geometry"), vocabulary, loaded.model.scales.pos)
+    settler = Settler(Decoder("geometry", distances=shipped_distances("qm9")))
+    decoder = Decider(settler, vocabulary, loaded.model.scales.pos)
     seed, n_batches = context.config.seed, options.n // BATCH
     kept = []
     for call in last_calls(loaded, n_batches, seed, lambda n: float(n == fewest)):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.distances import with_distances
+from molgen.chem.distances import DistanceStatistics, with_distances
 from molgen.chem.joint import decode_joint
 from molgen.chem.kekule import is_kekulisable
 from molgen.chem.molecule import Molecule, bonds_of_matrix, n_fragments
 from molgen.chem.valence import is_stable
 
 __all__ = [
-    "DECODERS", "Beliefs", "decode_argmax", "decode_geometry", "decode_map", "is_consistent",
+    "DECODERS", "Beliefs", "Decoder", "decode_argmax", "decode_map", "is_consistent",
 ]  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def decode_argmax(beliefs: Beliefs) -> Molecule:
         beliefs: The model's log-probabilities.
 
     Returns:
-        A molecule that may break valences, fall apart or carry a net charge.
+        A molecule that may break valences, fall apart or carry another charge.
     """
     vocabulary = beliefs.vocabulary
     elements = np.array(vocabulary.atomic_numbers, dtype=np.uint8)
@@ -39,63 +40,67 @@ def decode_argmax(beliefs: Beliefs) -> Molecule:
     )
 
 
-def decode_map(beliefs: Beliefs) -> Molecule:
-    """The heads' own maximum where it is a consistent molecule, else the joint maximum.
-
-    The joint maximum is the best molecule that a bounded search finds; see `molgen.chem.joint`
-    for when it is known to be the optimum.
-
-    Args:
-        beliefs: The model's log-probabilities.
-
-    Returns:
-        A connected, neutral molecule without a broken valence; the argmax when none was
-        found.
-    """
-    molecule = decode_argmax(beliefs)
-    if is_consistent(molecule):
-        return molecule
-    joint = decode_joint(beliefs)
-    return molecule if joint is None else joint
-
-
-def decode_geometry(beliefs: Beliefs) -> Molecule:
-    """As `decode_map`, with a search that also weighs the distances of the final positions.
-
-    Args:
-        beliefs: The model's log-probabilities and positions.
-
-    Returns:
-        The heads' own maximum where it is consistent, as with `decode_map`; else the best
-        molecule by heads and distances together (`molgen.chem.distances`).
-    """
-    molecule = decode_argmax(beliefs)
-    if is_consistent(molecule):
-        return molecule
-    joint = decode_joint(with_distances(beliefs))
-    return decode_map(beliefs) if joint is None else joint
-
-
-def is_consistent(molecule: Molecule) -> bool:
-    """Whether a bond graph is neutral, connected, stable and can be kekulised.
+def is_consistent(molecule: Molecule, total_charge: int | None = 0) -> bool:
+    """Whether a bond graph is connected, stable, of the right charge and can be kekulised.
 
     Args:
         molecule: Any molecule; positions are not read.
+        total_charge: Sum of its formal charges; None for any.
 
     Returns:
         True when all four hold.
     """
     return (
         is_stable(molecule)
-        and int(molecule.formal_charge.sum()) == 0
+        and total_charge in {None, int(molecule.formal_charge.sum())}
         and n_fragments(molecule.n_atoms, molecule.bonds) == 1
         and is_kekulisable(molecule)
     )
 
 
-DECODERS: Final[Mapping[str, Callable[[Beliefs], Molecule]]] = {
-    "argmax": decode_argmax,
-    "geometry": decode_geometry,
-    "map": decode_map,
+DECODERS: Final[Mapping[str, Callable[[Beliefs, DistanceStatistics | None], list[Beliefs]]]] = {
+    "argmax": lambda _, __: [],
+    "geometry": lambda one, known: [one] if known is None else [with_distances(one, known), one],
+    "map": lambda one, _: [one],
 }
-"""Decoders by their name on the command line."""
+"""What is searched where the heads' own maximum is not consistent, one after the other, by the
+decoder's name on the command line."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The heads' own maximum where it is a consistent molecule, else the joint maximum.
+
+    The joint maximum is the best molecule that a bounded search finds; see `molgen.chem.joint`
+    for when it is known to be the optimum. ``geometry`` also weighs the distances of the final
+    positions (`molgen.chem.distances`), ``map`` does not, ``argmax`` never searches.
+
+    Attributes:
+        name: A name of `DECODERS`.
+        total_charge: Of the molecule; None for any.
+        distances: Of the molecules that the model was trained on; without, geometry is map.
+    """
+
+    name: str = "map"
+    total_charge: int | None = 0
+    distances: DistanceStatistics | None = None
+
+    @property
+    def searches(self) -> bool:
+        """Whether it ever looks for another molecule than the heads' maximum."""
+        return self.name != "argmax"
+
+    def __call__(self, beliefs: Beliefs) -> Molecule:
+        """A connected molecule of the total charge without a broken valence; else the argmax."""
+        molecule = decode_argmax(beliefs)
+        if self.searches and not is_consistent(molecule, self.total_charge):
+            for one in DECODERS[self.name](beliefs, self.distances):
+                joint = decode_joint(one, self.total_charge)
+                if joint is not None:
+                    return joint
+        return molecule
+
+
+def decode_map(beliefs: Beliefs, total_charge: int | None = 0) -> Molecule:
+    """What ``Decoder("map", total_charge)`` makes of some beliefs."""
+    return Decoder("map", total_charge)(beliefs)

@@ -6,7 +6,7 @@ can run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import DECODERS, decode_argmax
+from molgen.chem.decode import Decoder, decode_argmax
 from molgen.chem.elements import Vocabulary
 from molgen.chem.mol import BuiltMol, build_mol, smiles_of
 from molgen.chem.molecule import Molecule, bonds_of_matrix
@@ -25,23 +25,6 @@ from molgen.chem.render import Format, TagValue
 
 Fit = Callable[[Sequence[Molecule], Sequence[Molecule]], list[Molecule]]
 """Gives decoded molecules the positions that suit them; `molgen.models.graph_fit` is one."""
-
-
-@dataclass(frozen=True)
-class Open:
-    """Log-probabilities of the molecules whose most probable classes do not settle them.
-
-    Attributes:
-        rows: Which of the chunk they are, ``[U]``.
-        element_log_prob: ``[U, N, K]``, float32.
-        charge_log_prob: ``[U, N, C]``, float32.
-        bond_log_prob: ``[U, N, N, 5]``, float32.
-    """
-
-    rows: NDArray[np.int64]
-    element_log_prob: NDArray[np.float32]
-    charge_log_prob: NDArray[np.float32]
-    bond_log_prob: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,8 +40,8 @@ class Chunk:
         element: Most probable element classes, ``[C, N]``.
         charge: Most probable charge classes, ``[C, N]``.
         bond: Most probable bond classes, ``[C, N, N]``; only the upper triangle is read.
-        open: What else is needed of those that are to be decoded anew; the others are what these
-            classes say.
+        unsettled: Beliefs about those that are to be decoded anew, by row; the others are what
+            these classes say.
     """
 
     vocabulary: Vocabulary
@@ -69,7 +52,7 @@ class Chunk:
     element: NDArray[np.uint8]
     charge: NDArray[np.uint8]
     bond: NDArray[np.uint8]
-    open: Open
+    unsettled: Mapping[int, Beliefs]
 
     def raw(self) -> list[Molecule]:
         """The most probable classes of every molecule, as `molgen.chem.decode.decode_argmax`."""
@@ -83,20 +66,6 @@ class Chunk:
             for row, n in enumerate(self.sizes.tolist())
         ]  # fmt: skip
 
-    def beliefs(self) -> dict[int, Beliefs]:
-        """Beliefs about the molecules that are not settled, by row."""
-        found = {}
-        for place, row in enumerate(self.open.rows.tolist()):
-            n = int(self.sizes[row])
-            found[row] = Beliefs(
-                vocabulary=self.vocabulary,
-                pos=self.pos[row, :n],
-                element_log_prob=self.open.element_log_prob[place, :n],
-                charge_log_prob=self.open.charge_log_prob[place, :n],
-                bond_log_prob=self.open.bond_log_prob[place, :n, :n],
-            )
-        return found
-
 
 @dataclass(frozen=True)
 class Labels:
@@ -106,11 +75,22 @@ class Labels:
         model: Name of the model.
         facts: What else decides the molecules, such as seed and steps.
         fingerprint: Of the run.
+        stem: Titles of records without the hyphen and the number at their end.
+        form: Format of the records; None for no file.
     """
 
     model: str
     facts: tuple[tuple[str, TagValue], ...]
     fingerprint: str
+    stem: str = ""
+    form: Format | None = None
+
+    def record(self, index: int, built: BuiltMol, smiles: str, relaxed: str | None = None) -> str:
+        """The text of one record; empty where no file was asked for."""
+        if self.form is None:
+            return ""
+        tags = self.of(index, built.reason, smiles, relaxed)
+        return self.form.render(built.mol, f"{self.stem}-{index}", tags)
 
     def of(
         self, index: int, reason: str, smiles: str, relaxed: str | None = None
@@ -126,26 +106,6 @@ class Labels:
             **({} if relaxed is None else {RELAXED_TAG: relaxed}),
             "smiles": smiles,
         }
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """How finished molecules become records of a file.
-
-    Attributes:
-        form: The format.
-        stem: Titles without the hyphen and the number at their end.
-        labels: The tags.
-    """
-
-    form: Format
-    stem: str
-    labels: Labels
-
-    def record(self, index: int, built: BuiltMol, smiles: str, relaxed: str | None = None) -> str:
-        """The text of one record."""
-        tags = self.labels.of(index, built.reason, smiles, relaxed)
-        return self.form.render(built.mol, f"{self.stem}-{index}", tags)
 
 
 @dataclass(frozen=True)
@@ -189,8 +149,8 @@ class Finisher:
     """What to make of chunks.
 
     Attributes:
-        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
-        rendering: How to write records; None for no file.
+        decoder: How beliefs become bonds.
+        labels: What to write beside molecules; None for no records.
         relaxing: How to relax what is decoded; None for not at all.
         fit: Positions for what was decoded anew, from what the network named and from that; None
             leaves them.
@@ -198,86 +158,72 @@ class Finisher:
             nothing.
     """
 
-    decoder: str
-    rendering: Rendering | None = None
+    decoder: Decoder
+    labels: Labels | None = None
     relaxing: Relaxing | None = None
     fit: Fit | None = None
     element_prior: tuple[float, ...] = ()
 
-    @property
-    def searches(self) -> bool:
-        """Whether molecules that are not settled are searched for a better one."""
-        return DECODERS[self.decoder] is not decode_argmax
-
     def __call__(self, chunk: Chunk) -> Finished:
         """Finish a chunk."""
         raw = chunk.raw()
-        decoded = self._decoded(chunk, raw)
-        return _finished(chunk.places, chunk.indices, raw, decoded, self.rendering, self.relaxing)
+        return self._finished(chunk.places, chunk.indices, raw, self._decoded(chunk, raw))
 
     def decoded(self, chunk: Chunk) -> PackedMolecules:
         """The molecules of a chunk without RDKit's part."""
         return PackedMolecules.of(self._decoded(chunk, chunk.raw()))
 
-    def _decoded(self, chunk: Chunk, raw: list[Molecule]) -> list[Molecule]:
-        decode, molecules = DECODERS[self.decoder], list(raw)
-        beliefs = chunk.beliefs()
-        found = [decode(one.leaning(self.element_prior)) for one in beliefs.values()]
-        if self.fit is not None:
-            found = self.fit([raw[row] for row in beliefs], found)
-        for row, molecule in zip(beliefs, found, strict=True):
-            molecules[row] = molecule
-        return molecules
-
     def sendable(self, chunk: Chunk) -> Finished:
         """Finish a chunk for another process."""
         return self(chunk).packed()
 
+    def one(self, index: int, beliefs: Beliefs) -> Finished:
+        """Finish one molecule by itself.
 
-def finish_beliefs(
-    index: int, beliefs: Beliefs, decoder: str, relaxing: Relaxing | None = None
-) -> Finished:
-    """Finish one molecule by itself.
+        Args:
+            index: Its number in the run.
+            beliefs: What the network says.
+        """
+        return self._finished((0,), (index,), [decode_argmax(beliefs)], [self.decoder(beliefs)])
 
-    Args:
-        index: Its number in the run.
-        beliefs: What the network says.
-        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
-        relaxing: How to relax it; None for not at all.
-    """
-    decode, raw = DECODERS[decoder], decode_argmax(beliefs)
-    molecule = raw if decode is decode_argmax else decode(beliefs)
-    return _finished((0,), (index,), [raw], [molecule], relaxing=relaxing)
+    def _decoded(self, chunk: Chunk, raw: list[Molecule]) -> list[Molecule]:
+        rows, molecules = list(chunk.unsettled), list(raw)
+        found = [self.decoder(chunk.unsettled[row].leaning(self.element_prior)) for row in rows]
+        if self.fit is not None:
+            found = self.fit([raw[row] for row in rows], found)
+        for row, molecule in zip(rows, found, strict=True):
+            molecules[row] = molecule
+        return molecules
 
+    def _finished(
+        self,
+        places: tuple[int, ...],
+        indices: tuple[int, ...],
+        raw: list[Molecule],
+        molecules: list[Molecule],
+    ) -> Finished:
+        """Relax where that is asked for, build, check and write molecules that are decoded."""
+        done = [self._built(*one) for one in zip(indices, molecules, strict=True)]
+        built = [one.built for one in done]
+        smiles = ["" if one.reason else smiles_of(one.mol) for one in built]
+        notes = [None if self.relaxing is None else one.note for one in done]
+        labels = self.labels
+        write = labels is not None and labels.form is not None
+        records = map(labels.record, indices, built, smiles, notes) if labels and write else ()
+        return Finished(
+            places,
+            indices,
+            raw,
+            [one.molecule for one in done],
+            [one.mol for one in built],
+            tuple(one.reason for one in built),
+            tuple(smiles),
+            tuple(records),
+            tuple(note for note in notes if note is not None),
+        )
 
-def _finished(
-    places: tuple[int, ...],
-    indices: tuple[int, ...],
-    raw: list[Molecule],
-    molecules: list[Molecule],
-    rendering: Rendering | None = None,
-    relaxing: Relaxing | None = None,
-) -> Finished:
-    """Relax where that is asked for, build, check and write molecules that are decoded."""
-    done = [_made(*one, relaxing) for one in zip(indices, molecules, strict=True)]
-    built = [one.built for one in done]
-    smiles = ["" if one.reason else smiles_of(one.mol) for one in built]
-    notes = [None if relaxing is None else one.note for one in done]
-    records = [] if rendering is None else map(rendering.record, indices, built, smiles, notes)
-    return Finished(
-        places,
-        indices,
-        raw,
-        [one.molecule for one in done],
-        [one.mol for one in built],
-        tuple(one.reason for one in built),
-        tuple(smiles),
-        tuple(records),
-        tuple(note for note in notes if note is not None),
-    )
-
-
-def _made(index: int, molecule: Molecule, relaxing: Relaxing | None) -> Relaxed:
-    if relaxing is None:
-        return Relaxed(molecule, build_mol(molecule), "")
-    return relaxing(index, molecule)
+    def _built(self, index: int, molecule: Molecule) -> Relaxed:
+        total_charge = self.decoder.total_charge
+        if self.relaxing is None:
+            return Relaxed(molecule, build_mol(molecule, total_charge), "")
+        return self.relaxing(index, molecule, total_charge)

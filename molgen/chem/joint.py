@@ -1,8 +1,8 @@
-"""The most probable valid molecule under independent beliefs.
+"""The most probable valid molecule under independent log-probabilities.
 
 Chooses one (element, charge, valence) state per atom and one bond order per pair so that the sum
 of log-probabilities is as large as possible while the orders at every atom add up to its valence,
-the formal charges add up to zero and the graph is connected.
+the formal charges add up to the total charge and the graph is connected.
 
 What is guaranteed: a molecule that is returned satisfies all three. It is the optimum whenever
 the search in use ends without dropping a node that might have led to a better one, which it knows
@@ -20,29 +20,34 @@ from molgen.chem.molecule import Molecule
 from molgen.chem.repair import repair
 
 SEARCHES = ((64, 6000), (512, 2500))
-"""Width and most nodes of each search, used when the one before has proven nothing.
+"""Beam and most nodes of each search, used when the one before has proven nothing.
 
-A thousand nodes take about 5 ms at 18 atoms; a node limit keeps hopeless beliefs bounded without
-making the result depend on the clock.
+A node limit keeps hopeless beliefs bounded without making the result depend on the clock.
 """
 
+SMALL = 29
+"""Atoms up to which these hold. A larger molecule has more to repair one after the other: its beam
+is narrower and its nodes are more, both in proportion to the number of atoms."""
 
-def decode_joint(beliefs: Beliefs) -> Molecule | None:
-    """The most probable connected, neutral molecule without a broken valence that is found.
+
+def decode_joint(beliefs: Beliefs, total_charge: int | None = 0) -> Molecule | None:
+    """The most probable connected molecule of a charge without a broken valence that is found.
 
     The probability of an aromatic bond is shared equally between single and double; the result
     is a Kekulé structure. Ties are broken the same way every time.
 
     Args:
         beliefs: The model's log-probabilities.
+        total_charge: Of the molecule; None for any.
 
     Returns:
         The molecule, or None when none was found.
     """
-    choices = choices_of(beliefs)
-    solution = None
-    for width, most_nodes in SEARCHES:
-        result = repair(choices, width, most_nodes, solution)
+    choices, solution = choices_of(beliefs), None
+    larger = max(choices.n_atoms / SMALL, 1.0)
+    for beam, most_nodes in SEARCHES:
+        within = round(beam / larger), round(most_nodes * larger)
+        result = repair(choices, *within, solution, total_charge)
         solution = result.solution
         if result.is_proven:
             break

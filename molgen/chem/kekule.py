@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from molgen.chem.elements import AROMATIC
 from molgen.chem.molecule import Molecule
 from molgen.chem.valence import KEKULE_VALENCES, bond_counts
+
+PRIME = 2_147_483_647
+"""Arithmetic of the matching test is modulo this; it errs with probability n / PRIME."""
 
 
 def is_kekulisable(molecule: Molecule) -> bool:
@@ -26,12 +31,9 @@ def is_kekulisable(molecule: Molecule) -> bool:
     needs = _needs_double_bond(molecule)
     if needs is None:
         return False
-    neighbours: dict[int, list[int]] = {atom: [] for atom in needs}
-    for begin, end in aromatic:
-        if begin in neighbours and end in neighbours:
-            neighbours[begin].append(end)
-            neighbours[end].append(begin)
-    return _has_perfect_matching(neighbours)
+    place = {atom: index for index, atom in enumerate(needs)}
+    edges = [(place[i], place[j]) for i, j in aromatic if i in place and j in place]
+    return _has_perfect_matching(len(needs), edges)
 
 
 def _needs_double_bond(molecule: Molecule) -> list[int] | None:
@@ -50,20 +52,26 @@ def _needs_double_bond(molecule: Molecule) -> list[int] | None:
     return needs
 
 
-def _has_perfect_matching(neighbours: dict[int, list[int]]) -> bool:
-    """Search with the most constrained vertex first; ring systems are small and sparse."""
-    if not neighbours:
-        return True
-    vertex = min(neighbours, key=lambda v: len(neighbours[v]))
-    return any(
-        _has_perfect_matching(_without(neighbours, vertex, partner))
-        for partner in neighbours[vertex]
-    )
+def _has_perfect_matching(n: int, edges: list[tuple[int, int]]) -> bool:
+    """Whether some edges meet every vertex exactly once.
 
-
-def _without(neighbours: dict[int, list[int]], *removed: int) -> dict[int, list[int]]:
-    return {
-        vertex: [other for other in others if other not in removed]
-        for vertex, others in neighbours.items()
-        if vertex not in removed
-    }
+    By Tutte's theorem such edges exist exactly where the skew-symmetric matrix with an unknown for
+    every edge is regular; with random numbers for the unknowns it then is almost surely (Lovász
+    1979), whatever the size and the shape of the rings.
+    """
+    if n % 2:
+        return False
+    matrix = np.zeros((n, n), dtype=np.int64)
+    numbers = np.random.default_rng(0).integers(1, PRIME, size=len(edges))
+    for (i, j), number in zip(edges, numbers.tolist(), strict=True):
+        matrix[i, j], matrix[j, i] = number, PRIME - number
+    for column in range(n):
+        pivots = column + np.flatnonzero(matrix[column:, column])
+        if not len(pivots):
+            return False
+        matrix[[column, pivots[0]]] = matrix[[pivots[0], column]]
+        row = matrix[column] * pow(int(matrix[column, column]), -1, PRIME) % PRIME
+        below = matrix[column + 1 :]
+        below -= below[:, column : column + 1] * row % PRIME
+        below %= PRIME
+    return True

@@ -38,8 +38,9 @@ class BuiltMol:
     Attributes:
         mol: With one conformer. Sanitised and with stereo from the geometry when valid; as given
             and unsanitised, but fit to be written, when not.
-        reason: Empty when sanitised, neutral, connected and without radicals; otherwise the first
-            fault found, such as ``valence: N4 atom 7`` or ``disconnected: 3 fragments``.
+        reason: Empty when sanitised, connected, of the right charge and without radicals;
+            otherwise the first fault found, such as ``valence: N4 atom 7`` or
+            ``disconnected: 3 fragments``.
     """
 
     mol: Chem.Mol
@@ -51,13 +52,14 @@ class BuiltMol:
         return not self.reason
 
 
-def build_mol(molecule: Molecule) -> BuiltMol:
+def build_mol(molecule: Molecule, total_charge: int | None = None) -> BuiltMol:
     """Build an RDKit molecule and say what is wrong with it.
 
     No hydrogen is ever added: an atom with too few bonds is a fault, not an implicit hydride.
 
     Args:
         molecule: Any molecule, broken ones included.
+        total_charge: What its formal charges must add up to; None for its own.
 
     Returns:
         The molecule and the verdict.
@@ -66,7 +68,7 @@ def build_mol(molecule: Molecule) -> BuiltMol:
     with rdBase.BlockLogs():
         mol = Chem.Mol(raw)
         failed = Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE
-        reason = _problem(raw) if failed else _fault(mol, molecule.pos)
+        reason = _problem(raw) if failed else _fault(mol, molecule.pos, total_charge)
         if reason:
             return BuiltMol(_writable(raw), reason)
         Chem.AssignStereochemistryFrom3D(mol)
@@ -153,7 +155,7 @@ def _problem(raw: Chem.Mol) -> str:
     return "cannot sanitize"
 
 
-def _fault(mol: Chem.Mol, pos: NDArray[np.float32]) -> str:
+def _fault(mol: Chem.Mol, pos: NDArray[np.float32], total_charge: int | None) -> str:
     """What is wrong with a molecule that RDKit accepts."""
     if mol.GetNumAtoms() == 0:
         return "no atoms"
@@ -164,8 +166,8 @@ def _fault(mol: Chem.Mol, pos: NDArray[np.float32]) -> str:
     if n_pieces > 1:
         return f"disconnected: {n_pieces} fragments"
     charge = Chem.GetFormalCharge(mol)
-    if charge:
-        return f"net charge {charge}"
+    if total_charge not in {None, charge}:
+        return f"net charge {charge}" + (f", not {total_charge}" if total_charge else "")
     if not _has_kekule_form(mol):
         return "cannot kekulize"
     return "atoms overlap" if _overlaps(pos) else ""

@@ -56,7 +56,7 @@ class Relaxing:
 
     n_fixed: tuple[int, ...] = (0,)
 
-    def __call__(self, index: int, molecule: Molecule) -> Relaxed:
+    def __call__(self, index: int, molecule: Molecule, total_charge: int | None = None) -> Relaxed:
         """Relax one molecule.
 
         Without fixed atoms the result is laid over the molecule as it was.
@@ -64,6 +64,7 @@ class Relaxing:
         Args:
             index: Its number in the run.
             molecule: With bonds; stays as it is.
+            total_charge: What its formal charges must add up to; None for its own.
         """
         from molgen.chem.force_field import relaxed_pos  # noqa: PLC0415 - most runs go without
 
@@ -71,8 +72,8 @@ class Relaxing:
         pos = relaxed_pos(molecule, ITERATIONS, RESTRAINT, fixed)
         if pos is not None:
             moved = replace(molecule, pos=pos.astype(np.float32))
-            built = build_mol(moved)
+            built = build_mol(moved, total_charge)
             if built.is_valid:
                 return Relaxed(moved, built, LABEL)
-        built = build_mol(molecule)
+        built = build_mol(molecule, total_charge)
         return Relaxed(molecule, built, f"{NOT} ({built.reason or 'MMFF94s failed'})")

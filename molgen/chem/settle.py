@@ -6,12 +6,12 @@ Tensors know nothing of it and it knows no tensors, so other processes start qui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import DECODERS
+from molgen.chem.decode import Decoder
 from molgen.chem.molecule import Molecule
 
 
@@ -20,18 +20,18 @@ class Settler:
     """How beliefs become a molecule.
 
     Attributes:
-        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
+        decoder: How beliefs become bonds.
         relax: Iterations of the force field on the decoded molecule; 0 keeps the positions.
         restraint: Force constant, in kcal/mol/Å², that keeps its atoms near where they were.
     """
 
-    decoder: str = "map"
+    decoder: Decoder = field(default_factory=Decoder)
     relax: int = 0
     restraint: float = 0.0
 
     def __call__(self, beliefs: Sequence[Beliefs]) -> list[Molecule]:
         """One molecule each; positions stay where there is no relaxing them."""
-        return [self._settled(DECODERS[self.decoder](one)) for one in beliefs]
+        return [self._settled(self.decoder(one)) for one in beliefs]
 
     def _settled(self, molecule: Molecule) -> Molecule:
         if not self.relax:

@@ -7,8 +7,7 @@ order 1.5, and adding it up as 1 or 2 would call radicals stable.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -52,7 +51,9 @@ ALLOWED_BONDS: Final[Mapping[ElementCharge, frozenset[BondCount]]] = {
 """Bond counts of closed-shell atoms with at least one bond, per (element, formal charge).
 
 Tabulated from the SMILES of QM9, of GEOM-Drugs and of crystal ligands, and closed under the
-valence model of RDKit (release 2026.03) for the same elements and charges.
+valence model of RDKit (release 2026.03) for the same elements and charges. Of 52,560 drug-like
+molecules it lacks 4 (two-valent N+, not closed-shell), of 36,663 crystal ligands 5 (six-valent P-,
+five-valent S+, three-valent S- and C+).
 """
 
 KEKULE_VALENCES: Final[Mapping[ElementCharge, tuple[int, ...]]] = {
@@ -77,6 +78,27 @@ def bond_counts(molecule: Molecule) -> NDArray[np.int64]:
     n_aromatic = np.bincount(ends[is_aromatic], minlength=molecule.n_atoms)
     other = np.bincount(ends[~is_aromatic], weights=order[~is_aromatic], minlength=molecule.n_atoms)
     return np.stack([n_aromatic, other.astype(np.int64)], axis=1)
+
+
+def charges_of_valences(
+    atomic_numbers: NDArray[np.integer], valences: NDArray[np.integer]
+) -> NDArray[np.int8]:
+    """The least formal charge that makes each atom closed-shell.
+
+    Args:
+        atomic_numbers: Shape (n,).
+        valences: Sum of the integer bond orders of each atom, shape (n,).
+
+    Returns:
+        Shape (n,); 0 where no charge does.
+    """
+    return np.array(
+        [
+            next((q for q in (0, 1, -1) if v in KEKULE_VALENCES.get((z, q), ())), 0)
+            for z, v in zip(atomic_numbers.tolist(), valences.tolist(), strict=True)
+        ],
+        dtype=np.int8,
+    )
 
 
 def stable_atoms(molecule: Molecule) -> NDArray[np.bool_]:
@@ -113,24 +135,3 @@ def is_stable(molecule: Molecule) -> bool:
         True for a molecule with at least one atom, all of them stable.
     """
     return molecule.n_atoms > 0 and bool(stable_atoms(molecule).all())
-
-
-def tabulate(molecules: Iterable[Molecule]) -> Counter[tuple[ElementCharge, BondCount]]:
-    """Count the bond counts that occur in real molecules.
-
-    Args:
-        molecules: For example a `MoleculeStore`.
-
-    Returns:
-        Number of atoms per ((atomic number, charge), (n aromatic, other orders)).
-    """
-    table: Counter[tuple[ElementCharge, BondCount]] = Counter()
-    for molecule in molecules:
-        keys = zip(
-            molecule.atomic_numbers.tolist(),
-            molecule.formal_charge.tolist(),
-            bond_counts(molecule).tolist(),
-            strict=True,
-        )
-        table.update(((z, q), (n, order)) for z, q, (n, order) in keys)
-    return table

@@ -118,11 +118,18 @@ def facts(
 def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
     from molgen.data.reference import load_reference
     from molgen.eval.metrics import evaluate
+    from molgen.eval.perception import Criterion
 
     changed = run.request.decode != "argmax" or run.request.relax
     raw = tally.raw if changed else None
     with bar_of_stages(show=False if quiet else None) as progress:
-        found = evaluate(tally.molecules, load_reference(REFERENCE), raw=raw, progress=progress)
+        found = evaluate(
+            tally.molecules,
+            load_reference(REFERENCE),
+            raw=raw,
+            criterion=Criterion(run.total_charge),
+            progress=progress,
+        )
     return replace(found, atom_count_tv=None, element_tv=None) if _is_given(run) else found
 
 

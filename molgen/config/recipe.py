@@ -77,7 +77,7 @@ class ModelConfig(Section):
         n_fits: Iterations that fit the positions of a last call to the distances that the
             network believes in, which needs ``end_aware``; 0 for a network without them.
         n_messages: Rounds in which atoms and bonds of a last call bring their classes to terms
-            with the valences (`molgen.nn.marginals`), which needs ``end_aware``; 0 leaves what
+            with the valences (`molgen.nn.valence_bp`), which needs ``end_aware``; 0 leaves what
             each head says by itself.
         n_rest_layers: Layers that know what the molecule is like at rest that a last call names,
             and bring it there (`molgen.nn.rest`), which needs ``end_aware``; 0 leaves it.

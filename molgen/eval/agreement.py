@@ -9,48 +9,29 @@ molecule whose own graph is invalid, or whose coordinates yield no molecule, doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from molgen.chem.constitution import constitution
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.eval.perception import Perception
 
 
-@dataclass(frozen=True)
-class GraphCheck:
-    """What a molecule's own bond graph says.
-
-    Attributes:
-        smiles: Canonical SMILES without stereo; None for an invalid graph.
-        reason: Empty for a valid graph, else a short phrase.
-    """
-
-    smiles: str | None
-    reason: str = ""
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the graph is one neutral closed-shell molecule."""
-        return self.smiles is not None
-
-
-def check_graph(molecule: Molecule) -> GraphCheck:
+def check_graph(molecule: Molecule, total_charge: int | None = None) -> Perception:
     """Connected validity of a molecule's own graph; the geometry is not judged.
 
     Args:
         molecule: A molecule with bonds.
+        total_charge: Of the molecule; None for the sum of its own formal charges.
 
     Returns:
-        Valid when RDKit sanitises the graph, it is one fragment, has no radicals and no net
+        Valid when RDKit sanitises the graph, it is one fragment, has no radicals and the total
         charge.
     """
-    built = build_mol(molecule)
+    built = build_mol(molecule, total_charge)
     if built.reason:
-        return GraphCheck(None, built.reason)
-    return GraphCheck(constitution(built.mol))
+        return Perception(None, built.reason)
+    return Perception(constitution(built.mol))
 
 
-def graphs_agree(graph: GraphCheck, perception: Perception) -> bool:
+def graphs_agree(graph: Perception, perception: Perception) -> bool:
     """Whether both are valid and have the same constitution (see the module's text)."""
     return graph.is_valid and graph.smiles == perception.smiles

@@ -18,7 +18,8 @@ class Evaluation:
 
     Attributes:
         n: Number of molecules.
-        connected_valid: Own graph sanitises in RDKit, is one fragment, without radicals, neutral.
+        connected_valid: Own graph sanitises in RDKit, is one fragment, without radicals, of the
+            right total charge.
         connected_valid_raw: The same for the undecoded (argmax) molecules.
         bond_graph_atom_stable: Atoms whose bonds fit element and charge (`molgen.chem.valence`).
         bond_graph_stable: Molecules whose atoms all do.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from molgen.chem import valence
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import Reference
 from molgen.eval import edm
-from molgen.eval.agreement import GraphCheck, check_graph, graphs_agree
+from molgen.eval.agreement import check_graph, graphs_agree
 from molgen.eval.distribution import atom_counts, element_counts, total_variation
 from molgen.eval.edm_graph import edm_smiles
 from molgen.eval.evaluation import Evaluation
 from molgen.eval.geometry import radii_of_gyration, ring_sizes
-from molgen.eval.perception import Perception, perceive_all
+from molgen.eval.perception import Criterion, Perception, perceive_all
 from molgen.eval.rate import Rate, rate_of, spread_of
 from molgen.eval.relax import Relaxation, relax_all
 from molgen.eval.xtb import XtbRelaxation, check_asked, relax_all_in_xtb, xtb_scores
@@ -34,6 +35,7 @@ def evaluate(
     *,
     raw: Sequence[Molecule] | None = None,
     has_bonds: bool = True,
+    criterion: Criterion | None = None,
     relax: bool = True,
     xtb: int | None = None,
     n_workers: int | None = None,
@@ -48,6 +50,8 @@ def evaluate(
         raw: The same n molecules before decoding, for the scores that end in ``_raw``.
         has_bonds: False when the molecules are geometries only, as from XYZ; scores of bond
             graphs are then None, and relaxing uses the perceived bonds.
+        criterion: The charge of molecules and how bonds are perceived; None for the literature's
+            criterion with each molecule's own charge.
         relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
         xtb: How many molecules, the first, to relax in GFN2-xTB too; None for none. Needs the
             extra ``molgen[xtb]``.
@@ -66,8 +70,10 @@ def evaluate(
         raise ValueError(f"{len(raw)} raw molecules for {len(molecules)} molecules")
     workers = n_workers or n_cores()
     n = len(molecules)
-    perceived = perceive_all(molecules, workers, progress=_stage("perceiving", n, progress))
-    graphs = [check_graph(molecule) for molecule in molecules] if has_bonds else None
+    total_charge = None if criterion is None else criterion.total_charge
+    perceive = partial(perceive_all, n_workers=workers, criterion=criterion)
+    perceived = perceive(molecules, progress=_stage("perceiving", n, progress))
+    graphs = [check_graph(one, total_charge) for one in molecules] if has_bonds else None
     valid = _valid_smiles(graphs if graphs is not None else perceived)
     bonded = molecules if graphs is not None else _as_perceived(molecules, perceived)
     relaxed = (
@@ -77,7 +83,7 @@ def evaluate(
     return Evaluation(
         n=n,
         **_graph_scores(molecules, graphs, perceived),
-        **_raw_scores(molecules, raw, perceived, workers),
+        **_raw_scores(molecules, raw, perceived, perceive, total_charge),
         **_distance_scores(molecules),
         **_relaxation_scores(relaxed),
         **xtb_scores(in_xtb),
@@ -93,7 +99,7 @@ def evaluate(
 
 def _graph_scores(
     molecules: Sequence[Molecule],
-    graphs: Sequence[GraphCheck] | None,
+    graphs: Sequence[Perception] | None,
     perceived: Sequence[Perception],
 ) -> dict[str, Any]:
     names = ("connected_valid", "bond_graph_atom_stable", "bond_graph_stable", "graphs_agree")
@@ -114,7 +120,8 @@ def _raw_scores(
     molecules: Sequence[Molecule],
     raw: Sequence[Molecule] | None,
     perceived: Sequence[Perception],
-    n_workers: int,
+    perceive: Callable[[list[Molecule]], list[Perception]],
+    total_charge: int | None,
 ) -> dict[str, Any]:
     """Scores before decoding; what it left alone is not looked at again.
 
@@ -128,13 +135,11 @@ def _raw_scores(
         or not np.array_equal(one.pos, other.pos)
         for one, other in zip(molecules, raw, strict=True)
     ]
-    again = iter(
-        perceive_all([one for one, new in zip(raw, changed, strict=True) if new], n_workers)
-    )
+    again = iter(perceive([one for one, new in zip(raw, changed, strict=True) if new]))
     seen = [next(again) if new else old for old, new in zip(perceived, changed, strict=True)]
     stable = [edm.stable_atoms(molecule.atomic_numbers, molecule.pos) for molecule in raw]
     return {
-        "connected_valid_raw": rate_of(check_graph(molecule).is_valid for molecule in raw),
+        "connected_valid_raw": rate_of(check_graph(one, total_charge).is_valid for one in raw),
         "bond_graph_stable_raw": rate_of(valence.is_stable(molecule) for molecule in raw),
         "perceived_valid_raw": rate_of(perception.is_valid for perception in seen),
         "edm_stable_raw": rate_of(_all_of(atoms) for atoms in stable),
@@ -204,12 +209,12 @@ def _extent(molecules: Sequence[Molecule], *, has_bonds: bool) -> dict[str, Any]
     return scores
 
 
-def _valid_smiles(checks: Iterable[GraphCheck | Perception]) -> list[str]:
+def _valid_smiles(checks: Iterable[Perception]) -> list[str]:
     return [check.smiles for check in checks if check.smiles is not None]
 
 
 def _reasons(
-    checks: Iterable[GraphCheck | Perception | Relaxation | XtbRelaxation],
+    checks: Iterable[Perception | Relaxation | XtbRelaxation],
 ) -> dict[str, int]:
     kinds = Counter(check.reason.partition(":")[0] for check in checks if check.reason)
     return dict(kinds.most_common())

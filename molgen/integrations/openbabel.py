@@ -6,12 +6,14 @@ Open Babel is GPL-2.0; nothing else in the package imports this module.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from openbabel import openbabel as ob
 
 from molgen.chem.molecule import Molecule, n_fragments
+from molgen.chem.valence import charges_of_valences
 
 VALENCES: Final[Mapping[int, int]] = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1}
 """The one sum of bond orders that counts as stable, by atomic number; charges do not count."""
@@ -44,6 +46,20 @@ def perceived_bonds(molecule: Molecule) -> np.ndarray:
         for bond in ob.OBMolBondIter(mol)
     ]
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def perceived(molecule: Molecule) -> Molecule:
+    """The molecule by Open Babel's bonds, with the formal charges that these ask for.
+
+    Nitro groups come without charges, their nitrogen with five bonds.
+
+    Args:
+        molecule: Its own bonds and charges are not read; positions must be finite.
+    """
+    bonds = perceived_bonds(molecule)
+    valences = np.bincount(bonds[:, :2].ravel(), bonds[:, 2].repeat(2), molecule.n_atoms)
+    charges = charges_of_valences(molecule.atomic_numbers, valences.astype(np.int64))
+    return replace(molecule, formal_charge=charges, bonds=bonds.astype(np.int16))
 
 
 def is_stable(molecule: Molecule) -> bool:

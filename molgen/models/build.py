@@ -8,8 +8,8 @@ from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo, Scales
 from molgen.models.valences import allowed_counts
 from molgen.nn.block import Width
-from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Sizes
+from molgen.nn.valence_bp import ValenceBP
 
 _NEW = ("network.noise_end.", "network.distances.", "network.rest.")
 """Parts that weights may lack: they change nothing until they are trained, or are so afterwards."""
@@ -42,7 +42,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
     if not model.n_messages:
         return DeNovo(network, scales)
     vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
-    return DeNovo(network, scales, Marginals(allowed_counts(vocabulary), model.n_messages))
+    return DeNovo(network, scales, ValenceBP(allowed_counts(vocabulary), model.n_messages))
 
 
 def start_from(model: DeNovo, other: DeNovo) -> None:

@@ -25,8 +25,8 @@ from molgen.flow.state import State, sent
 from molgen.models.at_rest import at_rest
 from molgen.models.leaning import leaning
 from molgen.nn.classes import Classes
-from molgen.nn.marginals import Marginals
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
+from molgen.nn.valence_bp import ValenceBP
 
 POS = Gaussian(zero_com=True)
 ELEMENT = Gaussian(zero_com=False)
@@ -57,7 +57,7 @@ class DeNovo(nn.Module):
     """
 
     def __init__(
-        self, network: EquivariantTransformer, scales: Scales, marginals: Marginals | None = None
+        self, network: EquivariantTransformer, scales: Scales, marginals: ValenceBP | None = None
     ) -> None:
         super().__init__()
         self.network, self.scales, self.marginals = network, scales, marginals
@@ -179,7 +179,7 @@ class DeNovo(nn.Module):
 
 
 def _together(
-    marginals: Marginals, estimate: Estimate, mask: Tensor, is_last: Tensor | None
+    marginals: ValenceBP, estimate: Estimate, mask: Tensor, is_last: Tensor | None
 ) -> Estimate:
     """The estimate with its classes brought to terms."""
     alone = estimate.heads

@@ -70,7 +70,7 @@ class Estimate:
         charge: Formal-charge logits, ``[B, N, C]``.
         bond: Bond logits, symmetric, ``[B, N, N, O]``.
         distances: Distances that the positions were fitted to; None where they were not.
-        alone: What the heads said, each by itself, before `molgen.nn.marginals` brought them to
+        alone: What the heads said, each by itself, before `molgen.nn.valence_bp` brought them to
             terms; None where that was not done, so that it is what the logits above say.
     """
 

@@ -2,7 +2,7 @@
 
 Lengths follow from elements and bond orders, angles from the atom between two bonds, torsions from
 everything around: a force field's knowledge, which layers learn that see a graph and positions and
-nothing else. A network names atoms and bonds last (`molgen.nn.marginals`), so positions that were
+nothing else. A network names atoms and bonds last (`molgen.nn.valence_bp`), so positions that were
 estimated before need not suit them.
 """
 

@@ -26,18 +26,26 @@ class ValenceTable:
         allowed: Whether an atom may be so, by element class, charge class, number of aromatic
             bonds and sum of the other orders; the last place of both counts stands for more.
         charges: Formal charge of each charge class.
+        total_charge: What the formal charges of a molecule add up to; None for any.
     """
 
     allowed: Tensor
     charges: Tensor
+    total_charge: int | None = 0
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> ValenceTable:
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        device: torch.device | str = "cpu",
+        total_charge: int | None = 0,
+    ) -> ValenceTable:
         """The table of a vocabulary, on a device."""
         within = allowed_counts(vocabulary)
         # One place more in both counts, where nothing is allowed.
         allowed = functional.pad(within, (0, 1, 0, 1))
-        return cls(allowed.to(device), torch.tensor(vocabulary.charges, device=device))
+        charges = torch.tensor(vocabulary.charges, device=device)
+        return cls(allowed.to(device), charges, total_charge)
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Verdict:
     """What is known of every molecule of a batch.
 
     Attributes:
-        sound: Whether it is neutral and connected and breaks no valence, ``[B]`` bool.
+        sound: Whether it has the total charge, is connected and breaks no valence, ``[B]`` bool.
         aromatic: Whether it has an aromatic bond, so that soundness is not all, ``[B]`` bool.
     """
 
@@ -80,8 +88,9 @@ def judge(
     stable = table.allowed[
         element, charge, n_aromatic.clamp(max=most_aromatic), order.clamp(max=most_order)
     ]
-    neutral = (table.charges[charge] * mask).sum(dim=1) == 0
-    sound = (stable | ~mask).all(dim=1) & mask.any(dim=1) & neutral & is_connected(both > 0, mask)
+    sound = (stable | ~mask).all(dim=1) & mask.any(dim=1) & is_connected(both > 0, mask)
+    if table.total_charge is not None:
+        sound &= (table.charges[charge] * mask).sum(dim=1) == table.total_charge
     return Verdict(sound, is_aromatic.flatten(1).any(dim=1))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from molgen.chem.elements import Vocabulary
-from molgen.chem.finish import Chunk, Finished, Finisher, Open
+from molgen.chem.finish import Chunk, Finished, Finisher
 from molgen.chem.molecule import Molecule
 from molgen.chem.pool import available_cores, map_in_order
 from molgen.sampling.sampler import Batch, in_order
@@ -95,7 +95,9 @@ def samples(
         MolgenError: A process was killed.
     """
     chunks = (
-        chunk for batch in batches for chunk in chunks_of(batch, vocabulary, finisher.searches)
+        chunk
+        for batch in batches
+        for chunk in chunks_of(batch, vocabulary, finisher.decoder.searches)
     )
     if n_workers == 1:
         yield from in_order(_placed(map(finisher, chunks)))
@@ -121,7 +123,6 @@ def chunks_of(batch: Batch, vocabulary: Vocabulary, searches: bool) -> Iterator[
         sizes = batch.sizes[part]
         n = int(sizes.max())
         unsettled = np.flatnonzero(~readout.settled[part]) if searches else np.arange(0)
-        rows = start + unsettled
         yield Chunk(
             vocabulary=vocabulary,
             places=batch.places[part],
@@ -131,12 +132,10 @@ def chunks_of(batch: Batch, vocabulary: Vocabulary, searches: bool) -> Iterator[
             element=readout.element[part, :n],
             charge=readout.charge[part, :n],
             bond=readout.bond[part, :n, :n],
-            open=Open(
-                unsettled,
-                readout.element_log_prob[rows, :n],
-                readout.charge_log_prob[rows, :n],
-                readout.bond_log_prob[rows, :n, :n],
-            ),
+            unsettled={
+                row: readout.beliefs(vocabulary, start + row, int(sizes[row]))
+                for row in unsettled.tolist()
+            },
         )
 
 

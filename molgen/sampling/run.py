@@ -13,10 +13,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.finish import Finisher, Labels, Rendering, finish_beliefs
+from molgen.chem.decode import Decoder
+from molgen.chem.finish import Finisher, Labels
+from molgen.chem.formula import parse_formula
 from molgen.chem.molecule import Molecule
 from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import Format, TagValue
+from molgen.data.distances import shipped_distances
 from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
 from molgen.models.graph_fit import GraphFit
@@ -147,17 +150,18 @@ class Run:
         return GraphFit.of(self.model.model, self.model.info.vocabulary)
 
     @cached_property
-    def rendering(self) -> Rendering | None:
-        """How samples get their records."""
-        return None if self.form is None else Rendering(self.form, self._stem, self._labels)
+    def total_charge(self) -> int:
+        """Of every molecule: that of the formula, else 0."""
+        formula = self.request.formula
+        return 0 if formula is None else parse_formula(formula).charge
 
     @property
     def finisher(self) -> Finisher:
         """What is made of samples."""
         # What is given is not to be repaired towards what is common.
         prior = () if self.known is not None else self.model.info.element_prior
-        fit, decoder = self.fit, self.request.decode
-        return Finisher(decoder, self.rendering, self.relaxing, fit, prior)
+        decoder = Decoder(self.request.decode, self.total_charge, shipped_distances("qm9"))
+        return Finisher(decoder, self._labels, self.relaxing, self.fit, prior)
 
     def title(self, index: int) -> str:
         """Unique name of one record, such as ``qm9-s0-k4-17``: model, seed, steps, index."""
@@ -176,7 +180,8 @@ class Run:
         facts = {"seed": self.request.seed, "steps": self.request.steps}
         if self.network_calls != self.request.steps:
             facts["network_calls"] = self.network_calls
-        return Labels(self.model.name, tuple(facts.items()), self.fingerprint)
+        named = tuple(facts.items())
+        return Labels(self.model.name, named, self.fingerprint, self._stem, self.form)
 
     def stream(
         self, tally: Tally, *, first: int = 0, n_done: int = 0
@@ -225,6 +230,7 @@ class Run:
             batch_size=request.batch_size,
             known=self.known,
             steering=self.steering,
+            total_charge=self.total_charge,
         )
         workers = self.workers or usual_workers(request.n - first, on_gpu=on_gpu)
         finisher = self.finisher
@@ -250,8 +256,9 @@ def decoded(index: int, beliefs: Beliefs, decoder: str, *, relax: bool = False) 
         decoder: A name of :data:`molgen.chem.decode.DECODERS`.
         relax: Whether to relax it by a force field.
     """
-    relaxing = Relaxing() if relax else None
-    return Sample(index, finish_beliefs(index, beliefs, decoder, relaxing), 0)
+    how = Decoder(decoder, distances=shipped_distances("qm9"))
+    finisher = Finisher(how, relaxing=Relaxing() if relax else None)
+    return Sample(index, finisher.one(index, beliefs), 0)
 
 
 def labels(

@@ -125,6 +125,7 @@ def draw_batches(
     batch_size: int | None = None,
     known: Known | None = None,
     steering: Steering | None = None,
+    total_charge: int | None = 0,
 ) -> Iterator[Batch]:
     """Draw molecules by number, batch by batch.
 
@@ -141,6 +142,7 @@ def draw_batches(
         batch_size: Molecules per network call; None suits the device.
         known: What is known of the molecules beforehand; None for nothing.
         steering: Guidance; None for none.
+        total_charge: Of a molecule that needs no search; None for any.
 
     Yields:
         Batches in the order of their sizes, window after window.
@@ -153,7 +155,7 @@ def draw_batches(
     size = batch_size or default_batch(loaded.model)
     on_gpu = device_of(loaded.model).type == "cuda"
     width = max(GPU_WINDOW * size if on_gpu else size, WINDOW)
-    table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model))
+    table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model), total_charge)
     queued: deque[tuple[Rows, Fetched]] = deque()
     for rows in batched(indices, sizes, size, first=size, window=width):
         is_full = len(rows.indices) == size
@@ -231,7 +233,7 @@ def _sample(
 
     if not by_graph:
         return walk(noise("noise"), mask)
-    key = settings.plan, settings.road, model.scales, identity_of(model)
+    key = settings.plan, settings.road, model.scales, table.total_charge, identity_of(model)
     return captured(model).run(walk, key, noise("noise"), mask)
 
 

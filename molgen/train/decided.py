@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from molgen.chem.beliefs import Beliefs
+from molgen.chem.decode import Decoder
+from molgen.chem.distances import DistanceStatistics
 from molgen.chem.elements import AROMATIC, N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
 from molgen.chem.pool import processes, told_if_killed
@@ -126,11 +128,24 @@ class Decider:
             return [one for part in self._executor.map(self.settler, parts) for one in part]
 
 
-def decider_of(part: DistilConfig, vocabulary: Vocabulary, pos_scale: float) -> Decider | None:
-    """What decides targets by a recipe; None where the teacher's probabilities stay."""
+def decider_of(
+    part: DistilConfig,
+    vocabulary: Vocabulary,
+    pos_scale: float,
+    distances: DistanceStatistics | None = None,
+) -> Decider | None:
+    """What decides targets by a recipe; None where the teacher's probabilities stay.
+
+    Args:
+        part: Of the recipe.
+        vocabulary: Meaning of the classes.
+        pos_scale: Å per unit of position.
+        distances: Of the training molecules, for the decoder that weighs them.
+    """
     if part.decoder is None:
         return None
-    settler = Settler(part.decoder, part.relax, part.restraint)
+    decoder = Decoder(part.decoder, distances=distances)
+    settler = Settler(decoder, part.relax, part.restraint)
     return Decider(settler, vocabulary, pos_scale, part.workers)
 
 

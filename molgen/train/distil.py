@@ -19,6 +19,7 @@ from torch import Tensor
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
+from molgen.data.distances import shipped_distances
 from molgen.data.same_sizes import SameSizes
 from molgen.flow.grid import TimeGrid
 from molgen.flow.rollout import rollout_target
@@ -84,7 +85,9 @@ class DistillationModule(MoleculeModule):
         self.part = cast("DistilConfig", config.distil)
         self.solver: Solver = solver_named(self.part.solver)
         vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
-        self.decider = decider_of(self.part, vocabulary, config.model.pos_scale)
+        self.decider = decider_of(
+            self.part, vocabulary, config.model.pos_scale, shipped_distances("qm9")
+        )
         self.censuses = censuses_of(self.part, self.courses, vocabulary)
         if config.train.compile:
             compile_blocks(teacher)

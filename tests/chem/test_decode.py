@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molgen.chem.choices import Choices, choices_of
-from molgen.chem.decode import DECODERS, Beliefs, decode_argmax, decode_map, is_consistent
+from molgen.chem.decode import DECODERS, Beliefs, Decoder, decode_argmax, decode_map, is_consistent
 from molgen.chem.elements import QM9, Vocabulary
 from molgen.chem.joint import decode_joint
 from molgen.chem.molecule import Molecule, bond_matrix, n_fragments
@@ -238,4 +238,4 @@ def test_beliefs_that_are_not_numbers_do_not_hang() -> None:
 
 def test_no_atoms() -> None:
     empty = random_beliefs(0, np.random.default_rng(0))
-    assert all(decode(empty).n_atoms == 0 for decode in DECODERS.values())
+    assert all(Decoder(name)(empty).n_atoms == 0 for name in DECODERS)

@@ -5,25 +5,31 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from rdkit import Chem
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import DECODERS, decode_argmax, is_consistent
+from molgen.chem.decode import DECODERS, Decoder, decode_argmax, is_consistent
 from molgen.chem.elements import AROMATIC, QM9
-from molgen.chem.finish import Chunk, Finisher, Labels, Open, Rendering, finish_beliefs
+from molgen.chem.finish import Chunk, Finisher, Labels
 from molgen.chem.mol import build_mol, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.chem.packed import PackedMolecules, PackedMols
 from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import FORMATS
+from molgen.data.distances import shipped_distances
 
 from .builders import AROMATIC_ONES, STORE, noisy_beliefs
 
-LABELS = Labels("qm9", (("seed", 3),), "0123abcd")
-RENDERING = Rendering(FORMATS[".sdf"], "qm9-s3", LABELS)
+LABELS = Labels("qm9", (("seed", 3),), "0123abcd", "qm9-s3", FORMATS[".sdf"])
+DISTANCES = shipped_distances("qm9")
+
+
+def finisher_of(name: str, labels: Labels | None = LABELS, **more: Any) -> Finisher:
+    return Finisher(Decoder(name, 0, DISTANCES), labels, **more)
 
 
 def beliefs(n: int = 24) -> list[Beliefs]:
@@ -62,7 +68,7 @@ def chunk_of(beliefs: Sequence[Beliefs], *, searches: bool = True) -> Chunk:
         element=element.argmax(-1).astype(np.uint8),
         charge=charge.argmax(-1).astype(np.uint8),
         bond=bond.argmax(-1).astype(np.uint8),
-        open=Open(rows, element[rows], charge[rows], bond[rows]),
+        unsettled={row: beliefs[row] for row in rows.tolist()},
     )
 
 
@@ -76,20 +82,20 @@ def same(one: Molecule, other: Molecule) -> bool:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_chunk_is_its_molecules_one_by_one(decoder: str) -> None:
-    all_beliefs, finisher = beliefs(), Finisher(decoder, RENDERING)
-    chunk = chunk_of(all_beliefs, searches=finisher.searches)
-    assert len(chunk.open.rows) < len(all_beliefs)
+    all_beliefs, finisher = beliefs(), finisher_of(decoder)
+    chunk = chunk_of(all_beliefs, searches=finisher.decoder.searches)
+    assert len(chunk.unsettled) < len(all_beliefs)
     done = finisher(chunk)
     for row, one in enumerate(all_beliefs):
-        molecule = DECODERS[decoder](one)
-        built = build_mol(molecule)
+        molecule = finisher.decoder(one)
+        built = build_mol(molecule, 0)
         assert same(done.raw[row], decode_argmax(one))
         assert same(done.molecules[row], molecule)
         assert done.reasons[row] == built.reason
         assert done.smiles[row] == ("" if built.reason else smiles_of(built.mol))
         tags = LABELS.of(100 + row, built.reason, done.smiles[row])
         assert done.records[row] == FORMATS[".sdf"].render(built.mol, f"qm9-s3-{100 + row}", tags)
-        alone = finish_beliefs(7, one, decoder)
+        alone = finisher_of(decoder, None).one(7, one)
         assert same(alone.molecules[0], molecule)
         assert (alone.indices, alone.reasons[0]) == ((7,), built.reason)
         assert not alone.records
@@ -97,16 +103,16 @@ def test_a_chunk_is_its_molecules_one_by_one(decoder: str) -> None:
 
 def test_a_prior_is_for_decoders_and_for_what_is_not_settled() -> None:
     prior = (0.0, 0.0, -40.0, 0.0, 0.0)
-    plain, leaning = Finisher("geometry"), Finisher("geometry", element_prior=prior)
-    chunk = chunk_of(beliefs(), searches=plain.searches)
+    plain = finisher_of("geometry", None)
+    leaning = finisher_of("geometry", None, element_prior=prior)
+    chunk = chunk_of(beliefs(), searches=plain.decoder.searches)
     before, after = plain(chunk), leaning(chunk)
     changed = 0
     for row, one in enumerate(beliefs()):
         assert same(after.raw[row], before.raw[row])
         lean = one.leaning(prior)
         np.testing.assert_allclose(np.exp(lean.element_log_prob).sum(axis=1), 1, rtol=1e-5)
-        is_open = row in chunk.open.rows
-        wanted = DECODERS["geometry"](lean) if is_open else before.molecules[row]
+        wanted = plain.decoder(lean) if row in chunk.unsettled else before.molecules[row]
         assert same(after.molecules[row], wanted)
         changed += not same(after.molecules[row], before.molecules[row])
     assert changed
@@ -116,14 +122,14 @@ def test_a_prior_is_for_decoders_and_for_what_is_not_settled() -> None:
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_relaxing_comes_after_decoding_and_touches_positions_only(decoder: str) -> None:
     relaxing = Relaxing((0, 2))
-    plain, relaxed = Finisher(decoder, RENDERING), Finisher(decoder, RENDERING, relaxing)
-    chunk = chunk_of(beliefs(), searches=plain.searches)
+    plain, relaxed = finisher_of(decoder), finisher_of(decoder, relaxing=relaxing)
+    chunk = chunk_of(beliefs(), searches=plain.decoder.searches)
     before, after = plain(chunk), relaxed(chunk)
     assert (before.reasons, before.indices) == (after.reasons, after.indices)
     assert not before.relaxed
     for row, index in enumerate(after.indices):
         decoded, one = before.molecules[row], after.molecules[row]
-        expected = relaxing(index, decoded)
+        expected = relaxing(index, decoded, 0)
         assert same(after.raw[row], before.raw[row])
         assert same(one, expected.molecule)
         assert same(replace(one, pos=decoded.pos), decoded)
@@ -134,7 +140,7 @@ def test_relaxing_comes_after_decoding_and_touches_positions_only(decoder: str) 
         text = FORMATS[".sdf"].render(after.mols[row], f"qm9-s3-{index}", tags)
         assert after.records[row] == text
         assert "molgen_relaxed" not in before.records[row]
-    alone = finish_beliefs(101, beliefs()[1], decoder, relaxing)
+    alone = finisher_of(decoder, None, relaxing=relaxing).one(101, beliefs()[1])
     assert same(alone.molecules[0], after.molecules[1])
     assert alone.relaxed == after.relaxed[1:2]
 
@@ -146,8 +152,9 @@ def of_atom(atom: Chem.Atom) -> dict[str, object]:
 
 
 def test_sending_changes_nothing() -> None:
-    here = Finisher("map", RENDERING)(chunk_of(beliefs()))
-    there = pickle.loads(pickle.dumps(Finisher("map", RENDERING).sendable(chunk_of(beliefs()))))  # noqa: S301
+    finisher = finisher_of("map")
+    here = finisher(chunk_of(beliefs()))
+    there = pickle.loads(pickle.dumps(finisher.sendable(chunk_of(beliefs()))))  # noqa: S301
     assert (here.places, here.indices, here.reasons) == (there.places, there.indices, there.reasons)
     assert (here.smiles, here.records) == (there.smiles, there.records)
     for row in range(len(here.raw)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,9 +16,9 @@ from molgen.chem.molecule import Molecule, bond_matrix, bonds_of_matrix
 from molgen.chem.valence import (
     ALLOWED_BONDS,
     KEKULE_VALENCES,
+    bond_counts,
     is_stable,
     stable_atoms,
-    tabulate,
 )
 
 from .builders import AROMATIC_ONES, STORE, molecule, molecules, ring
@@ -37,8 +39,10 @@ def test_every_real_molecule_is_stable() -> None:
 
 
 def test_the_table_covers_what_real_molecules_show() -> None:
-    table = tabulate(STORE[i] for i in range(len(STORE)))
-    assert table.total() == STORE.n_atoms.sum()
+    table: Counter[tuple[tuple[int, int], tuple[int, ...]]] = Counter()
+    for one in (STORE[i] for i in range(len(STORE))):
+        keys = zip(one.atomic_numbers.tolist(), one.formal_charge.tolist(), strict=True)
+        table.update(zip(keys, map(tuple, bond_counts(one).tolist()), strict=True))
     assert table[(6, 0), (2, 1)] > 100
     assert all(count in ALLOWED_BONDS[key] for key, count in table)
 
@@ -65,7 +69,7 @@ def test_rdkit_accepts_every_kekule_valence_and_finds_no_radical(key: tuple[int,
         )
         centre.atomic_numbers[0] = z
         centre.formal_charge[0] = charge
-        assert build_mol(centre).reason == (f"net charge {charge}" if charge else "")
+        assert build_mol(centre).is_valid
 
 
 def test_an_aromatic_bond_is_neither_single_nor_double() -> None:

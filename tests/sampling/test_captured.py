@@ -226,7 +226,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     table = ValenceTable.of
     monkeypatch.setattr(sampler, "device_of", lambda _: SimpleNamespace(type="cuda"))
     monkeypatch.setattr(sampler, "_sent", lambda tensor, _: tensor)
-    monkeypatch.setattr(ValenceTable, "of", lambda vocabulary, _: table(vocabulary))
+    monkeypatch.setattr(ValenceTable, "of", lambda vocabulary, *_: table(vocabulary))
     monkeypatch.setattr(Captured, "_record", lambda _, walk, *__: Replays(walk, shapes))
     return shapes
 

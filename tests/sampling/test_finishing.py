@@ -11,12 +11,13 @@ import pytest
 from rdkit import Chem
 
 from molgen.checkpoint import LoadedModel
-from molgen.chem.decode import DECODERS, decode_argmax
+from molgen.chem.decode import DECODERS, Decoder, decode_argmax
 from molgen.chem.mol import build_mol, smiles_of
 from molgen.chem.molecule import from_geometry
 from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import FORMATS
 from molgen.config import parse_config
+from molgen.data.distances import shipped_distances
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
 from molgen.sampling.editing.originals import Original
@@ -60,8 +61,8 @@ def test_samples_are_what_the_beliefs_stand_for(loaded: LoadedModel, decode: str
     drawn = list(draw(loaded, range(n), plan=PLAN, seed=5, batch_size=5))
     assert [one.index for one in samples] == list(range(n))
     for sample, one in zip(samples, drawn, strict=True):
-        molecule = DECODERS[decode](one.beliefs)
-        built = build_mol(molecule)
+        molecule = Decoder(decode, 0, shipped_distances("qm9"))(one.beliefs)
+        built = build_mol(molecule, 0)
         assert np.array_equal(sample.molecule.bonds, molecule.bonds)
         assert np.array_equal(sample.molecule.pos, molecule.pos)
         assert np.array_equal(sample.raw.bonds, decode_argmax(one.beliefs).bonds)

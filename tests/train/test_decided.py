@@ -7,7 +7,6 @@ import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -16,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import DECODERS, decode_map
+from molgen.chem.decode import Decoder, decode_argmax
 from molgen.chem.elements import AROMATIC, QM9
 from molgen.chem.molecule import Molecule
 from molgen.chem.settle import Settler
 from molgen.config import DistilConfig
+from molgen.data.distances import shipped_distances
 from molgen.data.loader import Batch, load_split
 from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
@@ -168,21 +168,24 @@ def test_the_decoder_is_the_one_that_is_named() -> None:
     bond[0, 0, 1:] = bond[0, 1:, 0] = 1
     seen: list[Beliefs] = []
 
-    def watched(beliefs: Beliefs) -> Molecule:
+    def watched(decoder: Decoder, beliefs: Beliefs) -> Molecule:
+        assert decoder.name == "geometry"
         seen.append(beliefs)
-        return decode_map(beliefs)
+        return decode_argmax(beliefs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(cast("dict[str, object]", DECODERS), "geometry", watched)
+        patch.setattr(Decoder, "__call__", watched)
         target = Target(pos / 1.4, element, charge, soft(bond, 5, 0.01))
-        decided(target, mask, replace(MAP, decoder="geometry"))
+        decided(target, mask, replace(MAP, decoder=Decoder("geometry")))
     np.testing.assert_allclose(seen[0].pos, pos[0].numpy(), atol=1e-6)
 
 
 def test_a_recipe_says_how_targets_are_decided() -> None:
-    decider = decider_of(DistilConfig(decoder="geometry", relax=7, restraint=3.0), QM9, 2.0)
+    distances = shipped_distances("qm9")
+    part = DistilConfig(decoder="geometry", relax=7, restraint=3.0)
+    decider = decider_of(part, QM9, 2.0, distances)
     assert decider is not None
-    assert decider.settler == Settler("geometry", 7, 3.0)
+    assert decider.settler == Settler(Decoder("geometry", 0, distances), 7, 3.0)
     assert decider.pos_scale == 2.0
     assert decider_of(DistilConfig(), QM9, 2.0) is None
 
@@ -190,7 +193,7 @@ def test_a_recipe_says_how_targets_are_decided() -> None:
 @pytest.mark.slow
 def test_other_processes_decide_the_same() -> None:
     batch = real_molecules()
-    before, settler = stretched(batch), Settler("geometry", relax=20, restraint=10.0)
+    before, settler = stretched(batch), Settler(Decoder("geometry"), relax=20, restraint=10.0)
     here, beside = Decider(settler, QM9, SCALE), Decider(settler, QM9, SCALE, n_workers=2)
     try:
         for _ in range(2):  # the second time, they run already

@@ -57,7 +57,9 @@ def remark(info: ModelInfo, known: Known | None) -> str:
 
 
 def _of_formula(info: ModelInfo, formula: str) -> Known:
-    return Known((Part(_classes(info, parse_formula(formula), formula)),), True, formula)
+    return Known(
+        (Part(_classes(info, parse_formula(formula).atomic_numbers, formula)),), True, formula
+    )
 
 
 def _of_file(info: ModelInfo, path: Path) -> Known:
