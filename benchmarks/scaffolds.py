@@ -20,11 +20,12 @@ from molgen.data.store import MoleculeStore
 from molgen.eval.metrics import evaluate
 from molgen.flow.plan_options import PlanOptions
 from molgen.models.info import ModelInfo
-from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.plan import make_plan
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
 from molgen.sampling.steering.steering import Steering
+from molgen.tasks.given import Conditioning, GivenAtoms
+from molgen.tasks.scaffold import scaffold_task
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -57,7 +58,7 @@ def main(options: argparse.Namespace) -> None:
         table.writeheader()
         for name in options.model:
             model = load(name, "cpu").model
-            known = known_parts(model.info, store, options.parts)
+            known = known_parts(model.info, store, options.atoms)
             settings = product(options.steps, options.guidance, options.seeds)
             for steps, guidance, seed in settings:
                 row = measure(model, known, options.n, steps, guidance, seed)
@@ -66,10 +67,10 @@ def main(options: argparse.Namespace) -> None:
                 print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 
 
-def known_parts(info: ModelInfo, store: MoleculeStore, n: int) -> Known:
+def known_parts(info: ModelInfo, store: MoleculeStore, n: int) -> Conditioning:
     """The larger sides of a bond of n test molecules, evenly spread over the split."""
     split = store.split("test")
-    found: list[Part] = []
+    found: list[GivenAtoms] = []
     for index in split[np.linspace(0, len(split) - 1, 8 * n).round().astype(int)]:
         molecule = store[int(index)]
         rows = larger_side(molecule)
@@ -77,7 +78,7 @@ def known_parts(info: ModelInfo, store: MoleculeStore, n: int) -> Known:
             found.append(_part(info, molecule, rows))
         if len(found) == n:
             break
-    return Known(tuple(found), is_whole=False, label="parts of test molecules")
+    return Conditioning(scaffold_task(info), tuple(found), label="parts of test molecules")
 
 
 def larger_side(molecule: Molecule) -> NDArray[np.int64] | None:
@@ -93,9 +94,9 @@ def larger_side(molecule: Molecule) -> NDArray[np.int64] | None:
     return None
 
 
-def _part(info: ModelInfo, molecule: Molecule, rows: NDArray[np.int64]) -> Part:
+def _part(info: ModelInfo, molecule: Molecule, rows: NDArray[np.int64]) -> GivenAtoms:
     elements, charges = info.vocabulary.atomic_numbers, info.vocabulary.charges
-    return Part(
+    return GivenAtoms(
         element=np.array([elements.index(z) for z in molecule.atomic_numbers[rows].tolist()]),
         pos=molecule.pos[rows].astype(np.float64),
         charge=np.array([charges.index(q) for q in molecule.formal_charge[rows].tolist()]),
@@ -103,7 +104,7 @@ def _part(info: ModelInfo, molecule: Molecule, rows: NDArray[np.int64]) -> Part:
 
 
 def measure(
-    model: LoadedModel, known: Known, n: int, steps: int, guidance: float, seed: int
+    model: LoadedModel, known: Conditioning, n: int, steps: int, guidance: float, seed: int
 ) -> dict[str, str]:
     """Complete the parts and check what came out; molecule i completes part i, round and round."""
     request = Request(n=n, steps=steps, seed=seed, decode="map")
@@ -124,7 +125,7 @@ def measure(
     return {
         "model": model.info.name,
         "n": str(n),
-        "n_parts": str(len(known.parts)),
+        "n_parts": str(len(known.atoms)),
         "steps": str(steps),
         "seed": str(seed),
         "guidance": str(guidance),

@@ -35,10 +35,10 @@ from molgen.sampling import sampler
 from molgen.sampling.captured import Captured, captured
 from molgen.sampling.finishing import chunks_of, usual_workers
 from molgen.sampling.noise import Streams, draw_sizes, normal_noise
-from molgen.sampling.readout import Fetched
+from molgen.sampling.prediction import Prediction, Readout, fetch
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
-from molgen.sampling.sampler import Batch, default_batch, draw_batches
+from molgen.sampling.sampler import default_batch, draw_batches
 from molgen.sampling.sizes import size_probability
 
 WARM_UP_SEED, FIRST_SEED = 1000, 0
@@ -102,7 +102,7 @@ class Bench:
         run = self.generator.run(request)
         return replace(run, workers=self.workers, form=FORMATS[".sdf"])
 
-    def batches(self, run: Run) -> Iterator[Batch]:
+    def batches(self, run: Run) -> Iterator[Prediction]:
         """What the run draws."""
         return draw_batches(
             run.model, range(self.n), plan=run.plan, seed=run.request.seed, batch_size=self.batch
@@ -191,7 +191,7 @@ def once(bench: Bench, run: Run) -> dict[str, float]:
         "decode": decode,
         "rdkit_sdf": finish - decode,
     }
-    n_open = sum(len(chunk.open.rows) for chunk in chunks)
+    n_open = sum(len(chunk.unsettled) for chunk in chunks)
     return {
         "decoded_per_s": bench.n / until_decoded,
         "sdf_per_s": bench.n / whole,
@@ -233,7 +233,7 @@ def everything(bench: Bench, run: Run) -> None:
             raise RuntimeError(f"{writer.n_written} records instead of {bench.n}")
 
 
-def host_noise(bench: Bench, run: Run, batches: list[Batch]) -> None:
+def host_noise(bench: Bench, run: Run, batches: list[Prediction]) -> None:
     """Sizes and noise of every molecule."""
     info, seed = run.model.info, run.request.seed
     draw_sizes(size_probability(info, None), seed, range(bench.n))
@@ -242,16 +242,15 @@ def host_noise(bench: Bench, run: Run, batches: list[Batch]) -> None:
         normal_noise(Streams(seed, "noise"), batch.indices, batch.sizes, shape)
 
 
-def transfer(bench: Bench, batches: list[Batch]) -> float:
+def transfer(bench: Bench, batches: list[Prediction]) -> float:
     """Seconds to bring every readout to the host; nothing on a CPU, where they are."""
     if not bench.on_gpu:
         return 0.0
     total = 0.0
     for batch in batches:
-        arrays = vars(batch.readout)
-        there = {name: torch.from_numpy(array).cuda() for name, array in arrays.items()}
-        readout = sampler.Readout(**there)
-        total += bench.seconds(lambda ready=readout: Fetched(ready).wait())
+        there = (torch.from_numpy(getattr(batch, name)).cuda() for name in Readout._fields)
+        readout = Readout._make(there)
+        total += bench.seconds(lambda ready=readout, rows=batch: fetch(ready, rows)())
     return total
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import update_wrapper
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from rdkit import Chem
 
 from molgen.checkpoint import load_model
 from molgen.chem.mol import molecule_of
-from molgen.flow.plan_options import PlanOptions
+from molgen.sampling.conditioning import find_conditioning
 from molgen.sampling.editing.originals import Original, originals_of
 from molgen.sampling.editing.requests import VaryRequest
 from molgen.sampling.editing.vary import Variations
-from molgen.sampling.known.given import find_known
 from molgen.sampling.plan import make_plan
 from molgen.sampling.progress import progress_bar
 from molgen.sampling.quantised import quantised
 from molgen.sampling.recording import Recordable
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Sample, Tally
-from molgen.sampling.steering.steering import Guide
 from molgen.sampling.steering.wanted import find_steering
 
 if TYPE_CHECKING:
@@ -29,73 +29,53 @@ if TYPE_CHECKING:
     from molgen.eval.evaluation import Evaluation
 
 
-class Options(TypedDict, total=False):
-    """Keyword arguments of :meth:`Generator.sample` and :meth:`Generator.stream`.
-
-    Attributes:
-        steps: Network calls per molecule; 4 unless given.
-        seed: Molecule i depends on the seed and on i alone; 0 unless given.
-        n_atoms: Smallest and largest atom count, hydrogens included; None follows the data.
-        batch_size: Molecules per network call; None suits the device.
-        decode: ``"geometry"`` (the most probable state that obeys the valences, with the
-            distances' own evidence), ``"map"`` (without it) or ``"argmax"``.
-        valid_only: Keep drawing until all molecules pass the checks.
-        plan: Another solver or grid than the model's best.
-        formula: Composition of every molecule, such as ``"C6H6O"``.
-        like: File of molecules; molecule i gets the composition of record i, round and round.
-        scaffold: 3D file whose first molecule is part of every molecule, atoms kept in place.
-        guidance: How much to insist on the scaffold; 1, the default, is as the model does. Each
-            guided network call costs another. For models with noise levels per atom.
-        guidance_interval: Smallest and largest noise, in Å, at which to guide; None for all.
-        avoid: 3D file (.sdf, .xyz, .pdb) in the frame of the scaffold; molecules keep away from
-            its atoms.
-        guide: Energy ``[B]`` in kT, to be lowered, of positions ``[B, N, 3]`` in Å (in the frame
-            of the scaffold, else centred), element probabilities ``[B, N, K]`` and real atoms
-            ``[B, N]``; differentiable by PyTorch.
-        int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
-        relax: Mend every geometry by a force field (MMFF94s) after the network; bonds and given
-            atoms stay, the property ``molgen_relaxed`` says how, or ``no`` and why not. Neither
-            ``avoid`` nor ``guide`` has a say in it.
-    """
-
-    steps: int
-    seed: int
-    n_atoms: tuple[int, int] | None
-    batch_size: int | None
-    decode: str
-    valid_only: bool
-    plan: PlanOptions
-    formula: str | None
-    like: str | None
-    scaffold: str | None
-    guidance: float | None
-    guidance_interval: tuple[float, float] | None
-    avoid: str | None
-    guide: Guide | None
-    int8: bool
-    relax: bool
+P = ParamSpec("P")
+A = TypeVar("A")
+C = TypeVar("C", bound=Callable[..., Any])
+R = TypeVar("R")
+RequestT = TypeVar("RequestT")
 
 
-class VaryOptions(TypedDict, total=False):
-    """Keyword arguments of :meth:`Generator.vary`.
+def _takes(
+    schema: Callable[P, RequestT],
+) -> Callable[[Callable[[Generator, RequestT], R]], Callable[Concatenate[Generator, P], R]]:
+    """A method with the arguments of a request's constructor."""
 
-    Attributes:
-        n: New molecules per given one; 10 unless given.
-        strength: How far they may go, above 0 up to 1; 0.5 unless given.
-        steps: Network calls per molecule; 8 unless given.
-        seed: Variation i of molecule k depends on the seed, i and k alone; 0 unless given.
-        batch_size: Molecules per network call; None suits the device.
-        decode: As in :class:`Options`.
-        relax: As in :class:`Options`.
-    """
+    def wrap(
+        method: Callable[[Generator, RequestT], R],
+    ) -> Callable[Concatenate[Generator, P], R]:
+        def called(self: Generator, /, *args: P.args, **options: P.kwargs) -> R:
+            return method(self, schema(*args, **options))
 
-    n: int
-    strength: float
-    steps: int
-    seed: int
-    batch_size: int | None
-    decode: str
-    relax: bool
+        return _called_as(called, method, schema)
+
+    return wrap
+
+
+def _takes_mols(
+    schema: Callable[P, RequestT],
+) -> Callable[[Callable[[Generator, A, RequestT], R]], Callable[Concatenate[Generator, A, P], R]]:
+    """The same for a method of molecules."""
+
+    def wrap(
+        method: Callable[[Generator, A, RequestT], R],
+    ) -> Callable[Concatenate[Generator, A, P], R]:
+        def called(self: Generator, mols: A, /, *args: P.args, **options: P.kwargs) -> R:
+            return method(self, mols, schema(*args, **options))
+
+        return _called_as(called, method, schema)
+
+    return wrap
+
+
+def _called_as(called: C, method: Callable[..., Any], schema: Callable[..., Any]) -> C:
+    """A wrapper with a method's name and docstring, and the arguments of a request."""
+    update_wrapper(called, method)
+    own = signature(method).parameters.values()
+    before = [one.replace(kind=Parameter.POSITIONAL_ONLY) for one in own if one.name != "request"]
+    after = signature(schema).parameters.values()
+    called.__signature__ = Signature([*before, *after])  # type: ignore[attr-defined]
+    return called
 
 
 class Generator:
@@ -113,15 +93,9 @@ class Generator:
         """Name of the model."""
         return self.model.name
 
-    def sample(
-        self, n: int, *, progress: bool | None = None, **options: Unpack[Options]
-    ) -> list[Chem.Mol]:
-        """Make ``n`` molecules.
-
-        Args:
-            n: Number of molecules.
-            progress: Whether to show a bar; None shows it in a terminal or a notebook only.
-            **options: See :class:`Options`.
+    @_takes(Request)
+    def sample(self, request: Request) -> list[Chem.Mol]:
+        """Make ``n`` molecules; arguments as of :class:`molgen.sampling.request.Request`.
 
         Returns:
             Molecules with explicit hydrogens, one conformer (Å), a title and the properties
@@ -131,30 +105,27 @@ class Generator:
         Raises:
             UsageError: If an option is out of range.
         """
-        return _collected(self.run(Request(n=n, **options)), progress)
+        return _collected(self.run(request), request.progress)
 
-    def stream(self, n: int, **options: Unpack[Options]) -> Iterator[Chem.Mol]:
+    @_takes(Request)
+    def stream(self, request: Request) -> Iterator[Chem.Mol]:
         """Make ``n`` molecules one after another, as :meth:`sample` does.
 
         Raises:
             UsageError: If an option is out of range.
         """
-        run = self.run(Request(n=n, **options))
+        run = self.run(request)
         return (_labelled(run, sample) for sample in run.stream(Tally()))
 
-    def vary(
-        self,
-        mols: Chem.Mol | Iterable[Chem.Mol],
-        *,
-        progress: bool | None = None,
-        **options: Unpack[VaryOptions],
-    ) -> list[Chem.Mol]:
+    @_takes_mols(VaryRequest)
+    def vary(self, mols: Chem.Mol | Iterable[Chem.Mol], request: VaryRequest) -> list[Chem.Mol]:
         """Make molecules near given ones, of as many atoms and where they stand.
+
+        Other arguments are those of :class:`molgen.sampling.editing.requests.VaryRequest`.
 
         Args:
             mols: One molecule or several, with a conformer (Å) and explicit hydrogens.
-            progress: As for :meth:`sample`.
-            **options: See :class:`VaryOptions`.
+            request: What is asked for.
 
         Returns:
             ``n`` molecules for each given one, in order, as :meth:`sample` returns them, with
@@ -166,8 +137,8 @@ class Generator:
                 hydrogens, or is of elements or of a size that the model does not know.
         """
         given = [mols] if isinstance(mols, Chem.Mol) else mols
-        request = VaryRequest(**options)
-        return _collected(self.variations(originals_of(self.model.info, given), request), progress)
+        run = self.variations(originals_of(self.model.info, given), request)
+        return _collected(run, request.progress)
 
     def variations(self, originals: tuple[Original, ...], request: VaryRequest) -> Variations:
         """Bind a request for molecules near given ones to this model."""
@@ -184,12 +155,11 @@ class Generator:
         """
         info = self.model.info
         plan = make_plan(info, request.steps, request.plan)
-        known = find_known(info, request)
-        # Tau and logit_bias were found for molecules of which nothing is known.
-        plan = plan if known is None else plan.plain()
-        steering = find_steering(info, request, known)
+        given = find_conditioning(info, request)
+        plan = plan if given is None or given.task.finish.logit_bias else plan.plain()
+        steering = find_steering(info, request, given)
         model = quantised(self.model, plan) if request.int8 else self.model
-        return Run(model, request, plan, known, steering)
+        return Run(model, request, plan, given, steering, request.workers)
 
 
 def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:

@@ -129,7 +129,7 @@ def test_headers_that_are_not_ours(tmp_path: Path, info: ModelInfo) -> None:
         return path
 
     tree = info.to_dict()
-    del tree["ladders"]
+    del tree["presets"]
     for metadata in (
         None,
         {"format": "pt"},

@@ -80,7 +80,7 @@ def test_sampling_loads_of_the_flow_what_it_needs() -> None:
     loaded = all_modules_after("import molgen.api")
     assert {"molgen.flow.solvers", "molgen.flow.schedules"} <= loaded
     assert not loaded & {
-        "molgen.flow.extra", "molgen.flow.fit", "molgen.flow.masking", "molgen.flow.objective",
+        "molgen.flow.extra", "molgen.flow.fit", "molgen.tasks.mixture", "molgen.flow.objective",
         "molgen.flow.weighting", "molgen.train",
     }  # fmt: skip
 

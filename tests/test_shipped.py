@@ -11,8 +11,8 @@ from rdkit import Chem
 import molgen
 from molgen.checkpoint import available_models
 from molgen.flow.plan_options import PlanOptions
-from molgen.sampling.known.roads import has_per_atom_levels
 from molgen.sampling.request import COMPLETING_MODEL, FEW_MODEL, MODEL, Request
+from molgen.tasks.scaffold import has_per_atom_levels
 
 ETHYL = """7
 

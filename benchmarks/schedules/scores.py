@@ -19,9 +19,10 @@ from molgen.eval.metrics import evaluate
 from molgen.eval.rate import Rate, rate_of
 from molgen.eval.shape import Shapes, shape_distance, shapes_of
 from molgen.integrations.openbabel import is_stable
-from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
+from molgen.tasks.formula import FORMULA
+from molgen.tasks.given import Conditioning, GivenAtoms
 
 RATES = (
     "perceived_valid",
@@ -80,13 +81,13 @@ def test_molecules(folder: Path) -> tuple[Molecule, ...]:
     return tuple(store[int(index)] for index in chosen[places])
 
 
-def known_compositions(bench: Bench, n: int) -> Known:
+def known_compositions(bench: Bench, n: int) -> Conditioning:
     """Compositions of n test molecules, evenly spread over the split."""
     vocabulary = bench.generator.model.info.vocabulary.atomic_numbers
     places = np.linspace(0, len(bench.test) - 1, n).round().astype(int)
     atoms = (sorted(bench.test[place].atomic_numbers.tolist()) for place in places)
-    parts = tuple(Part(np.array([vocabulary.index(z) for z in one])) for one in atoms)
-    return Known(parts, is_whole=True, label="test molecules")
+    parts = tuple(GivenAtoms(np.array([vocabulary.index(z) for z in one])) for one in atoms)
+    return Conditioning(FORMULA, parts, label="test molecules")
 
 
 def measure(bench: Bench, cell: Cell) -> dict[str, str]:

@@ -25,9 +25,9 @@ from molgen.data.distances import shipped_distances
 from molgen.data.store import MoleculeStore
 from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo
-from molgen.train.courses import censuses_of, courses_of
-from molgen.train.decided import Decider
 from molgen.train.distil_loss import Target, class_terms
+from molgen.train.student_schedule import class_balances_of, student_schedules_of
+from molgen.train.target_decoder import TargetDecoder
 
 SHARPNESS: Final = 4.0
 """Power of probabilities whose sums stand for numbers of atoms: near the most probable class."""
@@ -138,8 +138,8 @@ def _lessons(loaded: LoadedModel, n_batches: int, seed: int) -> dict[int, list[L
     if config.distil is None:
         raise ValueError("the weights were not distilled")
     settler = Settler(Decoder("geometry", distances=shipped_distances("qm9")), 0, 0.0)
-    decoder = Decider(settler, vocabulary, loaded.model.scales.pos)
-    balances = censuses_of(config.distil, courses_of(config)[0], vocabulary)
+    decoder = TargetDecoder(settler, vocabulary, loaded.model.scales.pos)
+    balances = class_balances_of(config.distil, student_schedules_of(config)[0], vocabulary)
     lessons: dict[int, list[Lesson]] = defaultdict(list)
     for call in last_calls(loaded, n_batches, seed):
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 Molecules of the preset with fewest calls, where most is to be repaired, are decoded again and
 again, while the bias of an element falls as long as there is too much of it
-(`molgen.train.census`).
+(`molgen.train.class_balance`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from molgen.chem.decode import Decoder
 from molgen.chem.settle import Settler
 from molgen.data.distances import shipped_distances
 from molgen.eval.distribution import element_counts
-from molgen.train.census import Census
-from molgen.train.decided import Decider, shares_of
+from molgen.train.class_balance import ClassBalance
 from molgen.train.distil_loss import Target
+from molgen.train.target_decoder import TargetDecoder, shares_of
 
 LARGEST: Final = 3.5
 """Largest absolute value of a bias: certain atoms should not change for it."""
@@ -35,9 +35,9 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     """The weights with element biases for the decoder."""
     options, vocabulary = context.config.element_bias, loaded.info.vocabulary
     fewest = min(context.presets(loaded.info))
-    balance = Census(shares_of(element_counts(context.held_out()), vocabulary))
+    balance = ClassBalance(shares_of(element_counts(context.held_out()), vocabulary))
     settler = Settler(Decoder("geometry", distances=shipped_distances("qm9")))
-    decoder = Decider(settler, vocabulary, loaded.model.scales.pos)
+    decoder = TargetDecoder(settler, vocabulary, loaded.model.scales.pos)
     seed, n_batches = context.config.seed, options.n // BATCH
     kept = []
     for call in last_calls(loaded, n_batches, seed, lambda n: float(n == fewest)):

@@ -15,10 +15,10 @@ from molgen.checkpoint import LoadedModel
 from molgen.flow.input_scale import scaled
 from molgen.flow.logit_bias import LogitBias
 from molgen.models.denovo import DeNovo
-from molgen.models.walk import Molecules, call, noise, onward
+from molgen.models.rollout import Molecules, advance, call, noise
 from molgen.nn.network import Estimate
 from molgen.train.blank import BlankStream
-from molgen.train.courses import courses_of
+from molgen.train.student_schedule import student_schedules_of
 
 BATCH: Final = 32
 """Molecules per batch."""
@@ -61,7 +61,7 @@ def last_calls(
         weight: How often a preset of so many calls is taken; None follows the recipe.
     """
     model = loaded.model
-    schedules, weights = courses_of(loaded.info.config)
+    schedules, weights = student_schedules_of(loaded.info.config)
     if weight is not None:
         weights = torch.tensor([weight(one.grid.n_steps) for one in schedules])
     generator = torch.Generator().manual_seed(seed)
@@ -81,4 +81,4 @@ def last_calls(
                 before = call(
                     model, seen, before, step, batch.mask, logit_bias=preset.logit_bias
                 ).detached()
-            state = onward(model, state, before, step, batch.mask)
+            state = advance(model, state, before, step, batch.mask)

@@ -22,7 +22,7 @@ from molgen.chem.molecule import Molecule
 from molgen.eval.distribution import element_counts
 from molgen.eval.geometry import ring_counts
 from molgen.flow.logit_bias import LogitBias
-from molgen.train.decided import shares_of
+from molgen.train.target_decoder import shares_of
 
 ELEMENT_GAIN: Final = 4.0
 """Change of a bias per round and unit of the logarithm by which the element's share is off."""

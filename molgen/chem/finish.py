@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from molgen.chem.beliefs import Beliefs
-from molgen.chem.decode import Decoder, decode_argmax
+from molgen.chem.decode import Decoder
 from molgen.chem.elements import Vocabulary
 from molgen.chem.mol import BuiltMol, build_mol, smiles_of
 from molgen.chem.molecule import Molecule, bonds_of_matrix
@@ -176,15 +176,6 @@ class Finisher:
     def sendable(self, chunk: Chunk) -> Finished:
         """Finish a chunk for another process."""
         return self(chunk).packed()
-
-    def one(self, index: int, beliefs: Beliefs) -> Finished:
-        """Finish one molecule by itself.
-
-        Args:
-            index: Its number in the run.
-            beliefs: What the network says.
-        """
-        return self._finished((0,), (index,), [decode_argmax(beliefs)], [self.decoder(beliefs)])
 
     def _decoded(self, chunk: Chunk, raw: list[Molecule]) -> list[Molecule]:
         rows, molecules = list(chunk.unsettled), list(raw)

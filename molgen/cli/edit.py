@@ -14,28 +14,22 @@ if TYPE_CHECKING:
     from molgen.sampling.recording import Recordable
 
 
+@options.takes(VaryRequest)
 def vary(
+    request: VaryRequest,
     file: options.Given,
-    n: options.Variants = 10,
-    strength: options.Strength = 0.5,
-    steps: options.Steps = 8,
-    seed: options.Seed = 0,
     model: options.Model = "qm9",
     out: options.Out = "variations.sdf",
     resume: options.Resume = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "auto",
-    batch_size: options.BatchSize = None,
-    decode: options.Decode = "geometry",
-    relax: options.Relax = False,
 ) -> None:
     """Make molecules near given ones, of as many atoms.
 
     N records for each molecule of FILE, in order, where the molecule stands; molgen_source names
     it and molgen_similarity says how near it is (Tanimoto). docs/editing.md measures --strength.
     """
-    request = VaryRequest(n, strength, steps, seed, batch_size, decode, relax)
     target = find_target(out, resume=resume, force=force)
     from molgen.api import load
     from molgen.sampling.editing.originals import read_originals

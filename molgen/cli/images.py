@@ -12,6 +12,7 @@ import typer
 from molgen.cli import options
 from molgen.cli.console import emit, emit_json, note
 from molgen.errors import OutputError, UsageError
+from molgen.flow.plan_options import PlanOptions
 from molgen.names import unknown
 from molgen.sampling.destination import STDOUT, check_writable
 
@@ -24,7 +25,9 @@ _PACKAGES = {
 _OUTPUT = "Output"
 
 
+@options.takes(PlanOptions)
 def sample(
+    request: PlanOptions,
     model: Annotated[
         str, typer.Option(help="Name of a shipped image model, or a .safetensors file.")
     ] = "cifar10-16",
@@ -51,21 +54,12 @@ def sample(
     batch_size: Annotated[
         int | None, typer.Option(help="Images per network call; unset, what suits the device.")
     ] = None,
-    schedule: options.Schedule = None,
-    grid: options.Grid = None,
-    solver: options.Solver = None,
-    tv: options.TotalVariance = None,
-    rho: options.Rho = None,
-    eta: options.Eta = None,
-    kappa: options.Kappa = None,
-    shift: options.Shift = None,
 ) -> None:
     """Make images from noise."""
     _check(out, n, steps, batch_size, force=force)
     with needs_extra():
         import torch
 
-        from molgen.flow.plan_options import PlanOptions
         from molgen.images.checkpoint import load_images
         from molgen.images.output import WRITERS
         from molgen.images.plans import make_plan
@@ -73,9 +67,7 @@ def sample(
     from molgen.sampling.progress import progress_bar
 
     loaded = load_images(model, device)
-    plan = make_plan(
-        loaded.info, steps, PlanOptions(schedule, solver, eta, kappa, tv, grid, rho, shift)
-    )
+    plan = make_plan(loaded.info, steps, request)
     drawn = []
     with progress_bar("sampling", n, show=False if quiet else None) as advance:
         for batch in draw(loaded, range(n), plan, seed=seed, batch_size=batch_size):

@@ -1,15 +1,82 @@
-"""The options that ``molgen sample`` takes, each said once."""
+"""Options of commands: those of a request from its dataclass, and those of a command itself."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING
+from typing import Annotated, Any
 
 import typer
 
+from molgen.option import Declared, options_of
+
 _OUTPUT = "Output"
-_KNOWN = "What is known beforehand (at most one)"
-_AROUND = "Around a scaffold"
-_PLAN = "Solver and grid (the defaults are those measured best for the model)"
+
+
+def takes(
+    schema: type[Any], nested: dict[str, type[Any]] | None = None, **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a request, which it gets as its argument ``request``.
+
+    Args:
+        schema: Dataclass of the request (`molgen.option`).
+        nested: Dataclasses among its fields, whose options are the command's, too.
+        defaults: Values of options that have none, or another one, in the dataclass.
+    """
+    inner = nested or {}
+    groups = {"": list(options_of(schema)), **{n: list(options_of(t)) for n, t in inner.items()}}
+    shown = [one for group in groups.values() for one in group if one.option.cli]
+
+    def request_of(given: dict[str, Any]) -> Any:
+        values = {
+            name: {one.name: _value(one, given) for one in group if one.option.cli}
+            for name, group in groups.items()
+        }
+        parts = {name: kind(**values[name]) for name, kind in inner.items()}
+        return schema(**values[""], **parts)
+
+    def wrap(command: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            one
+            for one in inspect.signature(command, eval_str=True).parameters.values()
+            if one.name != "request"
+        ]
+        parameters = own + [_parameter(one, defaults) for one in shown]
+
+        def called(**given: Any) -> None:
+            command(request=request_of(given), **{one.name: given[one.name] for one in own})
+
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+        called.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+        called.__annotations__ = {one.name: one.annotation for one in keyword}
+        return called
+
+    return wrap
+
+
+def _value(one: Declared, given: dict[str, Any]) -> Any:
+    """The value of an option, from text where it takes text."""
+    value = given[one.name]
+    return value if value is None or one.option.parse is None else one.option.parse(value)
+
+
+def _parameter(one: Declared, defaults: dict[str, Any]) -> inspect.Parameter:
+    """An option as Typer reads it."""
+    option, kind = one.option, one.type if one.option.parse is None else str | None
+    names = option.names or ((f"--{one.name.replace('_', '-')}",) if kind is bool else ())
+    info = typer.Option(
+        *names, help=option.help, metavar=option.metavar, rich_help_panel=option.panel
+    )
+    own = inspect.Parameter.empty if one.field.default is MISSING else one.field.default
+    return inspect.Parameter(
+        one.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=defaults.get(one.name, own),
+        annotation=Annotated[kind, info],
+    )
+
 
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .safetensors file.")]
 SuitedModel = Annotated[
@@ -19,88 +86,6 @@ SuitedModel = Annotated[
         "with --scaffold."
     ),
 ]
-Steps = Annotated[int, typer.Option(help="Network calls per molecule.")]
-Count = Annotated[int, typer.Option("--n", "-n", help="Number of records.")]
-Seed = Annotated[int, typer.Option(help="Molecule i depends on the seed and on i alone.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-BatchSize = Annotated[
-    int | None, typer.Option(help="Molecules per network call; unset, what suits the device.")
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Processes that decode, check and write; unset, what suits the device. 1 is none "
-        "beside the main one."
-    ),
-]
-Sizes = Annotated[
-    str | None, typer.Option(metavar="N|MIN-MAX", help="Atom counts, hydrogens included.")
-]
-Decode = Annotated[
-    str,
-    typer.Option(
-        help="geometry: the best state that obeys the valences and fits the distances; map: the "
-        "same without the distances; argmax: of each head."
-    ),
-]
-Relax = Annotated[
-    bool,
-    typer.Option(
-        "--relax",
-        help="Mend every geometry by a force field (MMFF94s) after the network: bonds and given "
-        "atoms stay, the others move by some 0.3 Å. What --avoid names is not seen.",
-    ),
-]
-ValidOnly = Annotated[
-    bool, typer.Option("--valid-only", help="Keep drawing until N molecules pass the checks.")
-]
-
-Formula = Annotated[
-    str | None, typer.Option(rich_help_panel=_KNOWN, help="Composition, such as C6H6O.")
-]
-Like = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=_KNOWN,
-        help="Composition of record i for molecule i: .sdf, .smi or .xyz.",
-    ),
-]
-Scaffold = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=_KNOWN,
-        help="3D file: keep the atoms of its first molecule in place, add the others.",
-    ),
-]
-
-Guidance = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SCALE",
-        rich_help_panel=_AROUND,
-        help="How much the scaffold counts: 1 is as the model does it, above 1 more. Each guided "
-        "network call costs another one. For models with noise levels per atom.",
-    ),
-]
-GuidanceInterval = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LOW-HIGH",
-        rich_help_panel=_AROUND,
-        help="Guide only where the noise, in Å, is within, such as 0.1-2.",
-    ),
-]
-Avoid = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=_AROUND,
-        help="Keep away from the atoms of this 3D file (.sdf, .xyz, .pdb), in the same frame.",
-    ),
-]
-
 Out = Annotated[
     str,
     typer.Option(
@@ -129,48 +114,8 @@ Metrics = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="No bar, no table.")
 ]
-
-Int8 = Annotated[
-    bool, typer.Option("--int8", help="Eight-bit integers: faster on a CPU, slightly less exact.")
-]
-Schedule = Annotated[
-    str | None,
-    typer.Option(rich_help_panel=_PLAN, help="Noise schedule, such as issnr, smld or otflow."),
-]
-Grid = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=_PLAN,
-        help="How calls are spaced, such as karras, log-snr or entropy; unset, in the schedule's "
-        "time.",
-    ),
-]
-Shift = Annotated[
-    float | None,
-    typer.Option(rich_help_panel=_PLAN, help="Factor of all noise levels; above 1 is noisier."),
-]
-Solver = Annotated[
-    str | None, typer.Option(rich_help_panel=_PLAN, help="How to take a step, such as ddim.")
-]
-TotalVariance = Annotated[
-    str | None,
-    typer.Option(
-        "--tv",
-        rich_help_panel=_PLAN,
-        help="Frame of euler, heun and rk45: const, ve, ot or native.",
-    ),
-]
-Rho = Annotated[
-    float | None, typer.Option(rich_help_panel=_PLAN, help="Noise of a stochastic solver.")
-]
-Eta = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Slope of ISSNR.")]
-Kappa = Annotated[float | None, typer.Option(rich_help_panel=_PLAN, help="Offset of ISSNR.")]
-
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Given = Annotated[
     str,
     typer.Argument(metavar="FILE", help="3D molecules with all hydrogens: .sdf, .sdf.gz or .xyz."),
-]
-Variants = Annotated[int, typer.Option("--n", "-n", help="New molecules per given one.")]
-Strength = Annotated[
-    float, typer.Option(help="How far from the given molecule: above 0 (itself) up to 1.")
 ]

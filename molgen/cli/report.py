@@ -135,7 +135,7 @@ def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
 
 def _is_given(run: Run) -> bool:
     """Whether the request decides the composition of every molecule."""
-    return run.known is not None and run.known.is_whole
+    return run.given is not None and not run.given.task.partial
 
 
 def _listing(faults: Mapping[str, int]) -> str:

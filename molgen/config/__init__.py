@@ -1,6 +1,6 @@
 """Training recipes: their schema, and their reading from YAML with overrides."""
 
-from molgen.config.distil import AdversaryConfig, DistilConfig, StudentConfig
+from molgen.config.distil import AdversaryConfig, DistilConfig, StudentScheduleConfig
 from molgen.config.levels import (
     AsynchronousConfig,
     CompletionConfig,
@@ -69,7 +69,7 @@ __all__ = [
     "RunConfig",
     "Section",
     "SigmoidConfig",
-    "StudentConfig",
+    "StudentScheduleConfig",
     "TaskConfig",
     "TogetherConfig",
     "TrainConfig",

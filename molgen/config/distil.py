@@ -21,12 +21,12 @@ def _falling(sigma: tuple[float, ...]) -> tuple[float, ...]:
     return sigma
 
 
-class StudentConfig(Section):
-    """One ladder of the student.
+class StudentScheduleConfig(Section):
+    """One schedule of the student.
 
     Attributes:
         sigma: Noise levels of the student's calls in Å, from large to small.
-        weight: How often it is trained, relative to the other ladders.
+        weight: How often it is trained, relative to the other schedules.
     """
 
     sigma: tuple[float, ...] = Field(min_length=1)
@@ -41,7 +41,7 @@ class AdversaryConfig(Section):
     Attributes:
         weight: Length of the critic's gradient at the estimated positions, in lengths of the
             gradient that the loss has there.
-        last: The same for last calls, except the only one of a ladder; 0 leaves them to the loss.
+        last: The same for last calls, except the only one of a schedule; 0 leaves them to the loss.
         last_sigma: Least and largest noise, in Å, under which their molecules are shown.
         hidden: Width of the critic's own layers.
         lr: Its learning rate.
@@ -80,7 +80,7 @@ class DistilConfig(Section):
             wider than independent ones, by a few percent even at the first level; a teacher that
             starts from less makes molecules that are too compact.
         solver: Solver of the teacher.
-        ladders: Ladders of the student; one model learns all of them.
+        schedules: Schedules of the student; one model learns all of them.
         sharpness: Power of the teacher's class probabilities as targets: 1 copies its doubts,
             more lessens them.
         decoder: How the teacher's last estimate is decoded, whose molecule the last step of the
@@ -91,15 +91,15 @@ class DistilConfig(Section):
             position while it relaxes.
         workers: Processes that decode and relax; 0 does it in the training process. A GPU waits
             for the host without them.
-        compared: Steps of a walk that are compared with the teacher's, the last one always among
+        compared: Steps of a rollout that are compared with the teacher's, the last one always among
             them; None for all. The others cost one call of the student each.
-        own: How often the last step leads to the student's own molecule, decoded and relaxed,
-            instead of the teacher's.
-        own_from: Fraction of the run before which it never does.
+        self_target_prob: How often the last step leads to the student's own molecule, decoded and
+            relaxed, instead of the teacher's.
+        self_target_from: Fraction of the run before which it never does.
         reference: Real molecules whose shares of the elements decided molecules are kept at;
             None leaves them.
-        replay: Steps on walks of the recent past after each step on a new one.
-        keep: Walks that are kept for them.
+        replay: Steps on rollouts of the recent past after each step on a new one.
+        keep: Rollouts that are kept for them.
         adversary: A critic of where steps lead, which needs ``data.store``; None for none.
     """
 
@@ -110,8 +110,8 @@ class DistilConfig(Section):
     )
     paired: float = Field(1.0, gt=0)
     solver: str = "dpm++2m"
-    ladders: tuple[StudentConfig, ...] = Field(
-        (StudentConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1
+    schedules: tuple[StudentScheduleConfig, ...] = Field(
+        (StudentScheduleConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1
     )
     sharpness: float = Field(1.0, ge=1)
     decoder: Literal["map", "geometry"] | None = None
@@ -119,8 +119,8 @@ class DistilConfig(Section):
     restraint: float = Field(10.0, ge=0)
     workers: int = Field(0, ge=0)
     compared: int | None = Field(None, ge=1)
-    own: float = Field(0.0, ge=0, le=1)
-    own_from: float = Field(0.0, ge=0, le=1)
+    self_target_prob: float = Field(0.0, ge=0, le=1)
+    self_target_from: float = Field(0.0, ge=0, le=1)
     reference: str | None = None
     replay: int = Field(0, ge=0)
     keep: int = Field(256, ge=1)
@@ -144,19 +144,21 @@ class DistilConfig(Section):
         Raises:
             ValueError: Something is asked of decoded molecules, and there is no decoder.
         """
-        for name in ("relax", "own", "reference"):
+        for name in ("relax", "self_target_prob", "reference"):
             if getattr(self, name) and self.decoder is None:
                 raise ValueError(f"{name} needs a decoder, 'map' or 'geometry'")
         return self
 
-    @field_validator("ladders")
+    @field_validator("schedules")
     @classmethod
-    def _one_per_count(cls, ladders: tuple[StudentConfig, ...]) -> tuple[StudentConfig, ...]:
-        """A number of calls has one ladder.
+    def _one_per_count(
+        cls, schedules: tuple[StudentScheduleConfig, ...]
+    ) -> tuple[StudentScheduleConfig, ...]:
+        """A number of calls has one schedule.
 
         Raises:
-            ValueError: Two ladders have as many calls.
+            ValueError: Two schedules have as many calls.
         """
-        if len({len(ladder.sigma) for ladder in ladders}) < len(ladders):
-            raise ValueError("two ladders have the same number of calls")
-        return ladders
+        if len({len(one.sigma) for one in schedules}) < len(schedules):
+            raise ValueError("two schedules have the same number of calls")
+        return schedules

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from molgen.config.section import Section
+from molgen.modality import Modality
 
 
 class LogisticConfig(Section):
@@ -89,23 +90,27 @@ Rows = Annotated[
 ]
 
 
+Noisable = Literal[Modality.POS, Modality.ELEMENT]
+"""Modalities that have a noise level."""
+
+
 class TaskConfig(Section):
-    """What a share of the molecules asks of the network; see `molgen.flow.masking.Task`.
+    """What a share of the molecules asks of the network; see `molgen.tasks.task.Task`.
 
     Attributes:
         given: Modalities that are clean: ``pos``, ``element``.
-        absent: Modalities that are pure noise.
+        predicted: Modalities of which nothing is seen; those of neither list are noised.
         weight: Share of the molecules, relative to the other tasks'.
     """
 
-    given: tuple[Literal["pos", "element"], ...] = ()
-    absent: tuple[Literal["pos", "element"], ...] = ()
+    given: tuple[Noisable, ...] = ()
+    predicted: tuple[Noisable, ...] = ()
     weight: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> TaskConfig:
-        if set(self.given) >= {"pos", "element"}:
+        if len(set(self.given)) == len(get_args(Noisable)):
             raise ValueError("a task gives every modality")
-        if set(self.given) & set(self.absent):
-            raise ValueError("a task has a modality both given and absent")
+        if set(self.given) & set(self.predicted):
+            raise ValueError("a task has a modality both given and predicted")
         return self

@@ -235,7 +235,7 @@ class Config(Section):
         times: Densities of the noise level.
         curriculum: Opening of the levels, noisiest first, or none.
         rows: How the atoms of a molecule get their levels.
-        tasks: Which modalities are given or absent; none diffuses all of them.
+        tasks: Which modalities are given or only predicted; none noises all of them.
         lam_min: Smallest half log-SNR of training.
         lam_max: Largest half log-SNR of training.
         coupling: Which noise goes with which molecule.

@@ -23,7 +23,6 @@ _NAMES = {
     "grid": "GRIDS GridOptions TimeGrid grid_named",
     "guidance": "clash_energy classifier_free energy_guided",
     "logit_bias": "NO_LOGIT_BIAS LogitBias",
-    "masking": "ModalityMasking Task",
     "mmse": "MMSECurve",
     "objective": "Objective denoising_loss",
     "parameterisation": "EPS PARAMETERISATIONS X0 Parameterisation U V",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Final
 
 from molgen.errors import UsageError
+from molgen.option import Option
+
+PANEL: Final = "Solver and grid (the defaults are those measured best for the model)"
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,28 @@ class PlanOptions:
         UsageError: The factor is not above 0.
     """
 
-    schedule: str | None = None
-    solver: str | None = None
-    eta: float | None = None
-    kappa: float | None = None
-    tv: str | None = None
-    grid: str | None = None
-    rho: float | None = None
-    shift: float | None = None
+    schedule: Annotated[
+        str | None, Option("Noise schedule, such as issnr, smld or otflow.", panel=PANEL)
+    ] = None
+    solver: Annotated[str | None, Option("How to take a step, such as ddim.", panel=PANEL)] = None
+    eta: Annotated[float | None, Option("Slope of ISSNR.", panel=PANEL)] = None
+    kappa: Annotated[float | None, Option("Offset of ISSNR.", panel=PANEL)] = None
+    tv: Annotated[
+        str | None,
+        Option("Frame of euler, heun and rk45: const, ve, ot or native.", panel=PANEL),
+    ] = None
+    grid: Annotated[
+        str | None,
+        Option(
+            "How calls are spaced, such as karras, log-snr or entropy; unset, in the schedule's "
+            "time.",
+            panel=PANEL,
+        ),
+    ] = None
+    rho: Annotated[float | None, Option("Noise of a stochastic solver.", panel=PANEL)] = None
+    shift: Annotated[
+        float | None, Option("Factor of all noise levels; above 1 is noisier.", panel=PANEL)
+    ] = None
 
     def __post_init__(self) -> None:
         if self.shift is not None and not 0 < self.shift < math.inf:

@@ -149,7 +149,7 @@ class ModelInfo(MoleculeHeader[Config]):
         measured: dict[str, Any] = {} if self.mmse is None else {"mmse": self.mmse.to_dict()}
         if self.element_prior:
             measured["element_prior"] = list(self.element_prior)
-        return {**super().to_dict(), "ladders": ladders, **measured}
+        return {**super().to_dict(), "presets": ladders, **measured}
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any], origin: str) -> ModelInfo:
@@ -164,7 +164,7 @@ class ModelInfo(MoleculeHeader[Config]):
             config=parse_config(tree["config"], origin),
             n_atoms=tuple(tree["n_atoms"]),
             ladders={
-                int(steps): Ladder.from_dict(ladder) for steps, ladder in tree["ladders"].items()
+                int(steps): Ladder.from_dict(ladder) for steps, ladder in tree["presets"].items()
             },
             training=tree["training"],
             mmse=ErrorCurve.from_dict(tree["mmse"]) if "mmse" in tree else None,

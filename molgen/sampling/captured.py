@@ -30,7 +30,7 @@ from molgen.flow.solvers.exponential import (
     UniPC3,
 )
 from molgen.flow.solvers.raw import RK45, Euler, Heun
-from molgen.sampling.readout import Readout
+from molgen.sampling.prediction import Readout
 
 STATIC: Final = frozenset(
     {
@@ -46,7 +46,7 @@ WARM_UP: Final = 2
 MOST_GRAPHS: Final = 12
 """Graphs that a model keeps: one per shape of a batch and plan, the latest used."""
 
-Walk = Callable[[Tensor, Tensor], Readout]
+Trajectory = Callable[[Tensor, Tensor], Readout]
 """From noise ``[B, N, F]`` and mask ``[B, N]`` to what the network makes of it."""
 
 
@@ -79,11 +79,11 @@ class Captured:
         self._pool: Any = None
         self.trouble = ""
 
-    def run(self, walk: Walk, key: Hashable, noise: Tensor, mask: Tensor) -> Readout:
+    def run(self, trajectory: Trajectory, key: Hashable, noise: Tensor, mask: Tensor) -> Readout:
         """Replay the trajectory for this key and shape; record it first where it is new.
 
         Args:
-            walk: The trajectory; the same for equal keys.
+            trajectory: The trajectory; the same for equal keys.
             key: What it depends on besides the arguments.
             noise: ``[B, N, F]``, on a GPU.
             mask: ``[B, N]``, on the same.
@@ -93,16 +93,16 @@ class Captured:
         """
         place = (key, tuple(noise.shape), noise.device)
         if place not in self._recordings and not self.trouble:
-            self._try(walk, place, noise, mask)
+            self._try(trajectory, place, noise, mask)
         if place not in self._recordings:
-            return walk(noise, mask)
+            return trajectory(noise, mask)
         self._recordings.move_to_end(place)
         return self._recordings[place].replay(noise, mask)
 
-    def _try(self, walk: Walk, place: Hashable, noise: Tensor, mask: Tensor) -> None:
+    def _try(self, trajectory: Trajectory, place: Hashable, noise: Tensor, mask: Tensor) -> None:
         """Record; a machine that cannot goes on without, and says so once."""
         try:
-            self._recordings[place] = self._record(walk, noise, mask)
+            self._recordings[place] = self._record(trajectory, noise, mask)
         except RuntimeError as error:
             self.trouble = str(error).splitlines()[0]
             warnings.warn(
@@ -113,20 +113,20 @@ class Captured:
         while len(self._recordings) > MOST_GRAPHS:
             self._recordings.popitem(last=False)
 
-    def _record(self, walk: Walk, noise: Tensor, mask: Tensor) -> _Recording:
+    def _record(self, trajectory: Trajectory, noise: Tensor, mask: Tensor) -> _Recording:
         noise, mask = noise.clone(), mask.clone()
         with torch.cuda.device(noise.device):
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 for _ in range(WARM_UP):
-                    walk(noise, mask)
+                    trajectory(noise, mask)
             torch.cuda.current_stream().wait_stream(aside)
             # Graphs share their scratch memory: they run one after another, never side by side.
             self._pool = self._pool or torch.cuda.graph_pool_handle()
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                readout = walk(noise, mask)
+                readout = trajectory(noise, mask)
         return _Recording(graph, noise, mask, readout)
 
 

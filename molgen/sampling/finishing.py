@@ -13,7 +13,8 @@ from molgen.chem.elements import Vocabulary
 from molgen.chem.finish import Chunk, Finished, Finisher
 from molgen.chem.molecule import Molecule
 from molgen.chem.pool import available_cores, map_in_order
-from molgen.sampling.sampler import Batch, in_order
+from molgen.sampling.prediction import Prediction
+from molgen.sampling.sampler import in_order
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -78,7 +79,7 @@ class Sample:
 
 
 def samples(
-    batches: Iterable[Batch], vocabulary: Vocabulary, finisher: Finisher, n_workers: int
+    batches: Iterable[Prediction], vocabulary: Vocabulary, finisher: Finisher, n_workers: int
 ) -> Generator[Sample, None, None]:
     """Finish molecules.
 
@@ -97,7 +98,7 @@ def samples(
     chunks = (
         chunk
         for batch in batches
-        for chunk in chunks_of(batch, vocabulary, finisher.decoder.searches)
+        for chunk in chunks_of(batch, vocabulary, searches=finisher.decoder.searches)
     )
     if n_workers == 1:
         yield from in_order(_placed(map(finisher, chunks)))
@@ -115,27 +116,23 @@ def usual_workers(n: int, *, on_gpu: bool) -> int:
     return max(1, min(available_cores(), n // WORTH_A_PROCESS)) if on_gpu else 1
 
 
-def chunks_of(batch: Batch, vocabulary: Vocabulary, searches: bool) -> Iterator[Chunk]:
-    """Split a batch; log-probabilities go along where a search may want them."""
-    readout = batch.readout
+def chunks_of(batch: Prediction, vocabulary: Vocabulary, *, searches: bool) -> Iterator[Chunk]:
+    """Parts of a batch; log-probabilities go along where a search may want them."""
     for start in range(0, len(batch.indices), CHUNK):
         part = slice(start, min(start + CHUNK, len(batch.indices)))
         sizes = batch.sizes[part]
         n = int(sizes.max())
-        unsettled = np.flatnonzero(~readout.settled[part]) if searches else np.arange(0)
+        unsettled = np.flatnonzero(~batch.settled[part]) if searches else np.arange(0)
         yield Chunk(
             vocabulary=vocabulary,
             places=batch.places[part],
             indices=batch.indices[part],
             sizes=sizes,
-            pos=readout.pos[part, :n],
-            element=readout.element[part, :n],
-            charge=readout.charge[part, :n],
-            bond=readout.bond[part, :n, :n],
-            unsettled={
-                row: readout.beliefs(vocabulary, start + row, int(sizes[row]))
-                for row in unsettled.tolist()
-            },
+            pos=batch.pos[part, :n],
+            element=batch.element[part, :n],
+            charge=batch.charge[part, :n],
+            bond=batch.bond[part, :n, :n],
+            unsettled={row: batch.beliefs(vocabulary, start + row) for row in unsettled.tolist()},
         )
 
 

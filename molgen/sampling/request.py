@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from molgen.chem.formula import parse_formula
 from molgen.errors import UsageError
 from molgen.flow.plan_options import AS_PRESCRIBED, PlanOptions
 from molgen.names import unknown
+from molgen.option import Option, documented
 
 if TYPE_CHECKING:
     from molgen.sampling.steering.steering import Guide
+else:
+    Guide = Any  # its module needs torch
 
 DECODERS: Final = ("argmax", "geometry", "map")
 """Ways from beliefs to one molecule; the table itself lives in :mod:`molgen.chem.decode`."""
+
+_GIVEN: Final = "What is known beforehand (at most one)"
+_AROUND: Final = "Around a scaffold"
 
 _SIZES: Final = re.compile(r"(\d+)(?:-(\d+))?")
 
@@ -34,52 +40,167 @@ COMPLETING_MODEL: Final = "qm9-scaffold"
 """The shipped model that was trained to complete a part of a molecule."""
 
 
+def parse_sizes(text: str) -> tuple[int, int]:
+    """Read ``"18"`` or ``"12-20"`` as a range of atom counts, both ends included.
+
+    Raises:
+        UsageError: If the text is neither.
+
+    Example:
+        >>> parse_sizes("12-20"), parse_sizes("18")
+        ((12, 20), (18, 18))
+    """
+    match = _SIZES.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f'n_atoms is "{text}"', 'Type one number or a range, such as "18" or "12-20"'
+        )
+    low, high = match.groups()
+    return int(low), int(high or low)
+
+
+def parse_interval(text: str) -> tuple[float, float]:
+    """Read ``"0.1-2"`` as a range of noise in Å.
+
+    Raises:
+        UsageError: If the text is no range.
+
+    Example:
+        >>> parse_interval("0.1-2")
+        (0.1, 2.0)
+    """
+    match = _INTERVAL.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f'guidance_interval is "{text}"', 'Type a range in Å, such as "0.1-2"')
+    low, high = match.groups()
+    return float(low), float(high)
+
+
+BatchSize: TypeAlias = Annotated[
+    int | None,
+    Option("Molecules per network call; unset, what suits the device.", decides=False),
+]
+
+Decode: TypeAlias = Annotated[
+    str,
+    Option(
+        "geometry: the best state that obeys the valences and fits the distances; map: the same "
+        "without the distances; argmax: of each head."
+    ),
+]
+
+Relax: TypeAlias = Annotated[
+    bool,
+    Option(
+        "Mend every geometry by a force field (MMFF94s) after the network: bonds and given atoms "
+        "stay, the others move by some 0.3 Å. What --avoid names is not seen."
+    ),
+]
+
+Progress: TypeAlias = Annotated[
+    bool | None,
+    Option(
+        "Whether to show a bar; None shows it in a terminal or a notebook only.",
+        cli=False,
+        decides=False,
+    ),
+]
+
+
+@documented
 @dataclass(frozen=True)
 class Request:
     """One sampling run.
-
-    Attributes:
-        n: Number of records to make.
-        steps: Network calls per molecule.
-        seed: Seed of the run; molecule i depends on the seed and on i alone.
-        plan: Departures from the default solver and grid.
-        n_atoms: Smallest and largest number of atoms; None follows the training data.
-        batch_size: Molecules per network call; changes speed and memory, never the molecules;
-            None suits the device.
-        decode: ``"geometry"``: the most probable state that obeys the valences, with the
-            distances' own evidence; ``"map"``: without it; ``"argmax"`` of each head.
-        valid_only: Keep drawing until ``n`` molecules pass the checks.
-        formula: Composition of every molecule, such as ``"C6H6O"``.
-        like: File of molecules; molecule i gets the composition of record i, round and round.
-        scaffold: File whose first molecule is part of every molecule, atoms kept in place.
-        guidance: Scale of classifier-free guidance towards the scaffold; 1 is none.
-        guidance_interval: Smallest and largest noise, in Å, at which to guide; None for all.
-        avoid: 3D file in the frame of the scaffold whose atoms the molecules must not overlap.
-        guide: Energy in kT to lower, of positions (Å), element probabilities and mask.
-        int8: Compute in eight-bit integers; CPU only, faster, molecules differ slightly.
-        relax: Relax what is decoded by a force field (`molgen.chem.relaxing`).
 
     Raises:
         UsageError: If a value is out of range.
     """
 
-    n: int
-    steps: int = 4
-    seed: int = 0
+    n: Annotated[int, Option("Number of records.", names=("--n", "-n"), decides=False)]
+    _: KW_ONLY
+    steps: Annotated[int, Option("Network calls per molecule.")] = 4
+    seed: Annotated[int, Option("Molecule i depends on the seed and on i alone.")] = 0
     plan: PlanOptions = AS_PRESCRIBED
-    n_atoms: tuple[int, int] | None = None
-    batch_size: int | None = None
-    decode: str = "geometry"
-    valid_only: bool = False
-    formula: str | None = None
-    like: str | None = None
-    scaffold: str | None = None
-    guidance: float | None = None
-    guidance_interval: tuple[float, float] | None = None
-    avoid: str | None = None
-    guide: Guide | None = None
-    int8: bool = False
-    relax: bool = False
+    n_atoms: Annotated[
+        tuple[int, int] | None,
+        Option("Atom counts, hydrogens included.", "N|MIN-MAX", parse=parse_sizes),
+    ] = None
+    batch_size: BatchSize = None
+    workers: Annotated[
+        int | None,
+        Option(
+            "Processes that decode, check and write; unset, what suits the device. 1 is none "
+            "beside the main one.",
+            decides=False,
+        ),
+    ] = None
+    decode: Decode = "geometry"
+    relax: Relax = False
+    valid_only: Annotated[bool, Option("Keep drawing until N molecules pass the checks.")] = False
+    formula: Annotated[
+        str | None, Option("Composition, such as C6H6O.", panel=_GIVEN, decides=False)
+    ] = None
+    like: Annotated[
+        str | None,
+        Option(
+            "Composition of record i for molecule i: .sdf, .smi or .xyz.",
+            "FILE",
+            _GIVEN,
+            decides=False,
+        ),
+    ] = None
+    scaffold: Annotated[
+        str | None,
+        Option(
+            "3D file: keep the atoms of its first molecule in place, add the others.",
+            "FILE",
+            _GIVEN,
+            decides=False,
+        ),
+    ] = None
+    guidance: Annotated[
+        float | None,
+        Option(
+            "How much the scaffold counts: 1 is as the model does it, above 1 more. Each guided "
+            "network call costs another one. For models with noise levels per atom.",
+            "SCALE",
+            _AROUND,
+            decides=False,
+        ),
+    ] = None
+    guidance_interval: Annotated[
+        tuple[float, float] | None,
+        Option(
+            "Guide only where the noise, in Å, is within, such as 0.1-2.",
+            "LOW-HIGH",
+            _AROUND,
+            parse=parse_interval,
+            decides=False,
+        ),
+    ] = None
+    avoid: Annotated[
+        str | None,
+        Option(
+            "Keep away from the atoms of this 3D file (.sdf, .xyz, .pdb), in the same frame.",
+            "FILE",
+            _AROUND,
+            decides=False,
+        ),
+    ] = None
+    guide: Annotated[
+        Guide | None,
+        Option(
+            "Energy ``[B]`` in kT, to be lowered, of positions ``[B, N, 3]`` in Å (in the frame of "
+            "the scaffold, else centred), element probabilities ``[B, N, K]`` and real atoms "
+            "``[B, N]``; differentiable by PyTorch.",
+            cli=False,
+            decides=False,
+        ),
+    ] = None
+    int8: Annotated[bool, Option("Eight-bit integers: faster on a CPU, slightly less exact.")] = (
+        False
+    )
+    progress: Progress = None
 
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)
@@ -87,6 +208,8 @@ class Request:
         _at_least("seed", self.seed, 0)
         if self.batch_size is not None:
             _at_least("batch_size", self.batch_size, 1)
+        if self.workers is not None:
+            _at_least("workers", self.workers, 1)
         if self.seed > MAX_SEED:
             raise UsageError(f"seed is {self.seed}", f"Use a seed of at most {MAX_SEED}")
         if self.decode not in DECODERS:
@@ -140,42 +263,6 @@ class Request:
                 "--avoid needs --scaffold, whose frame says where the molecules are",
                 "Add --scaffold",
             )
-
-
-def parse_sizes(text: str) -> tuple[int, int]:
-    """Read ``"18"`` or ``"12-20"`` as a range of atom counts, both ends included.
-
-    Raises:
-        UsageError: If the text is neither.
-
-    Example:
-        >>> parse_sizes("12-20"), parse_sizes("18")
-        ((12, 20), (18, 18))
-    """
-    match = _SIZES.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(
-            f'n_atoms is "{text}"', 'Type one number or a range, such as "18" or "12-20"'
-        )
-    low, high = match.groups()
-    return int(low), int(high or low)
-
-
-def parse_interval(text: str) -> tuple[float, float]:
-    """Read ``"0.1-2"`` as a range of noise in Å.
-
-    Raises:
-        UsageError: If the text is no range.
-
-    Example:
-        >>> parse_interval("0.1-2")
-        (0.1, 2.0)
-    """
-    match = _INTERVAL.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f'guidance_interval is "{text}"', 'Type a range in Å, such as "0.1-2"')
-    low, high = match.groups()
-    return float(low), float(high)
 
 
 def _at_least(name: str, value: int, least: int) -> None:

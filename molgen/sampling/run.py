@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import Decoder
 from molgen.chem.finish import Finisher, Labels
 from molgen.chem.formula import parse_formula
@@ -23,25 +22,22 @@ from molgen.data.distances import shipped_distances
 from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
 from molgen.models.graph_fit import GraphFit
+from molgen.option import deciding
 from molgen.sampling.finishing import Sample, samples, usual_workers
-from molgen.sampling.known.parts import Known
 from molgen.sampling.request import Request
 from molgen.sampling.sampler import device_of, draw_batches
 from molgen.sampling.steering.steering import Steering
+from molgen.tasks.denovo import DENOVO
+from molgen.tasks.given import Conditioning
+from molgen.tasks.task import Task
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
 
-__all__ = ["PATIENCE", "Run", "Sample", "TagValue", "Tally", "as_asked", "decoded", "labels"]
+__all__ = ["PATIENCE", "Run", "Sample", "TagValue", "Tally", "as_asked"]
 
 PATIENCE: Final = 10_000
 """Rejections in a row after which ``valid_only`` gives up."""
-
-FOUND: Final = (
-    *("formula", "like", "scaffold"),
-    *("guidance", "guidance_interval", "avoid", "guide"),
-)
-"""Options whose effect is in what was found for them, and not in how it was asked for."""
 
 
 @dataclass
@@ -84,7 +80,7 @@ class Run:
         model: The model, loaded.
         request: What was asked for.
         plan: Solver and grid.
-        known: What the request says of its molecules beforehand; None for nothing.
+        given: What the request gives of its molecules; None for nothing.
         steering: Guidance that the request asks for; None for none.
         workers: Processes that decode, build and check molecules; 1 is this one, None suits the
             device and the number of molecules. Changes speed, never the molecules.
@@ -94,7 +90,7 @@ class Run:
     model: LoadedModel
     request: Request
     plan: Plan
-    known: Known | None = None
+    given: Conditioning | None = None
     steering: Steering | None = None
     workers: int | None = None
     form: Format | None = None
@@ -103,6 +99,11 @@ class Run:
         """Reject a number of processes that there cannot be."""
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers is {self.workers}", "Use 1 or more")
+
+    @property
+    def task(self) -> Task:
+        """What the network is asked for."""
+        return DENOVO if self.given is None else self.given.task
 
     @cached_property
     def network_calls(self) -> int:
@@ -122,11 +123,9 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = as_asked(asdict(replace(self.request, guide=None)))
-        for name in ("n", "batch_size", *FOUND):
-            del content[name]
-        if self.known is not None:
-            content["known"] = self.known.digest
+        content = as_asked(deciding(self.request))
+        if self.given is not None:
+            content["known"] = self.given.digest
         if self.steering is not None:
             content["steering"] = self.steering.identity
         content["plan"] = self.plan.to_dict()
@@ -139,13 +138,14 @@ class Run:
         """How samples are relaxed, what is given in place kept there; None for not at all."""
         if not self.request.relax:
             return None
-        parts = () if self.known is None else self.known.parts
-        return Relaxing(tuple(0 if one.pos is None else one.n_atoms for one in parts) or (0,))
+        if not self.task.finish.restore or self.given is None:
+            return Relaxing()
+        return Relaxing(tuple(one.n_atoms for one in self.given.atoms))
 
     @cached_property
     def fit(self) -> GraphFit | None:
         """How what is decoded anew gets its positions; None where some are given, or not at all."""
-        if self.known is not None and any(one.pos is not None for one in self.known.parts):
+        if not self.task.finish.refine:
             return None
         return GraphFit.of(self.model.model, self.model.info.vocabulary)
 
@@ -159,7 +159,7 @@ class Run:
     def finisher(self) -> Finisher:
         """What is made of samples."""
         # What is given is not to be repaired towards what is common.
-        prior = () if self.known is not None else self.model.info.element_prior
+        prior = self.model.info.element_prior if self.task.finish.logit_bias else ()
         decoder = Decoder(self.request.decode, self.total_charge, shipped_distances("qm9"))
         return Finisher(decoder, self._labels, self.relaxing, self.fit, prior)
 
@@ -228,7 +228,7 @@ class Run:
             plan=self.plan,
             n_atoms=request.n_atoms,
             batch_size=request.batch_size,
-            known=self.known,
+            given=self.given,
             steering=self.steering,
             total_charge=self.total_charge,
         )
@@ -245,32 +245,3 @@ def as_asked(content: dict[str, Any]) -> dict[str, Any]:
     """
     relax = {"relax": LABEL} if content["relax"] else {}
     return {**{name: value for name, value in content.items() if name != "relax"}, **relax}
-
-
-def decoded(index: int, beliefs: Beliefs, decoder: str, *, relax: bool = False) -> Sample:
-    """The molecule that a model's beliefs stand for.
-
-    Args:
-        index: Its number in the run.
-        beliefs: What the model says.
-        decoder: A name of :data:`molgen.chem.decode.DECODERS`.
-        relax: Whether to relax it by a force field.
-    """
-    how = Decoder(decoder, distances=shipped_distances("qm9"))
-    finisher = Finisher(how, relaxing=Relaxing() if relax else None)
-    return Sample(index, finisher.one(index, beliefs), 0)
-
-
-def labels(
-    model: LoadedModel, facts: Mapping[str, TagValue], fingerprint: str, sample: Sample
-) -> dict[str, TagValue]:
-    """What every kind of run stores beside a molecule.
-
-    Args:
-        model: The model.
-        facts: What else decides the molecule, such as seed and steps.
-        fingerprint: Of the run.
-        sample: The molecule.
-    """
-    known = Labels(model.name, tuple(facts.items()), fingerprint)
-    return known.of(sample.index, sample.reason, sample.smiles, sample.relaxed)

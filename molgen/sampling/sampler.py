@@ -19,14 +19,15 @@ from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.sampling.batching import Rows, batched
 from molgen.sampling.captured import captured, identity_of, is_static
 from molgen.sampling.consistency import ValenceTable
-from molgen.sampling.known.informed import WithKnown
-from molgen.sampling.known.parts import Known, Part
-from molgen.sampling.known.roads import NOISED, Road, road_for
-from molgen.sampling.known.rows import known_rows
 from molgen.sampling.noise import Streams, normal_noise
-from molgen.sampling.readout import Fetched, HostReadout, Readout, read_out
+from molgen.sampling.prediction import Prediction, Readout, fetch, read_out
 from molgen.sampling.sizes import sizes_of
 from molgen.sampling.steering.steering import Steering, scene_of
+from molgen.tasks.conditioning import Conditioned
+from molgen.tasks.denovo import DENOVO
+from molgen.tasks.given import Conditioning, GivenAtoms
+from molgen.tasks.rows import given_rows
+from molgen.tasks.task import Modality, Task
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -66,25 +67,14 @@ class Settings:
     Attributes:
         plan: Solver and grid.
         seed: Seed of the run.
-        road: How the network is told what is known.
+        task: What the network is asked for.
         steering: Guidance; None for none.
     """
 
     plan: Plan
     seed: int
-    road: Road = NOISED
+    task: Task = DENOVO
     steering: Steering | None = None
-
-
-@dataclass(frozen=True)
-class Batch(Rows):
-    """One batch of a run, on the host.
-
-    Attributes:
-        readout: What the network says of its molecules; rows beyond theirs are padding.
-    """
-
-    readout: HostReadout
 
 
 class Options(TypedDict, total=False):
@@ -94,7 +84,7 @@ class Options(TypedDict, total=False):
     seed: int
     n_atoms: tuple[int, int] | None
     batch_size: int | None
-    known: Known | None
+    given: Conditioning | None
     steering: Steering | None
 
 
@@ -109,9 +99,9 @@ def draw(loaded: LoadedModel, indices: Iterable[int], **options: Unpack[Options]
     """
     batches, vocabulary = draw_batches(loaded, indices, **options), loaded.info.vocabulary
     return in_order(
-        (batch.places[row], Draw(index, batch.readout.beliefs(vocabulary, row, int(n))))
+        (batch.places[row], Draw(index, batch.beliefs(vocabulary, row)))
         for batch in batches
-        for row, (index, n) in enumerate(zip(batch.indices, batch.sizes, strict=True))
+        for row, index in enumerate(batch.indices)
     )
 
 
@@ -123,10 +113,10 @@ def draw_batches(
     seed: int = 0,
     n_atoms: tuple[int, int] | None = None,
     batch_size: int | None = None,
-    known: Known | None = None,
+    given: Conditioning | None = None,
     steering: Steering | None = None,
     total_charge: int | None = 0,
-) -> Iterator[Batch]:
+) -> Iterator[Prediction]:
     """Draw molecules by number, batch by batch.
 
     Size and noise of a molecule follow from the seed and its number alone, so it is the same
@@ -140,7 +130,7 @@ def draw_batches(
         seed: Seed of the run.
         n_atoms: Smallest and largest size; None follows the training data.
         batch_size: Molecules per network call; None suits the device.
-        known: What is known of the molecules beforehand; None for nothing.
+        given: What is given of the molecules; None for nothing.
         steering: Guidance; None for none.
         total_charge: Of a molecule that needs no search; None for any.
 
@@ -150,22 +140,21 @@ def draw_batches(
     Raises:
         UsageError: No training molecule has a size within ``n_atoms``.
     """
-    sizes = sizes_of(loaded.info, n_atoms, known, seed)
-    settings = Settings(plan, seed, road_for(loaded.info, known), steering)
+    sizes = sizes_of(loaded.info, n_atoms, given, seed)
+    settings = Settings(plan, seed, DENOVO if given is None else given.task, steering)
     size = batch_size or default_batch(loaded.model)
     on_gpu = device_of(loaded.model).type == "cuda"
     width = max(GPU_WINDOW * size if on_gpu else size, WINDOW)
     table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model), total_charge)
-    queued: deque[tuple[Rows, Fetched]] = deque()
+    queued: deque[Callable[[], Prediction]] = deque()
     for rows in batched(indices, sizes, size, first=size, window=width):
         is_full = len(rows.indices) == size
-        queued.append(
-            (rows, Fetched(_sample(loaded, table, rows, settings, known, is_full=is_full)))
-        )
+        readout = _sample(loaded, table, rows, settings, given, is_full=is_full)
+        queued.append(fetch(readout, rows))
         if len(queued) > on_gpu:
-            yield _batch(known, *queued.popleft())
+            yield _restored(given, queued.popleft()())
     while queued:
-        yield _batch(known, *queued.popleft())
+        yield _restored(given, queued.popleft()())
 
 
 def in_order(placed: Iterable[tuple[int, T]]) -> Iterator[T]:
@@ -194,11 +183,14 @@ def default_batch(model: nn.Module) -> int:
     return CPU_BATCH if device_of(model).type == "cpu" else GPU_BATCH
 
 
-def _batch(known: Known | None, rows: Rows, fetched: Fetched) -> Batch:
-    readout = fetched.wait()
-    if known is not None:
-        _put_back(readout.pos, [known.of(index) for index in rows.indices])
-    return Batch(rows.places, rows.indices, rows.sizes, readout)
+def _restored(given: Conditioning | None, batch: Prediction) -> Prediction:
+    """The batch with molecules whose positions are given moved to where these are, in place."""
+    if given is not None and given.task.finish.restore:
+        for row, index in zip(batch.pos, batch.indices, strict=False):
+            atoms = given.of(index)
+            np.add(row, atoms.origin, out=row, casting="same_kind")
+            row[: atoms.n_atoms] = atoms.pos
+    return batch
 
 
 @torch.inference_mode()
@@ -207,14 +199,14 @@ def _sample(
     table: ValenceTable,
     rows: Rows,
     settings: Settings,
-    known: Known | None,
+    given: Conditioning | None,
     *,
     is_full: bool,
 ) -> Readout:
     """Sample one batch; a full one on a GPU by a recorded graph where the plan allows it."""
     model, device = loaded.model, device_of(loaded.model)
-    parts = None if known is None else [known.of(index) for index in rows.indices]
-    is_plain = parts is None and settings.steering is None and is_static(settings.plan)
+    atoms = None if given is None else [given.of(index) for index in rows.indices]
+    is_plain = atoms is None and settings.steering is None and is_static(settings.plan)
     on_gpu = device.type == "cuda" and not torch.is_autocast_enabled("cuda")
     by_graph = is_full and is_plain and on_gpu
     n = int(rows.sizes.max())
@@ -226,15 +218,16 @@ def _sample(
         streams = Streams(settings.seed, stream)
         return _sent(normal_noise(streams, rows.indices, rows.sizes, (n, width)), device)
 
-    def walk(start: Tensor, mask: Tensor) -> Readout:
+    def trajectory(start: Tensor, mask: Tensor) -> Readout:
         return sample_batch(
-            model, table, settings, start, mask, lambda step: noise(f"step {step}"), parts
+            model, table, settings, start, mask, lambda step: noise(f"step {step}"), atoms
         )
 
     if not by_graph:
-        return walk(noise("noise"), mask)
-    key = settings.plan, settings.road, model.scales, table.total_charge, identity_of(model)
-    return captured(model).run(walk, key, noise("noise"), mask)
+        return trajectory(noise("noise"), mask)
+    task = settings.task.name
+    key = settings.plan, task, model.scales, table.total_charge, identity_of(model)
+    return captured(model).run(trajectory, key, noise("noise"), mask)
 
 
 def sample_batch(
@@ -244,7 +237,7 @@ def sample_batch(
     noise: Tensor,
     mask: Tensor,
     fresh: Callable[[int], Tensor],
-    parts: Sequence[Part] | None = None,
+    atoms: Sequence[GivenAtoms] | None = None,
 ) -> Readout:
     """Sample one padded batch, with nothing but queueing work on the device.
 
@@ -255,29 +248,31 @@ def sample_batch(
         noise: Standard normal numbers to start from, ``[B, N, 3 + K]``, zero in the padding.
         mask: Real atoms, ``[B, N]``.
         fresh: More such numbers for a step, where the solver asks for them.
-        parts: What is known of each molecule; None for nothing.
+        atoms: What is given of each molecule; None for nothing.
     """
 
     def prior(drawn: Tensor) -> dict[str, Tensor]:
-        return settings.road.prior({"pos": drawn[..., :3], "element": drawn[..., 3:]}, mask)
+        split = {Modality.POS: drawn[..., :3], Modality.ELEMENT: drawn[..., 3:]}
+        priors = settings.task.prior
+        return {name.value: priors[name].prior(values, mask) for name, values in split.items()}
 
     plan = settings.plan
     memory, start = SelfConditioned(model, mask, plan.jumps, plan.logit_bias), prior(noise)
-    known, rows = None, None
-    denoise: Denoiser = plan.called(memory, "pos")
+    given, rows = None, None
+    denoise: Denoiser = plan.called(memory, Modality.POS)
     offsets: Offsets = model.offsets
-    if parts is not None:
-        denoise = known = WithKnown(memory, known_rows(parts, model, mask, start), settings.road)
-        rows = known.rows
+    if atoms is not None:
+        given = Conditioned(memory, given_rows(atoms, model, mask, start), settings.task)
+        denoise, rows = given, given.rows
         start, offsets = rows.start, rows.offsets
     if settings.steering is not None:
-        denoise = settings.steering.steered(denoise, scene_of(model, mask, rows, parts))
+        denoise = settings.steering.steered(denoise, scene_of(model, mask, rows, atoms))
     final = plan.solver.solve(
         denoise, start, plan.grid, offsets=offsets, noise=lambda step: prior(fresh(step))
     )
-    placed, estimate = cast("dict[str, Tensor]", final)["pos"], memory.estimate
-    if known is not None:
-        placed, estimate = known.outcome(placed)
+    placed, estimate = cast("dict[str, Tensor]", final)[Modality.POS], memory.estimate
+    if given is not None:
+        placed, estimate = given.outcome(placed)
     return read_out(table, estimate, placed * model.scales.pos, mask)
 
 
@@ -286,11 +281,3 @@ def _sent(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
-
-
-def _put_back(pos: np.ndarray, parts: Sequence[Part]) -> None:
-    """Move molecules with known positions (Å) to where these are, in place."""
-    for row, part in zip(pos, parts, strict=False):
-        if part.pos is not None:
-            np.add(row, part.origin, out=row, casting="same_kind")
-            row[: part.n_atoms] = part.pos

@@ -10,36 +10,36 @@ from numpy.typing import NDArray
 
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo, MoleculeHeader
-from molgen.sampling.known.parts import Known
 from molgen.sampling.noise import draw_sizes
+from molgen.tasks.given import Conditioning
 
 
 def sizes_of(
-    info: ModelInfo, n_atoms: tuple[int, int] | None, known: Known | None, seed: int
+    info: ModelInfo, n_atoms: tuple[int, int] | None, given: Conditioning | None, seed: int
 ) -> Callable[[Sequence[int]], NDArray[np.int64]]:
     """The function from molecules' numbers to their sizes.
 
     Args:
         info: Says how large molecules are.
         n_atoms: Smallest and largest size; None follows the training data.
-        known: What is known of the molecules beforehand; None for nothing.
+        given: What is given of the molecules; None for nothing.
         seed: Seed of the run.
 
     Raises:
         UsageError: No training molecule has a size within the range, or a scaffold fills it.
     """
-    if known is not None and known.is_whole:
-        return lambda indices: np.array([known.of(index).n_atoms for index in indices])
+    if given is not None and not given.task.partial:
+        return lambda indices: np.array([given.of(index).n_atoms for index in indices])
     low, high = n_atoms or (0, info.max_atoms)
-    if known is not None and low <= known.most_atoms:
-        low = known.most_atoms + 1
+    if given is not None and low <= given.most_atoms:
+        low = given.most_atoms + 1
         if high < low:
             raise UsageError(
-                f"scaffold {known.label} has {known.most_atoms} atoms, which leaves nothing to "
+                f"scaffold {given.label} has {given.most_atoms} atoms, which leaves nothing to "
                 f"add to molecules of up to {high}",
                 f"Use --n-atoms {low}-{info.max_atoms}, or keep fewer atoms of it",
             )
-    probability = size_probability(info, n_atoms if known is None else (low, high))
+    probability = size_probability(info, n_atoms if given is None else (low, high))
     return lambda indices: draw_sizes(probability, seed, indices)
 
 

@@ -23,7 +23,7 @@ from molgen.data.loader import Batch
 from molgen.data.same_sizes import SameSizes
 from molgen.flow.coupling import Coupling
 from molgen.models.denovo import DeNovo
-from molgen.models.walk import Molecules, landed
+from molgen.models.rollout import Molecules, advance
 from molgen.nn.critic import Critic
 from molgen.nn.network import Estimate, Streams
 from molgen.train.distil_loss import Comparison
@@ -124,7 +124,9 @@ class Adversary:
         """Where the student got to: the end of its step, or its molecule under noise."""
         named = estimate.element.detach().float()
         if self._is_on_the_way(one):
-            return landed(self.teacher, one.x, replace(estimate, element=named), one.step, one.mask)
+            return advance(
+                self.teacher, one.x, replace(estimate, element=named), one.step, one.mask
+            )
         molecules = Batch(
             pos=estimate.pos.float() * self.teacher.scales.pos,
             element=named.argmax(dim=-1),

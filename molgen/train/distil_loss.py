@@ -12,7 +12,7 @@ from torch.nn import functional
 from molgen.config import LossConfig
 from molgen.flow.objective import clean_error
 from molgen.models.denovo import Scales
-from molgen.models.walk import Molecules
+from molgen.models.rollout import Molecules
 from molgen.nn.block import pair_distances
 from molgen.nn.classes import Classes
 from molgen.nn.network import Estimate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import torch
@@ -119,42 +120,89 @@ def about(pos: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
 
 
 def per_molecule(
-    estimate: Estimate, batch: Batch, noised: Corrupted, config: LossConfig, pos_scale: float
+    estimate: Estimate,
+    batch: Batch,
+    noised: Corrupted,
+    config: LossConfig,
+    pos_scale: float,
+    terms: Container[str] = TERMS,
 ) -> dict[str, Tensor]:
-    """Every term of the loss for every molecule, ``[B]`` each, before the terms' weights."""
-    real = batch.mask.to(noised.clean_pos.dtype)
-    n_atoms = real.sum(dim=1)
-    to_name = real * ~noised.given_element
-    pairs = batch.mask[:, :, None] & batch.mask[:, None, :]
-    pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
+    """Terms of the loss for every molecule, ``[B]`` each, before their weights.
 
-    weighting = weighting_of(config.weighting)
-    pos = clean_error(estimate.pos, noised.clean_pos, noised.lam, weighting, batch.mask)
+    Args:
+        estimate: The network's.
+        batch: The molecules.
+        noised: What the network saw of them.
+        config: Weights and limits.
+        pos_scale: Å per unit of position.
+        terms: Those that apply (`molgen.tasks.task.Task.losses`).
+    """
+    seen = _Compared(estimate, batch, noised, config, pos_scale)
+    return {name: getattr(seen, name)() for name in TERMS if name in terms}
 
-    element = (_cross_entropy(estimate.element, batch.element) * to_name).sum(dim=1)
-    element = element / to_name.sum(dim=1).clamp(min=1)
-    charge = (_cross_entropy(estimate.charge, batch.charge) * real).sum(dim=1) / n_atoms
 
-    weight = pairs * torch.where(batch.bond > 0, config.bonded, 1.0)
-    bond = (_cross_entropy(estimate.bond, batch.bond) * weight).sum(dim=(1, 2))
-    bond = bond / weight.sum(dim=(1, 2)).clamp(min=1)
+@dataclass(frozen=True)
+class _Compared:
+    """An estimate beside the molecules; a method per term."""
 
-    clean = _distances(noised.clean_pos) * pos_scale
-    near = (pairs & (clean < config.distance_reach)).to(clean.dtype)
-    wrong = functional.huber_loss(
-        _distances(estimate.pos) * pos_scale / DISTANCE_UNIT,
-        clean / DISTANCE_UNIT,
-        reduction="none",
-    )
-    quiet = torch.exp(-noised.lam) * pos_scale < config.distance_sigma
-    quiet = quiet[:, None, None] if quiet.dim() == 1 else quiet[:, :, None] & quiet[:, None, :]
-    distance = (wrong * near * quiet).sum(dim=(1, 2)) / near.sum(dim=(1, 2)).clamp(min=1)
-    return {"pos": pos, "element": element, "charge": charge, "bond": bond, "distance": distance}
+    estimate: Estimate
+    batch: Batch
+    noised: Corrupted
+    config: LossConfig
+    pos_scale: float
+
+    def pos(self) -> Tensor:
+        """Squared error of positions."""
+        weighting, noised = weighting_of(self.config.weighting), self.noised
+        return clean_error(
+            self.estimate.pos, noised.clean_pos, noised.lam, weighting, self.batch.mask
+        )
+
+    def element(self) -> Tensor:
+        """Cross-entropy of the elements that are not given."""
+        to_name = self._real() * ~self.noised.given_element
+        return _mean(_cross_entropy(self.estimate.element, self.batch.element), to_name)
+
+    def charge(self) -> Tensor:
+        """Cross-entropy of the formal charges."""
+        return _mean(_cross_entropy(self.estimate.charge, self.batch.charge), self._real())
+
+    def bond(self) -> Tensor:
+        """Cross-entropy of the bonds; bonded pairs count more."""
+        weight = self._pairs() * torch.where(self.batch.bond > 0, self.config.bonded, 1.0)
+        return _mean(_cross_entropy(self.estimate.bond, self.batch.bond), weight)
+
+    def distance(self) -> Tensor:
+        """Huber loss of short distances where there is little noise."""
+        clean = _distances(self.noised.clean_pos) * self.pos_scale
+        near = (self._pairs() & (clean < self.config.distance_reach)).to(clean.dtype)
+        wrong = functional.huber_loss(
+            _distances(self.estimate.pos) * self.pos_scale / DISTANCE_UNIT,
+            clean / DISTANCE_UNIT,
+            reduction="none",
+        )
+        quiet = torch.exp(-self.noised.lam) * self.pos_scale < self.config.distance_sigma
+        quiet = quiet[:, None, None] if quiet.dim() == 1 else quiet[:, :, None] & quiet[:, None]
+        return _mean(wrong * quiet, near)
+
+    def _real(self) -> Tensor:
+        return self.batch.mask.to(self.noised.clean_pos.dtype)
+
+    def _pairs(self) -> Tensor:
+        """Pairs of two different real atoms, ``[B, N, N]`` bool."""
+        pairs = self.batch.mask[:, :, None] & self.batch.mask[:, None, :]
+        return pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)
 
 
 def total(terms: dict[str, Tensor], config: LossConfig) -> Tensor:
     """Weighted sum of the terms, averaged over molecules."""
     return torch.stack([getattr(config, name) * term.mean() for name, term in terms.items()]).sum()
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over atoms or pairs of each molecule, ``[B]``; 0 where no weight is."""
+    rows = tuple(range(1, values.dim()))
+    return (values * weight).sum(dim=rows) / weight.sum(dim=rows).clamp(min=1)
 
 
 def _cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:

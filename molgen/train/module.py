@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from molgen.config import Config
+from molgen.config import CompletionConfig, Config, TaskConfig
 from molgen.data.loader import Batch
-from molgen.flow.masking import ModalityMasking, Task
+from molgen.modality import Modality
 from molgen.models.denovo import DeNovo
+from molgen.tasks.denovo import DENOVO
+from molgen.tasks.mixture import TaskMixture
+from molgen.tasks.scaffold import PER_ATOM
+from molgen.tasks.task import Role, Task
 from molgen.train.levels import Levels, Range, levels_of
 from molgen.train.loss import Corrupted, corrupt, per_molecule, total
 from molgen.train.molecules import MoleculeModule
@@ -22,12 +28,21 @@ def noise_levels(config: Config) -> Levels:
     return levels_of(config.times, within, config.curriculum, config.rows)
 
 
-def masking_of(config: Config) -> ModalityMasking | None:
-    """Which modalities are given or absent; None diffuses all of them."""
+def tasks_of(config: Config) -> TaskMixture:
+    """What a recipe asks of the network."""
+    leads = {Modality.POS: 0.0, Modality.ELEMENT: config.model.element_lead}
     if not config.tasks:
-        return None
-    tasks = (Task(frozenset(one.given), frozenset(one.absent), one.weight) for one in config.tasks)
-    return ModalityMasking({"pos": 0.0, "element": config.model.element_lead}, tuple(tasks))
+        task = PER_ATOM if isinstance(config.rows, CompletionConfig) else DENOVO
+        return TaskMixture(leads, (task,))
+    tasks = tuple(_task_of(one) for one in config.tasks)
+    return TaskMixture(leads, tasks, tuple(one.weight for one in config.tasks))
+
+
+def _task_of(part: TaskConfig) -> Task:
+    roles = dict(DENOVO.roles)
+    roles.update((modality, Role.GIVEN) for modality in part.given)
+    roles.update((modality, Role.PREDICTED) for modality in part.predicted)
+    return replace(DENOVO, name="recipe", roles=roles)
 
 
 def noisiest(lam: Tensor, mask: Tensor) -> Tensor:
@@ -47,7 +62,7 @@ class DenoisingModule(MoleculeModule):
     def __init__(self, model: DeNovo, config: Config, pace: Pace) -> None:
         super().__init__(model, config, pace, balance_of(config.loss.balance))
         self.coupling = coupling_of(config.coupling)
-        self.levels, self.masking = noise_levels(config), masking_of(config)
+        self.levels, self.tasks = noise_levels(config), tasks_of(config)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Noise a batch, estimate it (half of the time with a hint), and compare."""
@@ -64,11 +79,12 @@ class DenoisingModule(MoleculeModule):
         estimate = self.compiled(*known, hint, noised.lam_element)
         scale = self.model.scales.pos
         with torch.autocast(self.device.type, enabled=False):
-            terms = per_molecule(estimate, batch, noised, self.config.loss, scale)
+            asked = self.tasks.losses
+            terms = per_molecule(estimate, batch, noised, self.config.loss, scale, asked)
         level = noisiest(noised.lam, batch.mask)
         if self.meter is not None:
             self.meter.add(torch.exp(-level) * scale, terms)
-        if self.balance is not None:
+        if self.balance is not None and "pos" in terms:
             terms = {**terms, "pos": self.balance(terms["pos"], level)}
         return total(terms, self.config.loss)
 
@@ -76,9 +92,8 @@ class DenoisingModule(MoleculeModule):
         """Draw the levels of the present point of the run, and noise the batch to them."""
         sampler = self.levels.at(self.pace.progress(self.global_step))
         lam = sampler.levels(batch.pos, generator, batch.mask)
-        if self.masking is None:
+        if not self.config.tasks:
             return corrupt(self.model, batch, lam, self.coupling, generator)
-        levels = self.masking.levels(lam, generator)
-        return corrupt(
-            self.model, batch, levels["pos"], self.coupling, generator, levels["element"]
-        )
+        levels = self.tasks.levels(lam, generator)
+        pos, element = levels[Modality.POS], levels[Modality.ELEMENT]
+        return corrupt(self.model, batch, pos, self.coupling, generator, element)

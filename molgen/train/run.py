@@ -89,7 +89,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
     """Load the teacher, which says what there is to know about the data."""
     part = cast("DistilConfig", config.distil)
     teacher = load_model(part.teacher, str(where))
-    ladders = {len(one.sigma): Ladder("ddim", one.sigma) for one in part.ladders}
+    ladders = {len(one.sigma): Ladder("ddim", one.sigma) for one in part.schedules}
     info = replace(teacher.info, name=name, config=config, ladders=ladders, mmse=None).trained(
         teacher=teacher.name, **machine(where)
     )

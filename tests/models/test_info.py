@@ -37,7 +37,7 @@ def test_a_header_says_how_the_calls_of_a_ladder_are_made() -> None:
     ladder = Ladder("ddim", (20.0, 0.5), input_scale=(1.0, 1.1), logit_bias=LEAN)
     info = replace(INFO, ladders={2: ladder, 1: Ladder("ddim", (20.0,))})
     assert ModelInfo.from_dict(json.loads(json.dumps(info.to_dict())), "here") == info
-    assert set(info.to_dict()["ladders"]["1"]) == {"solver", "sigma"}
+    assert set(info.to_dict()["presets"]["1"]) == {"solver", "sigma"}
 
 
 def test_a_header_without_a_curve_is_as_before() -> None:

@@ -37,7 +37,7 @@ from molgen.sampling.captured import (
 )
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.plan import Plan, default_plan, make_plan
-from molgen.sampling.readout import Readout
+from molgen.sampling.prediction import Readout
 from molgen.sampling.sampler import GPU_PADDING, Settings, draw, draw_batches, sample_batch
 
 from ..networks import agreeing_model, fitting_model, random_model  # noqa: TID252
@@ -169,7 +169,8 @@ def test_what_a_recording_depends_on_makes_a_key(plan: Plan) -> None:
     model = copy.deepcopy(random_model())
     settings, again = Settings(plan, 0), Settings(Plan.from_dict(plan.to_dict()), 1)
     key, same = (
-        hash((one.plan, one.road, model.scales, identity_of(model))) for one in (settings, again)
+        hash((one.plan, one.task.name, model.scales, identity_of(model)))
+        for one in (settings, again)
     )
     assert key == same
     before = identity_of(model)

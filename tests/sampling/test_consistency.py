@@ -95,11 +95,11 @@ def test_what_the_shipped_model_draws() -> None:
     loaded = load_model("qm9", "cpu")
     plan, n_settled = default_plan(loaded.info, 8), 0
     for batch in draw_batches(loaded, range(32), plan=plan, batch_size=16):
-        for row, n in enumerate(batch.sizes.tolist()):
-            raw = decode_argmax(batch.readout.beliefs(QM9, row, n))
+        for row in range(len(batch.sizes)):
+            raw = decode_argmax(batch.beliefs(QM9, row))
             is_aromatic = bool((raw.bonds[:, 2] == AROMATIC).any())
-            assert bool(batch.readout.settled[row]) == (is_consistent(raw) and not is_aromatic)
-            n_settled += int(batch.readout.settled[row])
+            assert bool(batch.settled[row]) == (is_consistent(raw) and not is_aromatic)
+            n_settled += int(batch.settled[row])
     assert 0 < n_settled < 32
 
 

@@ -24,11 +24,13 @@ from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
 from molgen.sampling.editing.vary import Variations
 from molgen.sampling.finishing import CHUNK, WORTH_A_PROCESS, Sample, usual_workers
-from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.plan import default_plan
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
 from molgen.sampling.sampler import draw, in_order
+from molgen.tasks.formula import FORMULA
+from molgen.tasks.given import Conditioning, GivenAtoms
+from molgen.tasks.scaffold import SCAFFOLD
 
 from ..networks import random_model, resting_model  # noqa: TID252
 
@@ -124,9 +126,9 @@ def test_a_prior_of_the_elements_repairs_what_is_not_given() -> None:
     assert nitrogen[0] < nitrogen[1]
     for one, other in zip(leaning, asis, strict=True):
         assert np.array_equal(one.raw.atomic_numbers, other.raw.atomic_numbers)
-    methane = Known((Part(np.array([1, 0, 0, 0, 0])),), True, "methane")
+    methane = Conditioning(FORMULA, (GivenAtoms(np.array([1, 0, 0, 0, 0])),), "methane")
     assert run_of(loaded, 8).finisher.element_prior == prior
-    assert replace(run_of(loaded, 8), known=methane).finisher.element_prior == ()
+    assert replace(run_of(loaded, 8), given=methane).finisher.element_prior == ()
 
 
 def test_a_run_may_end_before_its_processes_do(loaded: LoadedModel) -> None:
@@ -165,12 +167,14 @@ def test_runs_that_are_not_relaxed_are_called_as_ever(loaded: LoadedModel) -> No
 
 def test_what_is_given_in_place_is_not_relaxed(loaded: LoadedModel) -> None:
     element = np.array([1, 0])
-    placed = Known((Part(element, np.array([[0.0, 0, 0], [1.09, 0, 0]])),), False, "scaffold")
-    named = Known((Part(element),), True, "CH")
+    placed = Conditioning(
+        SCAFFOLD, (GivenAtoms(element, np.array([[0.0, 0, 0], [1.09, 0, 0]])),), "scaffold"
+    )
+    named = Conditioning(FORMULA, (GivenAtoms(element),), "CH")
     assert run_of(loaded, 6).relaxing is None
     run = run_of(loaded, 6, relax=True)
-    assert run.relaxing == replace(run, known=named).relaxing == Relaxing((0,))
-    assert replace(run, known=placed).relaxing == Relaxing((2,))
+    assert run.relaxing == replace(run, given=named).relaxing == Relaxing((0,))
+    assert replace(run, given=placed).relaxing == Relaxing((2,))
 
 
 def test_no_processes_are_no_way_to_run(loaded: LoadedModel) -> None:

@@ -22,7 +22,6 @@ from molgen.flow.plan import Plan
 from molgen.flow.schedule import unit_tv
 from molgen.flow.solvers import SOLVERS, solver_named
 from molgen.models.info import ModelInfo
-from molgen.sampling.known.parts import Known, Part
 from molgen.sampling.plan import default_plan
 from molgen.sampling.request import Request, parse_interval
 from molgen.sampling.run import Run
@@ -30,6 +29,8 @@ from molgen.sampling.sampler import Draw, draw
 from molgen.sampling.steering.obstacle import SOFTNESS, Obstacle
 from molgen.sampling.steering.steering import Steering
 from molgen.sampling.steering.wanted import FACTOR, find_obstacle, find_steering
+from molgen.tasks.given import Conditioning, GivenAtoms
+from molgen.tasks.scaffold import PER_ATOM
 
 from ..networks import random_model  # noqa: TID252
 
@@ -40,7 +41,9 @@ PLAIN = ModelInfo("plain", parse_config({"model": {"pos_scale": 1.4}}), N_ATOMS)
 GRID = TimeGrid.from_sigma([10.0, 1.0, 0.3, 0.05])
 PLAN = Plan(solver_named("dpm++2m"), GRID)
 SCAFFOLD = np.array([[40.0, -7.0, 3.0], [41.2, -7.5, 3.9], [39.1, -6.2, 3.6]])
-KNOWN = Known((Part(np.array([1, 2, 3]), SCAFFOLD, np.array([1, 2, 0])),), False, "scaffold")
+KNOWN = Conditioning(
+    PER_ATOM, (GivenAtoms(np.array([1, 2, 3]), SCAFFOLD, np.array([1, 2, 0])),), "scaffold"
+)
 RADII = FACTOR * vdw_radii(np.array([1, 6, 7, 8, 9]))
 
 
@@ -53,10 +56,10 @@ def drawn(
     loaded: LoadedModel,
     steering: Steering | None,
     *,
-    known: Known | None = KNOWN,
+    known: Conditioning | None = KNOWN,
     plan: Plan = PLAN,
 ) -> list[Draw]:
-    return list(draw(loaded, range(3), plan=plan, seed=5, known=known, steering=steering))
+    return list(draw(loaded, range(3), plan=plan, seed=5, given=known, steering=steering))
 
 
 def request_of(**options: object) -> Request:

@@ -15,9 +15,9 @@ from molgen.chem.mol import molecule_of
 from molgen.errors import UsageError
 from molgen.sampling.editing.originals import Original, originals_of, read_originals
 from molgen.sampling.editing.requests import VaryRequest
-from molgen.sampling.editing.states import clean_batch, coupled_noise, noised
 from molgen.sampling.editing.vary import STRONGEST, Variations, noise_level, vary_plan
 from molgen.sampling.run import Sample, Tally
+from molgen.tasks.refine import clean_batch, coupled_noise, noised
 
 WATER = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
 METHANE = np.array(

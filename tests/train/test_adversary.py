@@ -23,7 +23,7 @@ from molgen.flow.coupling import AtomOT, Independent
 from molgen.models.build import build
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
-from molgen.models.walk import landed, noise
+from molgen.models.rollout import advance, noise
 from molgen.nn.network import Estimate
 from molgen.train.adversary import Adversary
 from molgen.train.distil_loss import Comparison, Target
@@ -220,7 +220,7 @@ def levels_of(lam: float) -> tuple[float, float]:
 
 def test_a_state_is_carried_on_with_its_gradient(teacher: DeNovo, real: SameSizes) -> None:
     estimate, one = case(teacher, real, 0, 0.7)
-    there = landed(teacher, one.x, estimate, one.step, one.mask)
+    there = advance(teacher, one.x, estimate, one.step, one.mask)
     (gradient,) = torch.autograd.grad(there["pos"].sum(), estimate.pos)
     # Deterministic step: x' = a' x0 + b' (x - a x0) / b between half log-SNRs of -2 and 1.
     (a, b), (a_end, b_end) = levels_of(-2.0), levels_of(END)
@@ -252,7 +252,7 @@ def few(recipe: Recipe, weights: Path, *overrides: str) -> Config:
         f"distil.teacher={weights}",
         f"train.init={weights}",
         "train.precision=32-true",
-        "distil.ladders=[{sigma: [20, 2, 0.3]}]",
+        "distil.schedules=[{sigma: [20, 2, 0.3]}]",
         "distil.adversary={hidden: 16, alone: 2, last: 0.5}",
         *overrides,
     )

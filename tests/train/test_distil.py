@@ -22,14 +22,14 @@ from molgen.flow.state import State
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.info import ModelInfo
-from molgen.models.walk import noise
+from molgen.models.rollout import noise
 from molgen.nn.block import pair_distances
 from molgen.nn.distances import Distances
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
 from molgen.train.blank import GROUP, Blank, BlankStream
-from molgen.train.census import Census
+from molgen.train.class_balance import ClassBalance
 from molgen.train.distil import DistillationModule
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.module import DenoisingModule
@@ -55,7 +55,7 @@ TARGET = Target(
     charge=torch.full((2, 4, 3), 1 / 3),
     bond=torch.full((2, 4, 4, 5), 0.2),
 )
-LADDER = "distil.ladders=[{sigma: [20, 2, 0.3]}]"
+LADDER = "distil.schedules=[{sigma: [20, 2, 0.3]}]"
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_teacher_may_start_from_wider_noise_than_its_student(
     wide = module_of(few(recipe, teacher, *names, "distil.paired=1.2"), teacher)
     plain = module_of(few(recipe, teacher, *names), teacher)
     x = noise(wide.model, MASK, torch.Generator().manual_seed(1))
-    first, second, _ = wide.courses[0].substeps
+    first, second, _ = wide.schedules[0].substeps
 
     target = wide._target(x, None, first, MASK)
     x0 = {"pos": target.pos, "element": torch.zeros_like(x["element"])}
@@ -171,7 +171,7 @@ def test_targets_can_be_sharper_than_the_teacher(recipe: Recipe, teacher: Path) 
 
 def test_the_last_step_of_any_length_learns_distances(recipe: Recipe, teacher: Path) -> None:
     """One call from pure noise leads to a molecule; the first of two leads to a noisy state."""
-    one = few(recipe, teacher, "distil.ladders=[{sigma: [20]}]")
+    one = few(recipe, teacher, "distil.schedules=[{sigma: [20]}]")
     assert loss_terms(module_of(one, teacher))["distance"] > 0
     terms = [
         per_molecule(ESTIMATE, TARGET, (-2.0, end), MASK, LossConfig(), 1.0)["distance"]
@@ -184,7 +184,7 @@ def test_the_last_step_of_any_length_learns_distances(recipe: Recipe, teacher: P
 def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
+    ladder = "distil.schedules=[{sigma: [20, 0.5]}]"
     fitting = ("model.end_aware=true", "model.n_fits=4")
     module = module_of(few(recipe, teacher, ladder, *fitting), teacher)
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
@@ -215,7 +215,7 @@ def test_distillation_leaves_alone_what_brings_molecules_to_rest(
 ) -> None:
     fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_rest_layers=1")
     module = module_of(
-        few(recipe, teacher, "distil.ladders=[{sigma: [20, 0.5]}]", *fitting), teacher
+        few(recipe, teacher, "distil.schedules=[{sigma: [20, 0.5]}]", *fitting), teacher
     )
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0).backward()
@@ -234,7 +234,7 @@ def fit_of(said: Distances, end: float) -> Tensor:
 def test_a_last_step_learns_its_classes_before_and_after_they_agree(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladder = "distil.ladders=[{sigma: [20, 0.5]}]"
+    ladder = "distil.schedules=[{sigma: [20, 0.5]}]"
     plain, agreeing = (
         loss_terms(module_of(few(recipe, teacher, ladder, "model.end_aware=true", *more), teacher))
         for more in ((), ("model.n_messages=3",))
@@ -248,20 +248,20 @@ def test_a_last_step_learns_its_classes_before_and_after_they_agree(
 def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladder = "distil.ladders=[{sigma: [20, 2, 0.5]}]"
-    deciding = ("distil.decoder=geometry", "distil.compared=1", "distil.own=1")
+    ladder = "distil.schedules=[{sigma: [20, 2, 0.5]}]"
+    deciding = ("distil.decoder=geometry", "distil.compared=1", "distil.self_target_prob=1")
     module = module_of(few(recipe, teacher, ladder, *deciding), teacher)
     asked: list[Target] = []
-    decider = module.decider
-    assert decider is not None
+    target_decoder = module.target_decoder
+    assert target_decoder is not None
 
-    def watched(target: Target, mask: Tensor, census: Census | None) -> Target:
+    def watched(target: Target, mask: Tensor, class_balance: ClassBalance | None) -> Target:
         asked.append(target)
-        return decider(target, mask, census)
+        return target_decoder(target, mask, class_balance)
 
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "decider", watched)
+        patch.setattr(module, "target_decoder", watched)
         # The last step is the only one compared, so the teacher has nothing to say.
         patch.setattr(module, "_teacher", ())
         loss = module.training_step(batch, 0)
@@ -279,32 +279,36 @@ def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
 def test_the_student_is_left_to_itself_from_some_point_of_the_run_on(
     recipe: Recipe, teacher: Path
 ) -> None:
-    deciding = ("distil.decoder=geometry", "distil.own=1", "distil.own_from=0.5")
+    deciding = (
+        "distil.decoder=geometry",
+        "distil.self_target_prob=1",
+        "distil.self_target_from=0.5",
+    )
     module = module_of(few(recipe, teacher, *deciding), teacher)
     with pytest.MonkeyPatch.context() as patch:
         for step, expected in ((0, False), (49, False), (50, True), (99, True)):
             patch.setattr(DistillationModule, "global_step", step)
-            assert module._is_on_its_own(module.generator()) == expected
+            assert module._is_self_target(module.generator()) == expected
 
 
 def test_the_elements_of_decoded_targets_are_counted_for_every_ladder(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladders = "distil.ladders=[{sigma: [20]}, {sigma: [20, 2]}]"
+    ladders = "distil.schedules=[{sigma: [20]}, {sigma: [20, 2]}]"
     keeping = ("distil.decoder=map", "distil.reference=qm9")
     module = module_of(few(recipe, teacher, ladders, *keeping), teacher)
-    assert sorted(module.censuses) == [1, 2]
+    assert sorted(module.class_balances) == [1, 2]
     batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0)
-    leaning = [steps for steps, one in module.censuses.items() if one.log_prior.any()]
+    leaning = [steps for steps, one in module.class_balances.items() if one.log_prior.any()]
     assert len(leaning) == 1
-    assert not module_of(few(recipe, teacher, "distil.decoder=map"), teacher).censuses
+    assert not module_of(few(recipe, teacher, "distil.decoder=map"), teacher).class_balances
 
 
-def test_walks_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
+def test_rollouts_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
     module = module_of(few(recipe, teacher, "distil.replay=2", "distil.keep=2"), teacher)
     walks: list[Blank] = []
-    walk = module._walk
+    walk = module._rollout
 
     def counted(batch: Blank) -> Tensor:
         walks.append(batch)
@@ -312,7 +316,7 @@ def test_walks_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
 
     stream = iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_walk", counted)
+        patch.setattr(module, "_rollout", counted)
         for step in range(7):
             patch.setattr(DistillationModule, "global_step", step)
             loss = module.training_step(next(stream), step)
@@ -324,7 +328,7 @@ def test_walks_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
         assert one.before is None or not one.before.bond.requires_grad
 
 
-def test_an_old_walk_costs_no_call_of_the_teacher_and_has_the_loss_it_had(
+def test_an_old_rollout_costs_no_call_of_the_teacher_and_has_the_loss_it_had(
     recipe: Recipe, teacher: Path
 ) -> None:
     module = module_of(few(recipe, teacher, "distil.replay=1"), teacher)
@@ -338,7 +342,7 @@ def test_an_old_walk_costs_no_call_of_the_teacher_and_has_the_loss_it_had(
     assert float(first.detach()) == pytest.approx(float(again.detach()), rel=1e-6)
 
 
-def test_a_resumed_run_with_replay_starts_with_a_walk(
+def test_a_resumed_run_with_replay_starts_with_a_rollout(
     recipe: Recipe, teacher: Path, tmp_path: Path
 ) -> None:
     config = few(recipe, teacher, "distil.replay=3", "train.max_steps=6")
@@ -349,7 +353,7 @@ def test_a_resumed_run_with_replay_starts_with_a_walk(
 
 
 def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Path) -> None:
-    ladder = "distil.ladders=[{sigma: [20, 8, 4, 2, 1, 0.5]}]"
+    ladder = "distil.schedules=[{sigma: [20, 8, 4, 2, 1, 0.5]}]"
     module = module_of(few(recipe, teacher, ladder, "distil.compared=3"), teacher)
     seen: list[float] = []
     target = module._target
@@ -361,7 +365,7 @@ def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_target", watched)
         loss_terms(module)
-    levels = module.courses[0].grid.lam
+    levels = module.schedules[0].grid.lam
     assert len(seen) == 3
     assert seen == sorted(seen)
     assert seen[-1] == levels[-2]
@@ -387,9 +391,9 @@ def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
 
 
 def test_a_resumed_run_ends_at_the_same_bits(recipe: Recipe, teacher: Path, tmp_path: Path) -> None:
-    two = "distil.ladders=[{sigma: [20, 0.5]}, {sigma: [20, 2, 0.5], weight: 2}]"
+    two = "distil.schedules=[{sigma: [20, 0.5]}, {sigma: [20, 2, 0.5], weight: 2}]"
     # Annealing starts after the half, so that both halves have the rates of the whole.
-    own = ("distil.decoder=map", "distil.own=0.5", "distil.reference=qm9")
+    own = ("distil.decoder=map", "distil.self_target_prob=0.5", "distil.reference=qm9")
     common = (two, "distil.compared=2", *own, "optim.decay_from=0.99")
     config = few(recipe, teacher, *common, "train.max_steps=8")
     half = few(recipe, teacher, *common, "train.max_steps=4")
@@ -420,13 +424,13 @@ def test_sizes_are_those_of_the_training_data() -> None:
     ("override", "message"),
     [
         ("distil.sigma=[1, 2]", "from large to small"),
-        ("distil.ladders=[{sigma: [2, 0]}]", "from large to small"),
-        ("distil.ladders=[{sigma: [2]}, {sigma: [3]}]", "same number of calls"),
-        ("distil.ladders=[]", "at least 1"),
+        ("distil.schedules=[{sigma: [2, 0]}]", "from large to small"),
+        ("distil.schedules=[{sigma: [2]}, {sigma: [3]}]", "same number of calls"),
+        ("distil.schedules=[]", "at least 1"),
         ("distil.relax=5", "relax needs a decoder"),
-        ("distil.own=0.5", "own needs a decoder"),
+        ("distil.self_target_prob=0.5", "self_target_prob needs a decoder"),
         ("distil.reference=qm9", "reference needs a decoder"),
-        ("distil.own=2", "less than or equal to 1"),
+        ("distil.self_target_prob=2", "less than or equal to 1"),
         ("distil.replay=-1", "greater than or equal to 0"),
         ("distil.compared=0", "greater than or equal to 1"),
     ],

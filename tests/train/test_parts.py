@@ -16,8 +16,9 @@ from molgen.flow.asynchronous import CLEAN_LEVEL, Asynchronous, Completion
 from molgen.flow.coupling import AtomOT, BatchOT, Chain, Independent
 from molgen.flow.schedules import SCHEDULES
 from molgen.flow.weighting import CappedSNR, EDMWeight, IntervalWeights, MinSNR, Sigmoid, Unit
+from molgen.modality import Modality
 from molgen.models.build import build
-from molgen.train.module import DenoisingModule, masking_of, noise_levels
+from molgen.train.module import DenoisingModule, noise_levels, tasks_of
 from molgen.train.pace import Pace
 from molgen.train.parts import coupling_of, weighting_of
 
@@ -97,12 +98,11 @@ def test_rows(recipe: Recipe) -> None:
 
 
 def test_tasks_give_and_hide_modalities(recipe: Recipe) -> None:
-    masking = masking_of(recipe("tasks=[{given: [element]}, {absent: [element], weight: 3}]"))
-    assert masking is not None
-    levels = masking.levels(torch.zeros(8), torch.Generator().manual_seed(0))
-    assert int((levels["element"] == CLEAN_LEVEL).sum()) == 2
-    assert int((levels["element"] == -CLEAN_LEVEL).sum()) == 6
-    assert torch.equal(levels["pos"], torch.zeros(8))
+    tasks = tasks_of(recipe("tasks=[{given: [element]}, {predicted: [element], weight: 3}]"))
+    levels = tasks.levels(torch.zeros(8), torch.Generator().manual_seed(0))
+    assert int((levels[Modality.ELEMENT] == CLEAN_LEVEL).sum()) == 2
+    assert int((levels[Modality.ELEMENT] == -CLEAN_LEVEL).sum()) == 6
+    assert torch.equal(levels[Modality.POS], torch.zeros(8))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_tasks_give_and_hide_modalities(recipe: Recipe) -> None:
         "loss.balance={edges: [0, 2]}",
         "rows={kind: completion, share: 1}",
         "rows={kind: asynchronous, p_async: 1, p_clean: 0.5}",
-        "tasks=[{given: [element]}, {given: [pos]}, {absent: [element]}, {absent: [pos]}]",
+        "tasks=[{given: [element]}, {given: [pos]}, {predicted: [element]}, {predicted: [pos]}]",
         "curriculum={edges: [1.0]}",
     ],
 )

@@ -99,7 +99,7 @@ def test_a_step_of_distillation(
         f"model.n_fits={n_fits}",
         f"model.n_messages={n_messages}",
         "distil.sigma=[20, 4, 2, 1, 0.5, 0.3]",
-        "distil.ladders=[{sigma: [20, 2, 0.3]}]",
+        "distil.schedules=[{sigma: [20, 2, 0.3]}]",
         f"distil.compared={compared}",
     )
     teacher = build(config, 9).eval().to(META)
@@ -109,7 +109,7 @@ def test_a_step_of_distillation(
 
 
 def test_a_step_of_distillation_with_a_critic(recipe: Recipe) -> None:
-    config = recipe("distil.ladders=[{sigma: [20, 2, 0.3]}]", "distil.adversary={alone: 0}")
+    config = recipe("distil.schedules=[{sigma: [20, 2, 0.3]}]", "distil.adversary={alone: 0}")
     store = MoleculeStore.open(config.data.store)
     data = load_split(store, "train", QM9)
     sizes, at_most = torch.bincount(data.n_atoms), int(data.n_atoms.max())

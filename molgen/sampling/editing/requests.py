@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated
 
 from molgen.errors import UsageError
-from molgen.sampling.request import Request
+from molgen.option import Option, documented
+from molgen.sampling.request import BatchSize, Decode, Progress, Relax, Request
 
 
+@documented
 @dataclass(frozen=True)
 class VaryRequest:
     """New molecules near given ones.
-
-    Attributes:
-        n: Number of new molecules per given one.
-        strength: How far they may go: above 0 (the molecule itself comes back) up to 1 (hardly
-            more than its size is left).
-        steps: Network calls per molecule.
-        seed: Seed of the run; variation i of record k depends on the seed, i and k alone.
-        batch_size: Molecules per network call; None suits the device.
-        decode: ``"geometry"``, ``"map"`` or ``"argmax"``.
-        relax: Relax what is decoded by a force field (`molgen.chem.relaxing`).
 
     Raises:
         UsageError: If a value is out of range.
     """
 
-    n: int = 10
-    strength: float = 0.5
-    steps: int = 8
-    seed: int = 0
-    batch_size: int | None = None
-    decode: str = "geometry"
-    relax: bool = False
+    n: Annotated[int, Option("New molecules per given one.", names=("--n", "-n"))] = 10
+    _: KW_ONLY
+    strength: Annotated[
+        float, Option("How far from the given molecule: above 0 (itself) up to 1.")
+    ] = 0.5
+    steps: Annotated[int, Option("Network calls per molecule.")] = 8
+    seed: Annotated[int, Option("Variation i of record k depends on the seed, i and k alone.")] = 0
+    batch_size: BatchSize = None
+    decode: Decode = "geometry"
+    relax: Relax = False
+    progress: Progress = None
 
     def __post_init__(self) -> None:
         """Reject what no run can do."""
         # The limits of sampling hold here, too.
-        Request(self.n, self.steps, self.seed, batch_size=self.batch_size, decode=self.decode)
+        Request(
+            self.n,
+            steps=self.steps,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            decode=self.decode,
+        )
         if not 0 < self.strength <= 1:
             raise UsageError(
                 f"strength is {self.strength:g}",

@@ -1,16 +1,11 @@
-"""New molecules near given ones: noise is put on, and the model takes it off again.
-
-SDEdit (Meng et al. 2022, arXiv 2108.01073), with the noise transported onto the molecule as in
-training and a solver that adds none. docs/editing.md has what was measured, edit-friendly noise
-maps (`molgen.flow.extra.edit`) among it.
-"""
+"""A run of new molecules near given ones; `molgen.tasks.refine` says how they are made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,19 +13,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from molgen.chem.beliefs import Beliefs
+from molgen.chem.decode import Decoder
+from molgen.chem.finish import Finisher, Labels
 from molgen.chem.given import similarity
+from molgen.chem.relaxing import Relaxing
+from molgen.data.distances import shipped_distances
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
 from molgen.flow.solvers import DPMpp2M
 from molgen.models.denovo import SelfConditioned
 from molgen.models.info import ModelInfo
+from molgen.option import deciding
 from molgen.rng import generator
+from molgen.sampling.batching import Rows
+from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
-from molgen.sampling.editing.states import clean_batch, coupled_noise, noised, placed_beliefs
-from molgen.sampling.run import Sample, TagValue, Tally, as_asked, decoded, labels
+from molgen.sampling.finishing import samples
+from molgen.sampling.prediction import Prediction, fetch, read_out
+from molgen.sampling.run import Sample, TagValue, Tally, as_asked
 from molgen.sampling.sampler import default_batch
+from molgen.tasks.refine import clean_batch, coupled_noise, noised
+from molgen.tasks.task import Modality
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
@@ -96,9 +100,7 @@ class Variations:
     @cached_property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = as_asked(asdict(self.request))
-        del content["batch_size"]
-        content["model"] = self.model.name
+        content = {**as_asked(deciding(self.request)), "model": self.model.name}
         state = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=4)
         for original in self.originals:
             state.update(original.title.encode() + b"\0")
@@ -123,7 +125,8 @@ class Variations:
             "seed": request.seed,
             "steps": request.steps,
         }
-        tags = labels(self.model, facts, self.fingerprint, sample)
+        known = Labels(self.model.name, tuple(facts.items()), self.fingerprint)
+        tags = known.of(sample.index, sample.reason, sample.smiles, sample.relaxed)
         if source.mol is None or sample.reason:
             return tags
         near = similarity(source.mol, sample.mol)
@@ -140,18 +143,24 @@ class Variations:
         Yields:
             Molecules ``first`` to ``n_records - 1``.
         """
+        decoder = Decoder(self.request.decode, distances=shipped_distances("qm9"))
+        finisher = Finisher(decoder, relaxing=Relaxing() if self.request.relax else None)
+        vocabulary = self.model.info.vocabulary
+        for sample in samples(self._batches(first), vocabulary, finisher, n_workers=1):
+            tally.add(sample)
+            yield sample
+
+    def _batches(self, first: int) -> Iterator[Prediction]:
+        """Predictions of the molecules from ``first`` on."""
         plan = vary_plan(self.model.info, self.request.strength, self.request.steps)
         size = self.request.batch_size or default_batch(self.model.model)
         for start in range(first, self.n_records, size):
-            batch = range(start, min(start + size, self.n_records))
-            for index, beliefs in zip(batch, self._batch(batch, plan), strict=True):
-                sample = decoded(index, beliefs, self.request.decode, relax=self.request.relax)
-                tally.add(sample)
-                yield sample
+            indices = range(start, min(start + size, self.n_records))
+            yield self._batch(tuple(index - first for index in indices), tuple(indices), plan)
 
     @torch.inference_mode()
-    def _batch(self, indices: Sequence[int], plan: Plan) -> list[Beliefs]:
-        """Beliefs of some molecules of the run."""
+    def _batch(self, places: tuple[int, ...], indices: tuple[int, ...], plan: Plan) -> Prediction:
+        """The prediction of some molecules of the run, placed where the given ones are."""
         model, info = self.model.model, self.model.info
         batch = clean_batch(model, info, [self.original(index).molecule for index in indices])
         width = 3 + info.vocabulary.n_elements
@@ -162,8 +171,12 @@ class Variations:
         start = noised(model, batch.state, coupled_noise(batch, raw), plan.grid.lam[0])
         memory = SelfConditioned(model, batch.mask)
         final = plan.solver.solve(memory, start, plan.grid, offsets=model.offsets)
-        pos = cast("dict[str, Tensor]", final)["pos"]
-        return placed_beliefs(model, info, pos, memory.estimate, batch)
+        pos = cast("dict[str, Tensor]", final)[Modality.POS] * model.scales.pos
+        table = ValenceTable.of(info.vocabulary, pos.device)
+        rows = Rows(places, indices, np.array(batch.sizes))
+        made = fetch(read_out(table, memory.estimate, pos, batch.mask), rows)()
+        np.add(made.pos, batch.origins[:, None], out=made.pos, casting="same_kind")
+        return made
 
     def _generator(self, index: int) -> np.random.Generator:
         """Randomness of one molecule; how many others its record gets does not matter."""

@@ -17,15 +17,16 @@ from molgen.flow.process import center
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import State
 from molgen.models.denovo import DeNovo, SelfConditioned
-from molgen.sampling.known.parts import Part
-from molgen.sampling.known.roads import Unaware
-from molgen.sampling.known.rows import KnownRows
 from molgen.sampling.steering.obstacle import Obstacle
+from molgen.tasks.conditioning import Unconditioned
+from molgen.tasks.given import GivenAtoms
+from molgen.tasks.rows import GivenRows
+from molgen.tasks.task import Modality
 
 Guide: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Energy ``[B]`` in kT of positions ``[B, N, 3]`` in Å, element probabilities ``[B, N, K]`` and
 real atoms ``[B, N]``, differentiable in the first two. Positions are in the frame of the scaffold's
-file, or centred where no position is known."""
+file, or centred where no position is given."""
 
 MAX_SHIFT = 1.0
 """Longest way in Å that an energy may move an atom in one prediction."""
@@ -77,7 +78,7 @@ class Steering:
     def steered(self, denoise: Denoiser, scene: Scene) -> Denoiser:
         """The denoiser of a batch, guided."""
         if self.scale != 1 and scene.rows is not None:
-            blind = Unaware(SelfConditioned(scene.model, scene.mask), scene.rows)
+            blind = Unconditioned(SelfConditioned(scene.model, scene.mask), scene.rows)
             denoise = classifier_free(denoise, blind, self.scale, interval=self.interval)
         clip = MAX_SHIFT / scene.model.scales.pos
         if self.obstacle is not None:
@@ -102,38 +103,38 @@ class Scene:
     Attributes:
         model: The model.
         mask: Real atoms, ``[B, N]``.
-        rows: What is known; None for nothing.
+        rows: What is given; None for nothing.
         origin: Origin of the solver's frame in that of the file, Å, ``[B, 1, 3]``; None where
-            no position is known.
+            no position is given.
     """
 
     model: DeNovo
     mask: Tensor
-    rows: KnownRows | None
+    rows: GivenRows | None
     origin: Tensor | None
 
     @property
     def unknown(self) -> Tensor:
         """Atoms that are to be made, ``[B, N]``."""
-        return self.mask if self.rows is None else self.mask & ~self.rows.has_pos
+        return self.mask if self.rows is None else self.mask & ~self.rows.has[Modality.POS]
 
     def read(self, x0: State) -> tuple[Tensor, Tensor]:
         """Positions in Å and element probabilities of a clean state."""
         state = cast("dict[str, Tensor]", x0)
-        scales, n_classes = self.model.scales, state["element"].shape[-1]
-        pos, mask = state["pos"] * scales.pos, self.mask.clone()
+        scales, n_classes = self.model.scales, state[Modality.ELEMENT].shape[-1]
+        pos, mask = state[Modality.POS] * scales.pos, self.mask.clone()
         # An energy that depends on the place must not push a molecule that has none.
         pos = center(pos, mask) if self.origin is None else pos + self.origin.clone()
-        return pos, state["element"] / scales.element + 1 / n_classes
+        return pos, state[Modality.ELEMENT] / scales.element + 1 / n_classes
 
 
 def scene_of(
-    model: DeNovo, mask: Tensor, rows: KnownRows | None, parts: Sequence[Part] | None
+    model: DeNovo, mask: Tensor, rows: GivenRows | None, atoms: Sequence[GivenAtoms] | None
 ) -> Scene:
     """The scene of a batch."""
-    if not parts or any(part.pos is None for part in parts):
+    if not atoms or any(one.pos is None for one in atoms):
         return Scene(model, mask, rows, None)
-    origin = np.stack([part.origin for part in parts])[:, None].astype(np.float32)
+    origin = np.stack([one.origin for one in atoms])[:, None].astype(np.float32)
     return Scene(model, mask, rows, torch.from_numpy(origin).to(mask.device))
 
 

@@ -11,11 +11,11 @@ from molgen.chem.surroundings import read_surroundings, vdw_radii
 from molgen.errors import UsageError
 from molgen.flow.guidance import EVERYWHERE, Interval
 from molgen.models.info import ModelInfo
-from molgen.sampling.known.parts import Known
-from molgen.sampling.known.roads import has_per_atom_levels
 from molgen.sampling.request import Request
 from molgen.sampling.steering.obstacle import Obstacle
 from molgen.sampling.steering.steering import Steering
+from molgen.tasks.given import Conditioning
+from molgen.tasks.scaffold import has_per_atom_levels
 
 FACTOR = 0.7
 """Share of van der Waals contact that counts as touching: a hydrogen bond, 1.9 Å, does not."""
@@ -24,7 +24,7 @@ SAME_ATOM = 0.5
 """Atoms of two files that are closer than this, in Å, are one atom that both files hold."""
 
 
-def find_steering(info: ModelInfo, request: Request, known: Known | None) -> Steering | None:
+def find_steering(info: ModelInfo, request: Request, given: Conditioning | None) -> Steering | None:
     """What a request asks for beside the model's own ways; None for nothing.
 
     Raises:
@@ -37,8 +37,8 @@ def find_steering(info: ModelInfo, request: Request, known: Known | None) -> Ste
             "Leave it out, or use a model whose recipe has rows: {kind: completion}",
         )
     obstacle = None
-    if request.avoid is not None and known is not None:
-        obstacle = find_obstacle(info, Path(request.avoid), known)
+    if request.avoid is not None and given is not None:
+        obstacle = find_obstacle(info, Path(request.avoid), given)
     steering = Steering(
         scale=1.0 if request.guidance is None else request.guidance,
         interval=_levels(info, request.guidance_interval),
@@ -56,7 +56,7 @@ def _levels(info: ModelInfo, sigma: tuple[float, float] | None) -> Interval:
     return (-math.log(high), -math.log(low) if low else math.inf)
 
 
-def find_obstacle(info: ModelInfo, path: Path, known: Known) -> Obstacle:
+def find_obstacle(info: ModelInfo, path: Path, given: Conditioning) -> Obstacle:
     """Read what must be avoided.
 
     Raises:
@@ -64,10 +64,10 @@ def find_obstacle(info: ModelInfo, path: Path, known: Known) -> Obstacle:
         DataError: It cannot be read.
     """
     found = read_surroundings(path)
-    for part in known.parts:
-        if part.pos is None:
+    for one in given.atoms:
+        if one.pos is None:
             continue
-        apart = np.linalg.norm(part.pos[:, None] - found.pos[None], axis=-1)
+        apart = np.linalg.norm(one.pos[:, None] - found.pos[None], axis=-1)
         if n_same := int((apart < SAME_ATOM).any(axis=1).sum()):
             raise UsageError(
                 f"{path} holds {n_same} of the scaffold's own atoms",

@@ -29,7 +29,7 @@ RARE = 0.003
 """Added to all shares, so that elements too rare to be counted in a batch are left alone."""
 
 
-class Census:
+class ClassBalance:
     """Counts the elements of decided molecules and says how to lean against their drift.
 
     Args:

@@ -29,7 +29,7 @@ from molgen.chem.pool import processes, told_if_killed
 from molgen.chem.settle import Settler
 from molgen.chem.workers import without_main
 from molgen.config import DistilConfig
-from molgen.train.census import Census
+from molgen.train.class_balance import ClassBalance
 from molgen.train.distil_loss import Target
 
 FLOOR = 1e-9
@@ -39,7 +39,7 @@ PARTS = 4
 """Pieces of a batch per process."""
 
 
-class Decider:
+class TargetDecoder:
     """Decides targets, in other processes if there are any.
 
     Args:
@@ -57,7 +57,9 @@ class Decider:
         self._processes = ExitStack()
         self._executor: Executor | None = None
 
-    def __call__(self, target: Target, mask: Tensor, census: Census | None = None) -> Target:
+    def __call__(
+        self, target: Target, mask: Tensor, class_balance: ClassBalance | None = None
+    ) -> Target:
         """The target with the classes and positions of the molecule that it decodes to.
 
         Where the teacher sees an aromatic bond, a decoded single or double one is only one of its
@@ -66,9 +68,9 @@ class Decider:
         Args:
             target: Positions and probabilities of a teacher.
             mask: Real atoms, ``[B, N]``.
-            census: Leans against a drift of the elements, and counts them; None does not.
+            class_balance: Leans against a drift of the elements, and counts them; None does not.
         """
-        molecules = self._settle(self._beliefs(target, mask, census))
+        molecules = self._settle(self._beliefs(target, mask, class_balance))
         pos = target.pos.cpu().numpy().copy()
         classes = [np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)]
         orders = np.zeros(target.bond.shape[:3], np.int64)
@@ -80,8 +82,8 @@ class Decider:
                 out[row, :n] = values
             begin, end, order = molecule.bonds.T
             orders[row, begin, end] = orders[row, end, begin] = order
-        if census is not None:
-            census.add(classes[0][mask.cpu().numpy()])
+        if class_balance is not None:
+            class_balance.add(classes[0][mask.cpu().numpy()])
         decoded = torch.from_numpy(orders).to(mask.device)
         aromatic = (target.bond.argmax(dim=-1) == AROMATIC) & (decoded > 0)
         settled = functional.one_hot(decoded, N_BOND_CLASSES).to(target.bond)
@@ -97,13 +99,15 @@ class Decider:
         self._processes.close()
         self._executor = None
 
-    def _beliefs(self, target: Target, mask: Tensor, census: Census | None = None) -> list[Beliefs]:
+    def _beliefs(
+        self, target: Target, mask: Tensor, class_balance: ClassBalance | None = None
+    ) -> list[Beliefs]:
         element, charge, bond = (
             values.clamp_min(FLOOR).log().cpu().numpy()
             for values in (target.element, target.charge, target.bond)
         )
-        if census is not None:
-            element = element + census.log_prior.astype(element.dtype)
+        if class_balance is not None:
+            element = element + class_balance.log_prior.astype(element.dtype)
         pos = (target.pos * self.pos_scale).float().cpu().numpy()
         return [
             Beliefs(
@@ -128,12 +132,12 @@ class Decider:
             return [one for part in self._executor.map(self.settler, parts) for one in part]
 
 
-def decider_of(
+def target_decoder_of(
     part: DistilConfig,
     vocabulary: Vocabulary,
     pos_scale: float,
     distances: DistanceStatistics | None = None,
-) -> Decider | None:
+) -> TargetDecoder | None:
     """What decides targets by a recipe; None where the teacher's probabilities stay.
 
     Args:
@@ -146,7 +150,7 @@ def decider_of(
         return None
     decoder = Decoder(part.decoder, distances=distances)
     settler = Settler(decoder, part.relax, part.restraint)
-    return Decider(settler, vocabulary, pos_scale, part.workers)
+    return TargetDecoder(settler, vocabulary, pos_scale, part.workers)
 
 
 def shares_of(elements: Mapping[int, int], vocabulary: Vocabulary) -> np.ndarray:

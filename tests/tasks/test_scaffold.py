@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,12 +19,14 @@ from molgen.flow.schedule import unit_tv
 from molgen.flow.solvers import SOLVERS, solver_named
 from molgen.models.info import ModelInfo
 from molgen.sampling import sampler
-from molgen.sampling.known.given import remark
-from molgen.sampling.known.parts import Known, Part
-from molgen.sampling.known.roads import NOISED, PER_ATOM, road_for
+from molgen.sampling.conditioning import remark
 from molgen.sampling.noise import Streams, normal_noise
+from molgen.sampling.prediction import Prediction
 from molgen.sampling.sampler import Draw, draw
 from molgen.sampling.steering.steering import Steering
+from molgen.tasks import scaffold as tasks_scaffold
+from molgen.tasks.given import Conditioning, GivenAtoms
+from molgen.tasks.scaffold import PER_ATOM, scaffold_task
 
 from ..networks import random_model  # noqa: TID252
 
@@ -45,15 +48,19 @@ def loaded() -> LoadedModel:
     return LoadedModel(random_model().eval(), INFO)
 
 
-def scaffold(pos: np.ndarray = SCAFFOLD) -> Known:
+def scaffold(pos: np.ndarray = SCAFFOLD) -> Conditioning:
     """C, N+ and O- far from the origin."""
-    return Known((Part(np.array([1, 2, 3]), pos, np.array([1, 2, 0])),), False, "scaffold")
+    return Conditioning(
+        scaffold_task(INFO),
+        (GivenAtoms(np.array([1, 2, 3]), pos, np.array([1, 2, 0])),),
+        "scaffold",
+    )
 
 
 def drawn(
-    loaded: LoadedModel, known: Known, plan: Plan = PLAN, n: int = 3, **options: object
+    loaded: LoadedModel, known: Conditioning, plan: Plan = PLAN, n: int = 3, **options: object
 ) -> list[Draw]:
-    return list(draw(loaded, range(n), plan=plan, seed=5, known=known, **options))  # type: ignore[arg-type]
+    return list(draw(loaded, range(n), plan=plan, seed=5, given=known, **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -70,29 +77,29 @@ def seen(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     return calls
 
 
-def test_the_model_and_what_is_known_choose_the_road() -> None:
-    formula = Known((Part(np.array([1, 0, 0, 0, 0])),), True, "CH4")
-    assert road_for(INFO, scaffold()) is PER_ATOM
-    assert road_for(INFO, formula) is NOISED
-    assert road_for(INFO, None) is NOISED
+def test_the_model_says_how_a_scaffold_is_given() -> None:
+    assert scaffold_task(INFO) is PER_ATOM
     for kind in ("together", "asynchronous"):
-        assert road_for(info_of(kind), scaffold()) is NOISED
+        assert scaffold_task(info_of(kind)) is tasks_scaffold.SCAFFOLD
 
 
 def test_only_models_of_one_level_come_with_a_warning() -> None:
     assert not remark(INFO, scaffold())
-    assert "one noise level" in remark(info_of("together"), scaffold())
+    other = info_of("together")
+    given = replace(scaffold(), task=scaffold_task(other))
+    assert "one noise level" in remark(other, given)
 
 
 @pytest.fixture
 def raw(monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions as the solver leaves them: known ones are not written over at the end."""
 
-    def move(pos: np.ndarray, parts: Sequence[Part]) -> None:
-        for row, part in zip(pos, parts, strict=True):
-            row[:] = row + part.origin
+    def move(given: Conditioning, batch: Prediction) -> Prediction:
+        for row, index in zip(batch.pos, batch.indices, strict=True):
+            row[:] = row + given.of(index).origin
+        return batch
 
-    monkeypatch.setattr(sampler, "_put_back", move)
+    monkeypatch.setattr(sampler, "_restored", move)
 
 
 @pytest.mark.usefixtures("raw")

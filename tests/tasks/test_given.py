@@ -19,14 +19,15 @@ from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedule import unit_tv
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
 from molgen.models.info import ModelInfo
-from molgen.sampling.known.given import find_known, remark
-from molgen.sampling.known.informed import WithKnown, best_places
-from molgen.sampling.known.parts import Known, Part
-from molgen.sampling.known.roads import NOISED
-from molgen.sampling.known.rows import known_rows
+from molgen.sampling.conditioning import find_conditioning, remark
 from molgen.sampling.plan import default_plan, make_plan
 from molgen.sampling.request import Request
 from molgen.sampling.sampler import Draw, draw
+from molgen.tasks.conditioning import SHARED_LEVEL, Conditioned, best_places
+from molgen.tasks.formula import FORMULA
+from molgen.tasks.given import Conditioning, GivenAtoms
+from molgen.tasks.rows import given_rows
+from molgen.tasks.scaffold import SCAFFOLD as SCAFFOLD_GIVEN
 
 from ..networks import random_model  # noqa: TID252
 
@@ -49,24 +50,28 @@ def loaded() -> LoadedModel:
     return LoadedModel(random_model().eval(), INFO)
 
 
-def composition(*atoms: int) -> Part:
-    return Part(np.array([INFO.vocabulary.atomic_numbers.index(atom) for atom in atoms]))
+def composition(*atoms: int) -> GivenAtoms:
+    return GivenAtoms(np.array([INFO.vocabulary.atomic_numbers.index(atom) for atom in atoms]))
 
 
-def scaffold() -> Known:
+def scaffold() -> Conditioning:
     """C, N+ and O- far from the origin."""
-    return Known((Part(np.array([1, 2, 3]), SCAFFOLD, np.array([1, 2, 0])),), False, "scaffold")
+    return Conditioning(
+        SCAFFOLD_GIVEN,
+        (GivenAtoms(np.array([1, 2, 3]), SCAFFOLD, np.array([1, 2, 0])),),
+        "scaffold",
+    )
 
 
 def drawn(
-    loaded: LoadedModel, known: Known, plan: Plan, n: int = 6, **options: object
+    loaded: LoadedModel, known: Conditioning, plan: Plan, n: int = 6, **options: object
 ) -> list[Draw]:
-    return list(draw(loaded, range(n), plan=plan, seed=5, known=known, **options))  # type: ignore[arg-type]
+    return list(draw(loaded, range(n), plan=plan, seed=5, given=known, **options))  # type: ignore[arg-type]
 
 
 @each_plan
 def test_a_composition_is_met_by_every_decoder(loaded: LoadedModel, plan: Plan) -> None:
-    known = Known((composition(*ETHANOL), composition(1, 1, 1, 7)), True, "two")
+    known = Conditioning(FORMULA, (composition(*ETHANOL), composition(1, 1, 1, 7)), "two")
     for one in drawn(loaded, known, plan):
         wanted = ETHANOL if one.index % 2 == 0 else (1, 1, 1, 7)
         for decode in (decode_argmax, decode_map):
@@ -87,9 +92,11 @@ def test_known_atoms_stay_where_they_are(loaded: LoadedModel, plan: Plan) -> Non
 
 def test_the_rest_moves_with_the_scaffold(loaded: LoadedModel) -> None:
     """Translating what is known translates the molecule, nothing else."""
-    [part] = scaffold().parts
+    [part] = scaffold().atoms
     shift = np.array([-30.0, 5.0, 8.0])
-    moved = Known((Part(part.element, SCAFFOLD + shift, part.charge),), False, "moved")
+    moved = Conditioning(
+        SCAFFOLD_GIVEN, (GivenAtoms(part.element, SCAFFOLD + shift, part.charge),), "moved"
+    )
     plan = PLANS["fitted"]
     for one, other in zip(drawn(loaded, scaffold(), plan), drawn(loaded, moved, plan), strict=True):
         assert np.abs(one.beliefs.pos + shift - other.beliefs.pos).max() < 1e-3
@@ -99,7 +106,7 @@ def test_the_rest_moves_with_the_scaffold(loaded: LoadedModel) -> None:
 @pytest.mark.parametrize("kind", ["composition", "scaffold"])
 def test_the_batch_size_changes_nothing(loaded: LoadedModel, plan: Plan, kind: str) -> None:
     parts = (composition(*ETHANOL), composition(1, 1, 1, 7), composition(1, 1, 8))
-    known = scaffold() if kind == "scaffold" else Known(parts, True, "three")
+    known = scaffold() if kind == "scaffold" else Conditioning(FORMULA, parts, "three")
     reference = drawn(loaded, known, plan, n=9)
     for batch_size in (1, 4):
         others = drawn(loaded, known, plan, n=9, batch_size=batch_size)
@@ -109,12 +116,12 @@ def test_the_batch_size_changes_nothing(loaded: LoadedModel, plan: Plan, kind: s
 
 
 def test_molecules_of_one_composition_differ(loaded: LoadedModel) -> None:
-    known = Known((composition(*ETHANOL),), True, "one")
+    known = Conditioning(FORMULA, (composition(*ETHANOL),), "one")
     first, second = drawn(loaded, known, PLANS["fitted"], n=2)
     assert np.abs(first.beliefs.pos - second.beliefs.pos).max() > 0.01
 
 
-def rows_of(known: Known, sizes: list[int]) -> WithKnown:
+def rows_of(known: Conditioning, sizes: list[int]) -> Conditioned:
     """A denoiser over a batch of molecules of these sizes."""
     model = random_model()
     mask = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
@@ -124,7 +131,9 @@ def rows_of(known: Known, sizes: list[int]) -> WithKnown:
         "element": ELEMENT.prior(torch.randn(len(sizes), max(sizes), 5, generator=draws), mask),
     }
     parts = [known.of(index) for index in range(len(sizes))]
-    return WithKnown(SelfConditioned(model, mask), known_rows(parts, model, mask, noise))
+    return Conditioned(
+        SelfConditioned(model, mask), given_rows(parts, model, mask, noise), known.task
+    )
 
 
 def test_the_network_sees_known_rows_at_its_own_level() -> None:
@@ -135,7 +144,7 @@ def test_the_network_sees_known_rows_at_its_own_level() -> None:
     x0[:, :3] = rows.clean["pos"][:, :3]
     lam = torch.tensor(0.7, dtype=torch.float64)
     a, b = (value.float() for value in unit_tv(lam))
-    view = NOISED.view(rows, {**rows.start, "pos": a * x0 + b * rows.noise["pos"]}, lam)
+    view = SHARED_LEVEL.view(rows, {**rows.start, "pos": a * x0 + b * rows.noise["pos"]}, lam)
     expected = a * (x0 - x0.mean(dim=1, keepdim=True)) + b * rows.noise["pos"]
     assert torch.allclose(view["pos"], expected, atol=1e-5)
     a, b = (value.float() for value in unit_tv(lam + rows.leads["element"]))
@@ -176,7 +185,7 @@ def test_a_composition_goes_where_the_beliefs_are_highest() -> None:
 
 
 def test_the_network_first_hears_of_the_mean_composition() -> None:
-    denoise = rows_of(Known((composition(1, 1, 6, 8),), True, "x"), [4])
+    denoise = rows_of(Conditioning(FORMULA, (composition(1, 1, 6, 8),), "x"), [4])
     height, n_classes = denoise.network.model.scales.element, 5
     mean = height * (np.array([0.5, 0.25, 0.0, 0.25, 0.0]) - 1 / n_classes)
     assert denoise.rows.clean["element"][0].numpy() == pytest.approx(np.tile(mean, (4, 1)))
@@ -199,7 +208,7 @@ def request_of(**options: object) -> Request:
 
 
 def test_nothing_asked_nothing_known() -> None:
-    assert find_known(INFO, request_of()) is None
+    assert find_conditioning(INFO, request_of()) is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +225,7 @@ def test_nothing_asked_nothing_known() -> None:
 )
 def test_formulas_that_cannot_be_met(options: dict[str, object], words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
-        find_known(INFO, request_of(**options))
+        find_conditioning(INFO, request_of(**options))
     for word in words:
         assert word in str(caught.value)
 
@@ -240,50 +249,50 @@ def placed(smiles: str, *, hydrogens: bool = True, flat: bool = False) -> Chem.M
 def test_files_give_compositions_round_and_round(tmp_path: Path) -> None:
     smiles = tmp_path / "some.smi"
     smiles.write_text("CCO ethanol\nN\n")
-    known = find_known(INFO, request_of(like=str(smiles)))
+    known = find_conditioning(INFO, request_of(like=str(smiles)))
     assert known is not None
     assert [known.of(index).n_atoms for index in range(4)] == [9, 4, 9, 4]
     structure = write(tmp_path / "one.sdf", placed("CCO"))
-    same = find_known(INFO, request_of(like=structure))
+    same = find_conditioning(INFO, request_of(like=structure))
     assert same is not None
     assert np.array_equal(same.of(7).element, known.of(0).element)
     assert np.array_equal(known.of(0).element, composition(*ETHANOL).element)
 
 
 def test_requests_beyond_the_training_are_remarked_on() -> None:
-    known = find_known(INFO, request_of(formula="C2H8"))
+    known = find_conditioning(INFO, request_of(formula="C2H8"))
     assert "10 atoms" in remark(INFO, known)
     assert "one noise level" in remark(INFO, scaffold())
-    assert not remark(INFO, find_known(INFO, request_of(formula="C2H6O")))
+    assert not remark(INFO, find_conditioning(INFO, request_of(formula="C2H6O")))
     assert not remark(INFO, None)
 
 
 def test_files_that_do_not_serve(tmp_path: Path) -> None:
     bare = write(tmp_path / "bare.sdf", placed("CCO", hydrogens=False))
     with pytest.raises(UsageError, match=r"record 1 has no hydrogens.*AddHs"):
-        find_known(INFO, request_of(like=bare))
+        find_conditioning(INFO, request_of(like=bare))
     (tmp_path / "bad.smi").write_text("CCO\nnonsense\n")
     with pytest.raises(UsageError, match="record 2: unreadable SMILES"):
-        find_known(INFO, request_of(like=str(tmp_path / "bad.smi")))
+        find_conditioning(INFO, request_of(like=str(tmp_path / "bad.smi")))
     with pytest.raises(UsageError, match="3D SDF"):
-        find_known(INFO, request_of(scaffold=str(tmp_path / "bad.smi")))
+        find_conditioning(INFO, request_of(scaffold=str(tmp_path / "bad.smi")))
     drawing = write(tmp_path / "flat.sdf", placed("CCO", flat=True))
     with pytest.raises(UsageError, match="no 3D coordinates"):
-        find_known(INFO, request_of(scaffold=drawing))
+        find_conditioning(INFO, request_of(scaffold=drawing))
     large = write(tmp_path / "large.sdf", placed("CCCC"))
     with pytest.raises(UsageError, match=r"14 atoms.*fewer than 12"):
-        find_known(INFO, request_of(scaffold=large))
+        find_conditioning(INFO, request_of(scaffold=large))
     metal = write(tmp_path / "metal.sdf", placed("CS"))
     with pytest.raises(UsageError, match="S, which random does not know"):
-        find_known(INFO, request_of(scaffold=metal))
+        find_conditioning(INFO, request_of(scaffold=metal))
 
 
 def test_a_scaffold_brings_elements_charges_and_places(tmp_path: Path) -> None:
     mol = placed("C[O-]")
-    known = find_known(INFO, request_of(scaffold=write(tmp_path / "x.sdf", mol)))
+    known = find_conditioning(INFO, request_of(scaffold=write(tmp_path / "x.sdf", mol)))
     assert known is not None
-    assert not known.is_whole
-    [part] = known.parts
+    assert known.task.partial
+    [part] = known.atoms
     assert part.element.tolist() == [1, 3, 0, 0, 0]
     assert part.charge is not None
     assert part.charge.tolist() == [1, 0, 1, 1, 1]
@@ -292,7 +301,10 @@ def test_a_scaffold_brings_elements_charges_and_places(tmp_path: Path) -> None:
 
 
 def test_equal_knowledge_has_an_equal_digest() -> None:
-    other = Known((composition(1, 1, 8),), True, "another name")
-    assert other.digest == Known((composition(1, 1, 8),), True, "x").digest
-    assert other.digest != Known((composition(1, 1, 7),), True, "x").digest
-    assert scaffold().digest not in (other.digest, Known(scaffold().parts, True, "x").digest)
+    other = Conditioning(FORMULA, (composition(1, 1, 8),), "another name")
+    assert other.digest == Conditioning(FORMULA, (composition(1, 1, 8),), "x").digest
+    assert other.digest != Conditioning(FORMULA, (composition(1, 1, 7),), "x").digest
+    assert scaffold().digest not in (
+        other.digest,
+        Conditioning(FORMULA, scaffold().atoms, "x").digest,
+    )

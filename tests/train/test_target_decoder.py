@@ -24,8 +24,8 @@ from molgen.data.distances import shipped_distances
 from molgen.data.loader import Batch, load_split
 from molgen.data.store import MoleculeStore
 from molgen.errors import MolgenError
-from molgen.train.decided import Decider, decider_of
 from molgen.train.distil_loss import Target
+from molgen.train.target_decoder import TargetDecoder, target_decoder_of
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 
@@ -34,7 +34,7 @@ MAP = Settler()
 
 
 def decided(target: Target, mask: Tensor, settler: Settler) -> Target:
-    return Decider(settler, QM9, SCALE)(target, mask)
+    return TargetDecoder(settler, QM9, SCALE)(target, mask)
 
 
 def real_molecules() -> Batch:
@@ -183,18 +183,21 @@ def test_the_decoder_is_the_one_that_is_named() -> None:
 def test_a_recipe_says_how_targets_are_decided() -> None:
     distances = shipped_distances("qm9")
     part = DistilConfig(decoder="geometry", relax=7, restraint=3.0)
-    decider = decider_of(part, QM9, 2.0, distances)
-    assert decider is not None
-    assert decider.settler == Settler(Decoder("geometry", 0, distances), 7, 3.0)
-    assert decider.pos_scale == 2.0
-    assert decider_of(DistilConfig(), QM9, 2.0) is None
+    target_decoder = target_decoder_of(part, QM9, 2.0, distances)
+    assert target_decoder is not None
+    assert target_decoder.settler == Settler(Decoder("geometry", 0, distances), 7, 3.0)
+    assert target_decoder.pos_scale == 2.0
+    assert target_decoder_of(DistilConfig(), QM9, 2.0) is None
 
 
 @pytest.mark.slow
 def test_other_processes_decide_the_same() -> None:
     batch = real_molecules()
     before, settler = stretched(batch), Settler(Decoder("geometry"), relax=20, restraint=10.0)
-    here, beside = Decider(settler, QM9, SCALE), Decider(settler, QM9, SCALE, n_workers=2)
+    here, beside = (
+        TargetDecoder(settler, QM9, SCALE),
+        TargetDecoder(settler, QM9, SCALE, n_workers=2),
+    )
     try:
         for _ in range(2):  # the second time, they run already
             wanted, found = here(before, batch.mask), beside(before, batch.mask)
@@ -215,9 +218,9 @@ class Deadly(Settler):
 @pytest.mark.slow
 def test_a_killed_process_is_one_clear_error() -> None:
     batch = real_molecules()
-    decider = Decider(Deadly(), QM9, SCALE, n_workers=1)
+    target_decoder = TargetDecoder(Deadly(), QM9, SCALE, n_workers=1)
     try:
         with pytest.raises(MolgenError, match=r"killed.*--resume"):
-            decider(target_of(batch), batch.mask)
+            target_decoder(target_of(batch), batch.mask)
     finally:
-        decider.close()
+        target_decoder.close()

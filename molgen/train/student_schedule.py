@@ -1,4 +1,4 @@
-"""What a student practises: its ladders, and a census of the molecules that each ends with."""
+"""The schedules of a student, and the class balance of what each ends with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from molgen.config import Config, DistilConfig
 from molgen.data.reference import load_reference
 from molgen.flow.grid import TimeGrid
 from molgen.flow.rollout import split
-from molgen.train.census import Census
-from molgen.train.decided import shares_of
+from molgen.train.class_balance import ClassBalance
+from molgen.train.target_decoder import shares_of
 
 
 @dataclass(frozen=True)
-class Course:
-    """A ladder of the student.
+class StudentSchedule:
+    """A schedule of the student.
 
     Attributes:
         grid: Levels of its calls.
@@ -29,8 +29,8 @@ class Course:
     substeps: tuple[TimeGrid, ...]
 
 
-def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
-    """The ladders of a recipe, and how often each is trained, ``[L]``.
+def student_schedules_of(config: Config) -> tuple[tuple[StudentSchedule, ...], Tensor]:
+    """The schedules of a recipe, and how often each is trained, ``[L]``.
 
     Raises:
         ValueError: The recipe distils nothing.
@@ -39,15 +39,15 @@ def courses_of(config: Config) -> tuple[tuple[Course, ...], Tensor]:
         raise ValueError("the recipe has no section 'distil'")
     scale = config.model.pos_scale
     fine = _grid(config.distil.sigma, scale)
-    grids = [_grid(ladder.sigma, scale) for ladder in config.distil.ladders]
-    weights = torch.tensor([ladder.weight for ladder in config.distil.ladders])
-    return tuple(Course(grid, split(fine, grid)) for grid in grids), weights
+    grids = [_grid(schedule.sigma, scale) for schedule in config.distil.schedules]
+    weights = torch.tensor([schedule.weight for schedule in config.distil.schedules])
+    return tuple(StudentSchedule(grid, split(fine, grid)) for grid in grids), weights
 
 
-def censuses_of(
-    part: DistilConfig, courses: tuple[Course, ...], vocabulary: Vocabulary
-) -> dict[int, Census]:
-    """A census for every number of calls, whose molecules differ; none without a reference.
+def class_balances_of(
+    part: DistilConfig, schedules: tuple[StudentSchedule, ...], vocabulary: Vocabulary
+) -> dict[int, ClassBalance]:
+    """A class_balance for every number of calls, whose molecules differ; none without a reference.
 
     Raises:
         DataError: The reference is unknown.
@@ -55,7 +55,7 @@ def censuses_of(
     if part.reference is None:
         return {}
     wanted = shares_of(load_reference(part.reference).element_counts, vocabulary)
-    return {len(course.substeps): Census(wanted) for course in courses}
+    return {len(schedule.substeps): ClassBalance(wanted) for schedule in schedules}
 
 
 def _grid(sigma: tuple[float, ...], scale: float) -> TimeGrid:

@@ -1,9 +1,10 @@
-"""A distilled model's own way from noise: where it starts, one call, and where that leads."""
+"""Rollout of a distilled model: noise, one call, and the state at the end of its step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -60,21 +61,11 @@ def call(
     return estimate
 
 
-@torch.no_grad()
-def onward(
+def advance(
     model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
 ) -> Molecules:
-    """Where an estimate carries a state; arguments as of `call`."""
-    return landed(model, x, estimate, step, mask)
-
-
-def landed(
-    model: DeNovo, x: Molecules, estimate: Estimate, step: tuple[float, float], mask: Tensor
-) -> Molecules:
-    """Where an estimate carries a state, with the gradients of it; arguments as of `call`."""
+    """The state at the end of a step, given the estimate; arguments as of `call`."""
     clean = model.clean(estimate, mask)
     lam, end = step
     there = transfer(Evaluation(lam, x, clean), clean, end, model.offsets)
-    if isinstance(there, Tensor):
-        raise TypeError("a molecule's state has the modalities 'pos' and 'element'")
-    return dict(there)
+    return dict(cast("Molecules", there))

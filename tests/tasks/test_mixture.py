@@ -9,20 +9,28 @@ from hypothesis import strategies as st
 
 from molgen.errors import UsageError
 from molgen.flow.asynchronous import CLEAN_LEVEL, NOISE_LEVEL
-from molgen.flow.masking import ModalityMasking, Task
+from molgen.modality import Modality
+from molgen.tasks.mixture import TaskMixture
+from molgen.tasks.task import Role, Task
 
-LEADS = {"pos": 0.0, "element": 1.5, "bond": 1.5}
-DE_NOVO = Task(weight=2.0)
-CONFORMER = Task(given=frozenset({"element", "bond"}))
-PERCEIVE = Task(given=frozenset({"pos"}), absent=frozenset({"bond"}))
-MASKING = ModalityMasking(LEADS, (DE_NOVO, CONFORMER, PERCEIVE))
+LEADS = {Modality.POS: 0.0, Modality.ELEMENT: 1.5, Modality.BOND: 1.5}
+DE_NOVO = Task("denovo", dict.fromkeys(LEADS, Role.NOISED))
+CONFORMER = Task(
+    "conformer",
+    {Modality.POS: Role.NOISED, Modality.ELEMENT: Role.GIVEN, Modality.BOND: Role.GIVEN},
+)
+PERCEIVE = Task(
+    "perceive",
+    {Modality.POS: Role.GIVEN, Modality.ELEMENT: Role.NOISED, Modality.BOND: Role.PREDICTED},
+)
+MIXTURE = TaskMixture(LEADS, (DE_NOVO, CONFORMER, PERCEIVE), (2.0, 1.0, 1.0))
 
 
 @given(st.integers(1, 80), st.integers(0, 100))
 def test_every_sample_follows_one_task_and_has_something_to_predict(n: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     lam = torch.rand(n, generator=generator) * 8 - 4
-    levels = MASKING.levels(lam, generator)
+    levels = MIXTURE.levels(lam, generator)
     assert tuple(levels) == tuple(LEADS)
     kinds = []
     for row in range(n):
@@ -50,7 +58,8 @@ def test_every_sample_follows_one_task_and_has_something_to_predict(n: int, seed
 def test_levels_follow_from_the_generator() -> None:
     lam = torch.linspace(-2, 2, 40)
     one, same, other = (
-        MASKING.levels(lam, torch.Generator().manual_seed(seed))["bond"] for seed in (0, 0, 1)
+        MIXTURE.levels(lam, torch.Generator().manual_seed(seed))[Modality.BOND]
+        for seed in (0, 0, 1)
     )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -59,21 +68,17 @@ def test_levels_follow_from_the_generator() -> None:
 
 def test_without_tasks_everything_is_diffused() -> None:
     lam = torch.linspace(-2, 2, 5)
-    levels = ModalityMasking(LEADS).levels(lam)
+    levels = TaskMixture(LEADS).levels(lam)
     assert torch.equal(levels["pos"], lam)
     assert torch.equal(levels["element"], lam + 1.5)
 
 
-@pytest.mark.parametrize(
-    "tasks",
-    [
-        (),
-        (Task(weight=0.0),),
-        (Task(given=frozenset({"position"})),),
-        (Task(given=frozenset(LEADS)),),
-        (Task(given=frozenset({"pos"}), absent=frozenset({"pos"})),),
-    ],
-)
-def test_senseless_tasks_are_refused(tasks: tuple[Task, ...]) -> None:
-    with pytest.raises(UsageError):
-        ModalityMasking(LEADS, tasks)
+def test_senseless_mixtures_are_refused() -> None:
+    for weights in ((), (0.0,), (1.0, 1.0)):
+        with pytest.raises(UsageError):
+            TaskMixture(LEADS, (DE_NOVO,), weights)
+
+
+def test_terms_that_no_task_asks_for_are_left_out() -> None:
+    assert TaskMixture(LEADS, (CONFORMER,)).losses == ("pos", "distance")
+    assert MIXTURE.losses == ("pos", "distance", "element", "bond")

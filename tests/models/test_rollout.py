@@ -14,7 +14,7 @@ from molgen.flow.grid import TimeGrid
 from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.flow.solvers import solver_named
 from molgen.models.denovo import SelfConditioned
-from molgen.models.walk import call, noise, onward
+from molgen.models.rollout import advance, call, noise
 from molgen.nn.network import Estimate
 
 from ..networks import random_model, seeds, sizes  # noqa: TID252
@@ -37,7 +37,7 @@ def test_it_ends_where_a_solver_of_first_order_does(
         for step in pairwise(grid.lam):
             estimate = call(model, x, estimate, step, mask, logit_bias=logit_bias)
             if math.isfinite(step[1]):
-                x = onward(model, x, estimate, step, mask)
+                x = advance(model, x, estimate, step, mask)
         walked = SelfConditioned(model, mask, grid, logit_bias)
         end = solver_named("ddim").solve(walked, start, grid, offsets=model.offsets)
     assert estimate is not None

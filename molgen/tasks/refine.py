@@ -1,24 +1,34 @@
-"""Between given molecules and the state of a model: clean batches, their noise, and back."""
+"""Molecules near given ones: noise is put on, and the model takes it off again.
+
+SDEdit (Meng et al. 2022, arXiv 2108.01073), with the noise transported onto the molecule as in
+training. Every modality starts from the given molecule, noised to a level.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from molgen.chem.beliefs import Beliefs
 from molgen.chem.molecule import Molecule
 from molgen.flow.coupling import AtomOT
 from molgen.flow.schedule import unit_tv
 from molgen.flow.state import expand_like, level
-from molgen.models.denovo import ELEMENT, POS, DeNovo
+from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
-from molgen.nn.network import Estimate
-from molgen.sampling.readout import beliefs_of
+from molgen.tasks.denovo import DENOVO
+from molgen.tasks.task import PRIOR, Finish, Modality, Task
+
+POS, ELEMENT = Modality.POS, Modality.ELEMENT
+
+REFINE: Final[Task] = replace(
+    DENOVO, name="refine", finish=Finish(refine=False, logit_bias=False, restore=True)
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,8 @@ def clean_batch(model: DeNovo, info: ModelInfo, molecules: Sequence[Molecule]) -
     mask = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
     element = model.clean_elements(torch.from_numpy(one_hot))
     state = {
-        "pos": POS.project(torch.from_numpy(pos), mask),
-        "element": ELEMENT.project(element, mask),
+        POS.value: PRIOR[POS].project(torch.from_numpy(pos), mask),
+        ELEMENT.value: PRIOR[ELEMENT].project(element, mask),
     }
     return CleanBatch(_to(state, device), mask.to(device), sizes, origins)
 
@@ -69,13 +79,13 @@ def coupled_noise(batch: CleanBatch, raw: Sequence[NDArray[np.floating]]) -> dic
         batch: The molecules.
         raw: Standard normal numbers of each, ``[n, 3 + K]``: positions, then elements.
     """
-    clean = batch.state["pos"].cpu()
+    clean = batch.state[POS].cpu()
     noise = {name: torch.zeros(x.shape) for name, x in batch.state.items()}
     for row, (values, n) in enumerate(zip(raw, batch.sizes, strict=True)):
         drawn = torch.from_numpy(np.asarray(values, dtype=np.float32))[None]
-        pairing = AtomOT().pair(clean[row : row + 1, :n], POS.prior(drawn[..., :3]))
-        noise["pos"][row, :n] = pairing.noise[0]
-        noise["element"][row, :n] = pairing.follow(drawn[..., 3:])[0]
+        pairing = AtomOT().pair(clean[row : row + 1, :n], PRIOR[POS].prior(drawn[..., :3]))
+        noise[POS][row, :n] = pairing.noise[0]
+        noise[ELEMENT][row, :n] = pairing.follow(drawn[..., 3:])[0]
     return _to(noise, batch.mask.device)
 
 
@@ -88,22 +98,6 @@ def noised(
         a, b = unit_tv(level(model.offsets[name], lam))
         state[name] = expand_like(a, x0) * x0 + expand_like(b, x0) * noise[name]
     return state
-
-
-def placed_beliefs(
-    model: DeNovo, info: ModelInfo, pos: Tensor, estimate: Estimate, batch: CleanBatch
-) -> list[Beliefs]:
-    """What a model says of each molecule of a batch, positions where the given ones were.
-
-    Args:
-        model: The model.
-        info: Its vocabulary.
-        pos: Final positions in the units of the model, ``[B, N, 3]``.
-        estimate: The last estimate.
-        batch: The molecules that were edited.
-    """
-    moved = (pos * model.scales.pos).cpu().numpy() + batch.origins[:, None]
-    return beliefs_of(info, estimate, moved.astype(np.float32), batch.sizes)
 
 
 def _to(state: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -1,0 +1,74 @@
+"""From a request's formula or file to what is given of its molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from molgen.chem.composition import composition, is_flat_drawing, lacks_hydrogens
+from molgen.chem.formula import parse_formula
+from molgen.chem.read import read_records
+from molgen.errors import UsageError
+from molgen.models.info import ModelInfo
+from molgen.sampling.request import COMPLETING_MODEL, Request
+from molgen.tasks.formula import compositions
+from molgen.tasks.given import Conditioning
+from molgen.tasks.scaffold import around
+
+
+def find_conditioning(info: ModelInfo, request: Request) -> Conditioning | None:
+    """What a request gives of its molecules; None when it leaves everything to the model.
+
+    Raises:
+        UsageError: It asks for atoms or sizes that the model does not know.
+        DataError: A file cannot be read.
+    """
+    if request.formula is not None:
+        atoms = parse_formula(request.formula).atomic_numbers
+        return compositions(info, [(request.formula, atoms)], request.formula)
+    if request.like is not None:
+        path = Path(request.like)
+        return compositions(info, list(_compositions(path)), path.name)
+    if request.scaffold is not None:
+        return _scaffold(info, Path(request.scaffold))
+    return None
+
+
+def remark(info: ModelInfo, given: Conditioning | None) -> str:
+    """What a user should know of a request that the model was not trained for; else empty."""
+    if given is None or given.task.per_atom:
+        return ""
+    if given.task.partial:
+        return (
+            f"{info.name} was trained with one noise level for all atoms: it keeps a scaffold, but "
+            f"few of the geometries around it are sound; {COMPLETING_MODEL} was made for it"
+        )
+    unseen = sorted({one.n_atoms for one in given.atoms if not info.n_atoms[one.n_atoms]})
+    if not unseen:
+        return ""
+    sizes = ", ".join(str(size) for size in unseen[:5]) + (", ..." if len(unseen) > 5 else "")
+    return f"no training molecule of {info.name} has {sizes} atoms: expect poor ones"
+
+
+def _compositions(path: Path) -> Iterator[tuple[str, list[int]]]:
+    """Place and atomic numbers of every record of a file."""
+    for record in read_records(path):
+        where = f"{path}, record {record.index + 1}"
+        atoms = composition(record)
+        if not atoms:
+            raise UsageError(f"{where}: {record.reason or 'no atoms'}", "Remove the record")
+        if lacks_hydrogens(record):
+            raise UsageError(f"{where} has no hydrogens", "Add them, as RDKit's AddHs does")
+        yield where, list(atoms)
+
+
+def _scaffold(info: ModelInfo, path: Path) -> Conditioning:
+    record = next(iter(read_records(path)))
+    if record.molecule is None or is_flat_drawing(record):
+        reason = record.reason or "no 3D coordinates"
+        raise UsageError(f"{path}: {reason}", "Give the scaffold as a 3D SDF or XYZ file")
+    if not record.molecule.n_atoms or not np.isfinite(record.molecule.pos).all():
+        raise UsageError(f"{path} holds no usable atoms", "Give a scaffold of one atom or more")
+    return around(info, record.molecule, path.name, str(path))

@@ -1,1 +1,0 @@
-"""What is known of the molecules of a run beforehand, and how the network hears of it."""
