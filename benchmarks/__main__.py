@@ -29,6 +29,8 @@ COMMANDS: Final = MappingProxyType(
         "profile": "profiling.training",
         "error-curve": "error_curve",
         "card": "card",
+        "ceiling": "ceiling",
+        "sample-store": "sample_store",
         "gallery": "gallery",
         "trajectory": "trajectory",
         "training-curves": "training_curves",

@@ -81,7 +81,10 @@ def test_a_recipe_is_frozen() -> None:
         ({"optim": {"ema": 1}}, ["optim.ema", "less than 1"]),
         ({"model": [1, 2]}, ["model", "[1, 2]"]),
         ({"train": {"precision": "16-mixed"}}, ["train.precision", "'bf16-mixed' or '32-true'"]),
-        ({"data": {"atomic_numbers": ["C"]}}, ["data.atomic_numbers.0", "'C'"]),
+        (
+            {"data": {"dataset": {"name": "x", "atomic_numbers": ["C"]}}},
+            ["atomic_numbers.0", "'C'"],
+        ),
         ({"times": [{"kind": "normal"}]}, ["times.0", "'normal'"]),
     ],
 )
@@ -121,7 +124,7 @@ def test_kinds_of_noise_levels() -> None:
         ("train.max_time=00:09:30", "00:09:30"),
         ("train.max_time=null", None),
         ("train.init=weights/a=b.safetensors", "weights/a=b.safetensors"),
-        ("data.atomic_numbers=[1, 6]", (1, 6)),
+        ("data.store=elsewhere", "elsewhere"),
         ("model.width.scalar=64", 64),
         ("lam_min=-3.5", -3.5),
         ("lam_min=-3", -3.0),

@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, device: torch.device, observer: Observer) -> dict[str, Any]:
     """Train for the observer's steps; the numbers that need the device's clock."""
-    store = MoleculeStore.open(config.data.store)
+    store = MoleculeStore.open(config.data.folder)
     vocabulary = Vocabulary(tuple(config.data.atomic_numbers), tuple(config.data.charges))
     data = load_split(store, "train", vocabulary, device)
     pl.seed_everything(config.train.seed, verbose=False)

@@ -40,7 +40,7 @@ class BaselineConfig(Section):
     """
 
     domain: Literal["baselines"]
-    data: DataConfig = DataConfig()
+    data: DataConfig = Field(default_factory=DataConfig)
     network: Networks = EGNNConfig()
     schedule: str = "polynomial"
     predicts: Literal["eps", "x0", "v", "u"] = "eps"

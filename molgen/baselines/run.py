@@ -46,7 +46,7 @@ def train(config: BaselineConfig, name: str, options: RunOptions) -> Path:
 
 
 def _job(config: BaselineConfig, name: str, where: torch.device) -> Job:
-    store = MoleculeStore.open(config.data.store)
+    store = MoleculeStore.open(config.data.folder)
     counts = tuple(np.bincount(store.n_atoms[store.split("train")]).tolist())
     info = BaselineInfo(name, config, counts).trained(data=store.manifest.source, **machine(where))
     data = load_split(store, "train", info.vocabulary, where)

@@ -21,7 +21,6 @@ from molgen.calibrate.last_calls import BATCH, LastCall, last_calls
 from molgen.checkpoint import LoadedModel
 from molgen.chem.decode import Decoder
 from molgen.chem.settle import Settler
-from molgen.data.distances import shipped_distances
 from molgen.data.store import MoleculeStore
 from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo
@@ -137,7 +136,7 @@ def _lessons(loaded: LoadedModel, n_batches: int, seed: int) -> dict[int, list[L
     vocabulary, config = loaded.info.vocabulary, loaded.info.config
     if config.distil is None:
         raise ValueError("the weights were not distilled")
-    settler = Settler(Decoder("geometry", distances=shipped_distances("qm9")), 0, 0.0)
+    settler = Settler(Decoder("geometry", distances=loaded.info.distances), 0, 0.0)
     decoder = TargetDecoder(settler, vocabulary, loaded.model.scales.pos)
     balances = class_balances_of(config.distil, student_schedules_of(config)[0], vocabulary)
     lessons: dict[int, list[Lesson]] = defaultdict(list)

@@ -18,7 +18,6 @@ from molgen.calibrate.last_calls import BATCH, last_calls
 from molgen.checkpoint import LoadedModel
 from molgen.chem.decode import Decoder
 from molgen.chem.settle import Settler
-from molgen.data.distances import shipped_distances
 from molgen.eval.distribution import element_counts
 from molgen.train.class_balance import ClassBalance
 from molgen.train.distil_loss import Target
@@ -36,7 +35,7 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     options, vocabulary = context.config.element_bias, loaded.info.vocabulary
     fewest = min(context.presets(loaded.info))
     balance = ClassBalance(shares_of(element_counts(context.held_out()), vocabulary))
-    settler = Settler(Decoder("geometry", distances=shipped_distances("qm9")))
+    settler = Settler(Decoder("geometry", distances=loaded.info.distances))
     decoder = TargetDecoder(settler, vocabulary, loaded.model.scales.pos)
     seed, n_batches = context.config.seed, options.n // BATCH
     kept = []

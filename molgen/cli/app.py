@@ -10,7 +10,7 @@ import typer
 import molgen
 from molgen.cli.calibrate import calibrate
 from molgen.cli.conformers import conformers
-from molgen.cli.data import prepare
+from molgen.cli.data import ensembles, prepare
 from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
 from molgen.cli.images import evaluate as evaluate_images
@@ -40,6 +40,7 @@ app.command("models")(models)
 app.command("train")(train)
 app.command("calibrate")(calibrate)
 data.command("prepare")(prepare)
+data.command("ensembles")(ensembles)
 app.add_typer(data)
 images.command("sample")(sample_images)
 images.command("evaluate")(evaluate_images)

@@ -61,7 +61,7 @@ def calibrate(
     chosen, path = stages_of(stages or []), find_model(weights)
     config = read_info(path).config
     section = with_overrides(config.calibrate, overrides or [])
-    data = MoleculeStore.open(store or config.data.store)
+    data = MoleculeStore.open(store or config.data.folder)
     context = Context(section, data, tuple(steps or ()), note)
     run(
         Calibration(path, out, chosen),

@@ -12,16 +12,19 @@ import typer
 from molgen.cli.console import bar_of_stages, note
 from molgen.cli.images import needs_extra
 from molgen.errors import UsageError
-from molgen.names import unknown
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="Which data: qm9, conformers or cifar10.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="A data set that ships (qm9, drugs, ccd, ensembles, conformers, cifar10), "
+            "or a YAML file that specifies one."
+        ),
+    ],
     source: Annotated[
         Path | None,
-        typer.Option(
-            help="Raw file or folder that is already here; qm9 is downloaded when not given."
-        ),
+        typer.Option(help="Raw file or folder; qm9 is downloaded when not given."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the store; default data/NAME.")
@@ -30,21 +33,79 @@ def prepare(
     workers: Annotated[int, typer.Option(help="Processes for molecules.")] = 2,
 ) -> None:
     """Read raw molecules (and settle their bond graphs) or images; write a memory-mapped store."""
-    if dataset not in _DATASETS:
-        raise UsageError(*unknown("data set", dataset, _DATASETS))
     if workers < 1:
         raise UsageError(f"workers is {workers}", "Use 1 or more")
-    folder = out or Path("data") / dataset
-    counts = _DATASETS[dataset](source, folder, force, workers)
+    folder = out or Path("data") / Path(dataset).stem
+    make = _OTHERS.get(dataset)
+    if make is not None:
+        counts = make(source, folder, force)
+    else:
+        counts = _molecules(dataset, source, folder, force, workers)
     parts = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items()]
     note(f"{folder}: {', '.join(parts)}")
 
 
-def _qm9(source: Path | None, folder: Path, force: bool, workers: int) -> Mapping[str, int]:
-    from molgen.data.qm9 import prepare_qm9
+def ensembles(
+    smiles: Annotated[
+        Path,
+        typer.Argument(help="SMILES: .smi, or .tsv with a column smiles; .xz on top of either."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; completed if it was begun.")],
+    n: Annotated[int | None, typer.Option("--n", "-n", min=1, help="Molecules at most.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(help="Seed of the order of the molecules; unset, the file's.")
+    ] = None,
+    starts: Annotated[int, typer.Option(min=1, help="Embeddings of a rigid molecule.")] = 60,
+    starts_per_torsion: Annotated[
+        int, typer.Option(min=0, help="Embeddings more for each rotatable bond.")
+    ] = 10,
+    max_starts: Annotated[int, typer.Option(min=1, help="Embeddings at most.")] = 150,
+    window: Annotated[float, typer.Option(min=0, help="Largest energy, kcal/mol.")] = 8.0,
+    rmsd: Annotated[
+        float, typer.Option(min=0, help="Conformers nearer than this are one, Å.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Search conformer ensembles: ETKDGv3, MMFF94s, distinct by symmetric heavy-atom RMSD.
 
+    Finished parts are kept: the same command goes on after a kill. ``molgen data prepare
+    ensembles --source OUT`` makes a store of them.
+    """
+    from molgen.chem.ensemble import SearchOptions
+    from molgen.data.ensembles import Job, prepare_ensembles
+
+    if max_starts < starts:
+        raise UsageError(f"max_starts is {max_starts}, starts {starts}", "Raise --max-starts")
+    options = SearchOptions(
+        starts=starts,
+        starts_per_torsion=starts_per_torsion,
+        max_starts=max_starts,
+        rmsd=rmsd,
+        window=window,
+        seed=seed,
+    )
     with bar_of_stages() as advance:
-        manifest = prepare_qm9(
+        counts = prepare_ensembles(
+            Job(smiles, split, shuffle, n, options),
+            out,
+            workers,
+            lambda n_done, n_all, _: advance("searching conformers", n_done, n_all),
+        )
+    note(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def _molecules(
+    name: str, source: Path | None, folder: Path, force: bool, workers: int
+) -> Mapping[str, int]:
+    from molgen.config.dataset import load_dataset
+    from molgen.data.prepare import prepare as prepare_store
+
+    dataset = load_dataset(name)
+    with bar_of_stages() as advance:
+        manifest = prepare_store(
+            dataset,
             source,
             folder,
             n_workers=workers,
@@ -54,14 +115,14 @@ def _qm9(source: Path | None, folder: Path, force: bool, workers: int) -> Mappin
     return manifest.counts
 
 
-def _cifar10(source: Path | None, folder: Path, force: bool, _: int) -> Mapping[str, int]:
+def _cifar10(source: Path | None, folder: Path, force: bool) -> Mapping[str, int]:
     with needs_extra():
         from molgen.images.cifar10 import prepare_cifar10
 
     return prepare_cifar10(source, folder, force=force)
 
 
-def _conformers(source: Path | None, folder: Path, force: bool, _: int) -> Mapping[str, int]:
+def _conformers(source: Path | None, folder: Path, force: bool) -> Mapping[str, int]:
     from molgen.data.conformer_store import MANIFEST
     from molgen.data.prepare_conformers import prepare_conformers
 
@@ -74,6 +135,7 @@ def _conformers(source: Path | None, folder: Path, force: bool, _: int) -> Mappi
     return prepare_conformers(source, folder)
 
 
-_DATASETS: Mapping[str, Callable[[Path | None, Path, bool, int], Mapping[str, int]]] = (
-    MappingProxyType({"qm9": _qm9, "conformers": _conformers, "cifar10": _cifar10})
+_OTHERS: Mapping[str, Callable[[Path | None, Path, bool], Mapping[str, int]]] = MappingProxyType(
+    {"cifar10": _cifar10, "conformers": _conformers}
 )
+"""Stores of another kind."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from molgen.sampling.recording import Recordable, Start
     from molgen.sampling.run import Run, Tally
 
-REFERENCE = "qm9"
-
 
 def report(
     run: Run,
@@ -57,7 +55,7 @@ def report(
                 f"Relaxed by {LABEL}: scores of the force field's geometries, not of the "
                 'model\'s; "before decoding" is the model alone'
             )
-        say(render(evaluation, load_ceiling(REFERENCE), given))
+        say(render(evaluation, load_ceiling(run.model.info.dataset.reference), given))
         say(f"{seconds:.1f} s, {tally.n_drawn / seconds:.1f} molecules per second")
     if json_out is not None:
         emit_json(facts(run, tally, start, seconds, evaluation), json_out)
@@ -116,7 +114,7 @@ def facts(
 
 
 def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
-    from molgen.data.reference import load_reference
+    from molgen.data.reference import reference_of
     from molgen.eval.metrics import evaluate
     from molgen.eval.perception import Criterion
 
@@ -125,7 +123,7 @@ def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
     with bar_of_stages(show=False if quiet else None) as progress:
         found = evaluate(
             tally.molecules,
-            load_reference(REFERENCE),
+            reference_of(run.model.info.dataset, run.model.info.config.data.folder),
             raw=raw,
             criterion=Criterion(run.total_charge),
             progress=progress,

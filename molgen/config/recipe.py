@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from molgen.config.calibrate import CalibrateConfig
+from molgen.config.dataset import DEFAULT, Dataset, dataset_tree, load_dataset
 from molgen.config.distil import DistilConfig
 from molgen.config.levels import (
     CurriculumConfig,
@@ -35,14 +36,32 @@ class DataConfig(Section):
     """Which molecules.
 
     Attributes:
-        store: Folder of the prepared store.
-        atomic_numbers: Elements that the model distinguishes.
-        charges: Formal charges that the model distinguishes.
+        dataset: What they are: a name, the path of a specification, or the specification.
+        store: Folder of the prepared store; empty for ``data/NAME``.
     """
 
-    store: str = "data/qm9"
-    atomic_numbers: tuple[int, ...] = (1, 6, 7, 8, 9)
-    charges: tuple[int, ...] = (-1, 0, 1)
+    dataset: Dataset = Field(default_factory=lambda: load_dataset(DEFAULT))
+    store: str = ""
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return dataset_tree(value) if isinstance(value, str) else value
+
+    @property
+    def atomic_numbers(self) -> tuple[int, ...]:
+        """Elements that the model distinguishes."""
+        return self.dataset.atomic_numbers
+
+    @property
+    def charges(self) -> tuple[int, ...]:
+        """Formal charges that the model distinguishes."""
+        return self.dataset.charges
+
+    @property
+    def folder(self) -> str:
+        """Folder of the prepared store."""
+        return self.store or f"data/{self.dataset.name}"
 
 
 class WidthConfig(Section):
@@ -221,9 +240,12 @@ class TrainConfig(RunConfig):
 
     Attributes:
         self_condition: Probability of training on the network's own earlier estimate.
+        batch_cost: Pairs of atoms per step, padding included, at most: batches of large molecules
+            are smaller. None for any number.
     """
 
     self_condition: float = Field(0.5, ge=0, le=1)
+    batch_cost: int | None = Field(None, ge=1)
 
 
 class Config(Section):
@@ -247,7 +269,7 @@ class Config(Section):
         domain: What the recipe makes.
     """
 
-    data: DataConfig = DataConfig()
+    data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = ModelConfig()
     times: tuple[NoiseLevels, ...] = (LogisticConfig(), LogUniformConfig())
     curriculum: CurriculumConfig | None = None

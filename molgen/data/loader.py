@@ -1,4 +1,4 @@
-"""Training batches: the whole split as padded tensors on one device, cut into size buckets."""
+"""Training batches: a split as ragged tensors on one device, padded batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from molgen.chem.elements import Vocabulary
-from molgen.data.store import MILLI, MoleculeStore
+from molgen.data.store import MILLI, MoleculeStore, offsets_of
 from molgen.errors import DataError
 
 BUCKET_BATCHES = 32
@@ -42,73 +42,182 @@ class Batch:
 
 @dataclass(frozen=True)
 class DeviceData:
-    """A split of a store, padded and resident on a device: no host work per batch.
+    """A split of a store, ragged and resident on a device: no host work per batch.
+
+    Molecules lie one after another; memory grows with atoms and bonds, not with the largest
+    molecule. A last row of zeros stands for padding.
 
     Attributes:
         n_atoms: Molecule sizes, on the CPU, ``[M]`` int64.
-        pos: Å, ``[M, N, 3]`` float32.
-        element: Element classes, ``[M, N]`` uint8.
-        charge: Charge classes, ``[M, N]`` uint8.
-        bond: Bond classes, ``[M, N, N]`` uint8.
+        n_bonds: Bonds of every molecule, on the CPU, ``[M]`` int64.
+        pos: Positions of all conformers, Å, ``[P + 1, 3]`` float32.
+        element: Element classes, ``[A + 1]`` uint8.
+        charge: Charge classes, ``[A + 1]`` uint8.
+        bonds: Both atoms and the class of every bond, ``[E + 1, 3]`` int16.
+        atom_offsets: First atom of every molecule, ``[M]`` int64.
+        bond_offsets: First bond, ``[M]`` int64.
+        pos_offsets: First position, ``[M]`` int64.
+        first_conformer: First conformer, ``[M]`` int64.
+        cumulative: Number of the molecule plus the weights of its conformers up to each one,
+            ``[C]`` float64, ascending.
     """
 
     n_atoms: Tensor
+    n_bonds: Tensor
     pos: Tensor
     element: Tensor
     charge: Tensor
-    bond: Tensor
+    bonds: Tensor
+    atom_offsets: Tensor
+    bond_offsets: Tensor
+    pos_offsets: Tensor
+    first_conformer: Tensor
+    cumulative: Tensor
 
     @cached_property
     def sizes(self) -> Tensor:
         """Molecule sizes on the device of the data, ``[M]`` int64."""
         return self.n_atoms.to(self.pos.device)
 
-    def batch(self, indices: Tensor) -> Batch:
-        """The molecules ``indices`` (CPU, ``[B]``), padded to the largest of them."""
-        return self.padded(indices.to(self.pos.device), int(self.n_atoms[indices].max()))
+    @cached_property
+    def bond_counts(self) -> Tensor:
+        """Numbers of bonds on the device of the data, ``[M]`` int64."""
+        return self.n_bonds.to(self.pos.device)
 
-    def padded(self, indices: Tensor, n: int) -> Batch:
-        """The molecules ``indices`` (device of the data, ``[B]``) as ``n`` rows each."""
+    @cached_property
+    def max_atoms(self) -> int:
+        """Atoms of the largest molecule."""
+        return int(self.n_atoms.max())
+
+    @cached_property
+    def max_bonds(self) -> int:
+        """Bonds of the molecule with most."""
+        return int(self.n_bonds.max())
+
+    @property
+    def has_conformers(self) -> bool:
+        """Whether any molecule has several geometries."""
+        return len(self.cumulative) > len(self.n_atoms)
+
+    def batch(self, indices: Tensor, chance: Tensor | None = None) -> Batch:
+        """The molecules ``indices`` (CPU, ``[B]``), padded to the largest of them."""
+        n, m = int(self.n_atoms[indices].max()), int(self.n_bonds[indices].max())
+        return self.padded(indices.to(self.pos.device), n, chance, m)
+
+    def padded(
+        self, indices: Tensor, n: int, chance: Tensor | None = None, m: int | None = None
+    ) -> Batch:
+        """Molecules as ``n`` rows each, with nothing but queueing work on the device.
+
+        Args:
+            indices: Their numbers, ``[B]``, on the device of the data.
+            n: Rows; the largest of them has no more atoms.
+            chance: Numbers from 0 to 1 that choose a conformer of each by its weight, ``[B]``;
+                None takes the first.
+            m: Bonds of the molecule with most; None is safe for all.
+        """
+        sizes = self.sizes[indices]
+        row = torch.arange(n, device=indices.device)
+        mask = row < sizes[:, None]
+        atom = torch.where(mask, self.atom_offsets[indices][:, None] + row, len(self.element) - 1)
+        start = self.pos_offsets[indices]
+        if chance is not None and self.has_conformers:
+            start = start + sizes * self._conformer(indices, chance)
+        place = torch.where(mask, start[:, None] + row, len(self.pos) - 1)
         return Batch(
-            pos=self.pos[indices, :n],
-            element=self.element[indices, :n].long(),
-            charge=self.charge[indices, :n].long(),
-            bond=self.bond[indices, :n, :n].long(),
-            mask=torch.arange(n, device=indices.device) < self.sizes[indices][:, None],
+            pos=self.pos[place],
+            element=self.element[atom].long(),
+            charge=self.charge[atom].long(),
+            bond=self._bond_matrix(indices, n, self.max_bonds if m is None else m),
+            mask=mask,
         )
+
+    def _conformer(self, indices: Tensor, chance: Tensor) -> Tensor:
+        """Numbers of conformers within their molecules, drawn by weight, ``[B]``."""
+        wanted = indices + chance.to(self.cumulative)
+        found = torch.searchsorted(self.cumulative, wanted, right=True)
+        last = torch.cat([self.first_conformer[1:], found.new_tensor([len(self.cumulative)])]) - 1
+        return torch.minimum(found, last[indices]) - self.first_conformer[indices]
+
+    def _bond_matrix(self, indices: Tensor, n: int, m: int) -> Tensor:
+        """Symmetric bond classes, ``[B, n, n]`` int64."""
+        row = torch.arange(m, device=indices.device)
+        real = row < self.bond_counts[indices][:, None]
+        place = torch.where(real, self.bond_offsets[indices][:, None] + row, len(self.bonds) - 1)
+        first, last, order = self.bonds[place].long().unbind(dim=-1)  # B m
+        flat = torch.zeros(len(indices), n * n, dtype=torch.long, device=indices.device)
+        # Padding adds class 0 to the first pair, which is no bond of an atom with itself.
+        flat.scatter_add_(1, first * n + last, order)
+        flat.scatter_add_(1, last * n + first, order)
+        return flat.view(-1, n, n)
 
 
 def load_split(
     store: MoleculeStore, split: str, vocabulary: Vocabulary, device: torch.device | str = "cpu"
 ) -> DeviceData:
-    """Pad one split of a store and move it to a device.
+    """Move one split of a store to a device.
 
     Raises:
         DataError: A molecule holds an element or charge outside the vocabulary.
     """
     chosen = store.split(split)
+    atoms = _runs(store.atom_offsets, chosen)
+    bonds = np.asarray(store.bonds)[_runs(store.bond_offsets, chosen)].astype(np.int16)
+    places = _runs(store.pos_offsets, chosen)
+    pos = np.asarray(store.pos_milli_angstrom)[places].astype(np.float32) / np.float32(MILLI)
     sizes = store.n_atoms[chosen].astype(np.int64)
-    n_max = int(sizes.max())
-    real = np.arange(n_max) < sizes[:, None]
-    atoms = (store.atom_offsets[chosen][:, None] + np.arange(n_max))[real]
-
-    def padded(values: np.ndarray, dtype: type) -> np.ndarray:
-        out = np.zeros((len(chosen), n_max, *values.shape[1:]), dtype=dtype)
-        out[real] = values
-        return out
-
-    pos = np.asarray(store.pos_milli_angstrom)[atoms].astype(np.float32) / np.float32(MILLI)
+    n_conformers = store.n_conformers[chosen].astype(np.int64)
+    weight = np.asarray(store.conformer_weight)[_runs(store.conformer_offsets, chosen)]
     element = _classes(np.asarray(store.atomic_numbers)[atoms], vocabulary.atomic_numbers)
     charge = _classes(np.asarray(store.formal_charge)[atoms], vocabulary.charges)
-    pos = padded(pos, np.float32)
-    pos[real] -= np.repeat(pos.sum(axis=1) / sizes[:, None], sizes, axis=0).astype(np.float32)
-    return DeviceData(
-        n_atoms=torch.from_numpy(sizes),
-        pos=torch.from_numpy(pos).to(device),
-        element=torch.from_numpy(padded(element, np.uint8)).to(device),
-        charge=torch.from_numpy(padded(charge, np.uint8)).to(device),
-        bond=torch.from_numpy(_dense_bonds(store, chosen, n_max)).to(device),
-    )
+    per_conformer = np.repeat(sizes, n_conformers)
+    arrays = {
+        "pos": _padded_end(_centred(pos, per_conformer)),
+        "element": _padded_end(element.astype(np.uint8)),
+        "charge": _padded_end(charge.astype(np.uint8)),
+        "bonds": _padded_end(bonds),
+        "atom_offsets": offsets_of(sizes)[:-1],
+        "bond_offsets": offsets_of(store.n_bonds[chosen])[:-1],
+        "pos_offsets": offsets_of(sizes * n_conformers)[:-1],
+        "first_conformer": offsets_of(n_conformers)[:-1],
+        "cumulative": _cumulative(weight, n_conformers),
+    }
+    there = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    n_bonds = store.n_bonds[chosen].astype(np.int64)
+    return DeviceData(torch.from_numpy(sizes), torch.from_numpy(n_bonds), **there)
+
+
+def _runs(offsets: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Numbers of all rows of the chosen molecules, one after the other."""
+    counts = offsets[chosen + 1] - offsets[chosen]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows: np.ndarray = np.repeat(offsets[chosen], counts) + within
+    return rows
+
+
+def _centred(pos: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Positions with the mean of every conformer at the origin."""
+    if not len(pos):
+        return pos
+    starts = np.cumsum(sizes) - sizes
+    mean = np.add.reduceat(pos, starts, axis=0) / sizes[:, None]
+    centred: np.ndarray = pos - np.repeat(mean, sizes, axis=0).astype(np.float32)
+    return centred
+
+
+def _padded_end(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, np.zeros((1, *values.shape[1:]), values.dtype)])
+
+
+def _cumulative(weight: np.ndarray, n_conformers: np.ndarray) -> np.ndarray:
+    """Number of the molecule plus the weights of its conformers up to each one."""
+    total = np.cumsum(weight, dtype=np.float64)
+    ends = np.cumsum(n_conformers)
+    before = np.repeat(np.concatenate([[0.0], total[ends[:-1] - 1]]), n_conformers)
+    summed = np.repeat(np.add.reduceat(weight.astype(np.float64), ends - n_conformers), n_conformers)
+    number = np.repeat(np.arange(len(n_conformers)), n_conformers)
+    cumulative: np.ndarray = number + (total - before) / summed
+    return cumulative
 
 
 def _classes(values: np.ndarray, known: tuple[int, ...]) -> np.ndarray:
@@ -122,36 +231,44 @@ def _classes(values: np.ndarray, known: tuple[int, ...]) -> np.ndarray:
     return classes
 
 
-def _dense_bonds(store: MoleculeStore, chosen: np.ndarray, n_max: int) -> np.ndarray:
-    """Symmetric bond classes of the chosen molecules, ``[M, N, N]`` uint8."""
-    counts = store.n_bonds[chosen].astype(np.int64)
-    molecule = np.repeat(np.arange(len(chosen)), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows = np.asarray(store.bonds)[np.repeat(store.bond_offsets[chosen], counts) + within]
-    dense = np.zeros((len(chosen), n_max, n_max), dtype=np.uint8)
-    dense[molecule, rows[:, 0], rows[:, 1]] = rows[:, 2]
-    dense[molecule, rows[:, 1], rows[:, 0]] = rows[:, 2]
-    return dense
-
-
-def batch_order(n_atoms: Tensor, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+def batch_order(
+    n_atoms: Tensor, batch_size: int, seed: int, epoch: int, max_cost: int | None = None
+) -> list[Tensor]:
     """Batches of one epoch: a function of seed and epoch alone, so that a run can resume.
 
     Molecules are shuffled, sorted by size within groups of `BUCKET_BATCHES` batches, cut, and
     the batches shuffled again. What would not fill a batch is left out, before the sorting:
     after it, it would always be the largest molecules.
+
+    Args:
+        n_atoms: Molecule sizes, ``[M]``.
+        batch_size: Molecules per batch, at most.
+        seed: Of the order.
+        epoch: Its number.
+        max_cost: Pairs of atoms per batch, padding included, at most: batches of large molecules
+            are smaller. None for none.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(n_atoms), generator=generator)
     n_used = max(batch_size, len(order) // batch_size * batch_size)
     groups = order[:n_used].split(batch_size * BUCKET_BATCHES)
     batches = [
-        batch
+        part
         for group in groups
         for batch in group[n_atoms[group].argsort(stable=True)].split(batch_size)
+        for part in _within_cost(batch, n_atoms, max_cost)
     ]
     shuffled = torch.randperm(len(batches), generator=generator).tolist()
     return [batches[index] for index in shuffled]
+
+
+def _within_cost(batch: Tensor, n_atoms: Tensor, max_cost: int | None) -> tuple[Tensor, ...]:
+    """A batch in parts of equal size, none of which costs too much."""
+    if max_cost is None:
+        return (batch,)
+    widest = int(n_atoms[batch].max()) ** 2
+    n_parts = -(-len(batch) * widest // max(max_cost, widest))
+    return batch.tensor_split(n_parts)
 
 
 @dataclass
@@ -160,12 +277,13 @@ class BatchStream:
 
     Attributes:
         data: The molecules.
-        batch_size: Molecules per batch.
-        seed: Seed of the order.
+        batch_size: Molecules per batch, at most.
+        seed: Seed of the order, and of the conformers that are drawn.
         step: Batches already consumed by training; set it before iterating to resume.
         multiple: Batches are padded to a multiple of so many atoms, at most to the largest
             molecule. None does so on accelerators only: few shapes, so that a compiled network is
             compiled few times.
+        max_cost: Pairs of atoms per batch, at most; None for any number.
     """
 
     data: DeviceData
@@ -173,19 +291,44 @@ class BatchStream:
     seed: int
     step: int = 0
     multiple: int | None = None
+    max_cost: int | None = None
 
     def width(self, n: int) -> int:
         """Rows of a batch whose largest molecule has ``n`` atoms."""
         multiple = self.multiple or (1 if self.data.pos.device.type == "cpu" else DEVICE_MULTIPLE)
-        return min(-(-n // multiple) * multiple, self.data.pos.shape[1])
+        return min(-(-n // multiple) * multiple, self.data.max_atoms)
+
+    def order(self, epoch: int) -> list[Tensor]:
+        """The batches of an epoch."""
+        return batch_order(self.data.n_atoms, self.batch_size, self.seed, epoch, self.max_cost)
 
     def __iter__(self) -> Iterator[Batch]:
-        n_batches = len(batch_order(self.data.n_atoms, self.batch_size, self.seed, 0))
-        epoch, start = divmod(self.step, n_batches)
+        epoch, start = self._position()
         while True:
-            order = batch_order(self.data.n_atoms, self.batch_size, self.seed, epoch)[start:]
-            widths = [self.width(int(self.data.n_atoms[indices].max())) for indices in order]
-            # One copy per epoch: a device that gets its indices batch by batch waits each time.
-            for indices, n in zip(torch.stack(order).to(self.data.pos.device), widths, strict=True):
-                yield self.data.padded(indices, n)
+            yield from self._epoch(epoch, start)
             epoch, start = epoch + 1, 0
+
+    def _position(self) -> tuple[int, int]:
+        """Epoch and batch of the step; epochs have as many batches unless costs are bounded."""
+        epoch, n_batches, left = 0, len(self.order(0)), self.step
+        if self.max_cost is None:
+            return divmod(left, n_batches)
+        while left >= n_batches:
+            left, epoch = left - n_batches, epoch + 1
+            n_batches = len(self.order(epoch))
+        return epoch, left
+
+    def _epoch(self, epoch: int, start: int) -> Iterator[Batch]:
+        device, order = self.data.pos.device, self.order(epoch)
+        lengths = [len(indices) for indices in order]
+        chance = None
+        if self.data.has_conformers:
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) ^ 0x5EED)
+            chance = torch.rand(sum(lengths), generator=generator, dtype=torch.float64).to(device)
+        # One copy per epoch: a device that gets its indices batch by batch waits each time.
+        there = torch.cat(order).to(device).split(lengths)
+        chances = (None,) * len(order) if chance is None else chance.split(lengths)
+        for place in range(start, len(order)):
+            indices = order[place]
+            n, m = (int(x[indices].max()) for x in (self.data.n_atoms, self.data.n_bonds))
+            yield self.data.padded(there[place], self.width(n), chances[place], m)

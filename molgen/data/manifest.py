@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from molgen.errors import DataError
 
-VERSION: Final = 1
+VERSION: Final = 2
 FILE_NAME: Final = "manifest.json"
 
 
@@ -33,7 +33,7 @@ class Manifest:
         split_rule: How the split was drawn.
         tools: Versions of the libraries that decided the bonds.
         counts: ``read``, ``kept``, ``bonds_from_smiles``, ``bonds_from_geometry``,
-            ``left_out`` and ``atoms``, ``bonds`` of the kept.
+            ``left_out`` and ``atoms``, ``bonds``, ``conformers`` of the kept.
         left_out: Number of molecules left out for each reason.
         splits: Number of kept molecules in each part.
         files: Size and checksum of every other file.
@@ -92,7 +92,8 @@ def read_manifest(folder: Path, hint: str) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["version"] != VERSION:
-            raise DataError(f"{folder} has store version {raw['version']}, need {VERSION}", hint)
+            old = f"{folder} is a store of version {raw['version']}, this molgen reads {VERSION}"
+            raise DataError(old, f"Make it again. {hint}")
         manifest = Manifest.from_dict(raw)
     except FileNotFoundError:
         what = "holds no finished store" if folder.is_dir() else "does not exist"

@@ -6,9 +6,8 @@ The rule, in order:
    labelled with their elements, every bond alike) is the skeleton of the SMILES, bond orders and
    formal charges come from the SMILES through the match of the two skeletons. Where several
    matches exist, the one that lays the higher orders on the shorter bonds is taken.
-2. Otherwise RDKit finds bond orders and charges from the coordinates alone for a neutral molecule,
-   and they are accepted if the molecule sanitises, is one fragment, has no radicals and no net
-   charge. Such a molecule keeps the graph of its geometry.
+2. Otherwise RDKit finds bond orders and charges from the coordinates alone for a molecule of the
+   data set's charge, and they are accepted if it sanitises, is one fragment and has no radicals. Such a molecule keeps the graph of its geometry.
 3. Otherwise the molecule is left out, with the reason.
 
 So the bonds of every molecule that is kept can be read off its coordinates, which is what generated
@@ -33,8 +32,8 @@ from molgen.data.records import Record
 
 RULE: Final = (
     "orders and charges from the SMILES where RDKit's connectivity of the coordinates is the "
-    "SMILES' skeleton; otherwise RDKit DetermineBonds with charge 0, if sanitised, one fragment, "
-    "no radicals, no net charge; otherwise left out"
+    "SMILES' skeleton; otherwise RDKit DetermineBonds with the charge of the data set, if sanitised, "
+    "one fragment, no radicals; otherwise left out. Bonds that a source gives are kept"
 )
 """The rule in one sentence, for the manifest."""
 
@@ -62,24 +61,25 @@ class LeftOut:
     reason: str
 
 
-def settle(record: Record) -> Settled | LeftOut:
+def settle(record: Record, charge: int = 0) -> Settled | LeftOut:
     """Apply the rule of this module to one molecule.
 
     Rule 2 can run without end on an odd geometry; `prepare` calls this in killable processes.
 
     Args:
         record: Elements, positions and SMILES.
+        charge: Of the molecule.
 
     Returns:
         The molecule with its bonds, or why it has none.
     """
     with rdBase.BlockLogs():
-        named = _named(record.smiles)
+        named = _named(record.smiles, charge)
         bonded = _atoms_at(record)
         rdDetermineBonds.DetermineConnectivity(bonded)
         if named is not None and (molecule := _carried_over(bonded, named)) is not None:
             return Settled(molecule, from_smiles=True)
-        outcome = _settle_by_geometry(record)
+        outcome = _settle_by_geometry(record, charge)
         if isinstance(outcome, LeftOut) and named is not None:
             tight = _atoms_at(record)
             rdDetermineBonds.DetermineConnectivity(tight, useVdw=True, covFactor=TIGHT_FACTOR)
@@ -88,10 +88,10 @@ def settle(record: Record) -> Settled | LeftOut:
         return outcome
 
 
-def _named(smiles: str) -> Chem.Mol | None:
+def _named(smiles: str, charge: int) -> Chem.Mol | None:
     """The molecule of the SMILES with hydrogens, or None if rule 1 cannot use it."""
     mol = Chem.MolFromSmiles(smiles) if smiles else None
-    return None if mol is None or _fault(mol) else Chem.AddHs(mol)
+    return None if mol is None or _fault(mol, charge) else Chem.AddHs(mol)
 
 
 def _carried_over(bonded: Chem.Mol, named: Chem.Mol) -> Molecule | None:
@@ -122,27 +122,27 @@ def _order_weighted_length(molecule: Molecule) -> float:
     return float(_ORDER_OF_CLASS[order] @ length)
 
 
-def _settle_by_geometry(record: Record) -> Settled | LeftOut:
+def _settle_by_geometry(record: Record, charge: int) -> Settled | LeftOut:
     """Rule 2, or the reason for rule 3."""
     mol = _atoms_at(record)
     try:
-        rdDetermineBonds.DetermineBonds(mol, charge=0, allowChargedFragments=True)
+        rdDetermineBonds.DetermineBonds(mol, charge=charge, allowChargedFragments=True)
         Chem.SanitizeMol(mol)
     except Chem.MolSanitizeException:
         return LeftOut("does not sanitise")
     except (ValueError, RuntimeError):
-        return LeftOut("no neutral bond assignment")
-    if fault := _fault(mol):
+        return LeftOut("no bond assignment of this charge")
+    if fault := _fault(mol, charge):
         return LeftOut(fault)
     return Settled(molecule_of(mol), from_smiles=False)
 
 
-def _fault(mol: Chem.Mol) -> str:
+def _fault(mol: Chem.Mol, charge: int) -> str:
     if len(Chem.GetMolFrags(mol)) != 1:
         return "several fragments"
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         return "radical"
-    if Chem.GetFormalCharge(mol):
+    if Chem.GetFormalCharge(mol) != charge:
         return "net charge"
     return ""
 

@@ -18,7 +18,7 @@ from torch_geometric.utils import to_dense_adj, to_dense_batch
 
 from molgen.chem.elements import Vocabulary
 from molgen.chem.molecule import Molecule
-from molgen.data.gdb9 import SDF, UNCHARACTERIZED
+from molgen.data.sources.gdb9 import SDF, UNCHARACTERIZED
 from molgen.data.loader import Batch
 from molgen.data.store import MoleculeStore
 from molgen.errors import DataError

@@ -1,4 +1,4 @@
-"""What every reader yields: one molecule as its source gives it, before bonds are settled."""
+"""What every reader yields: molecules as their source gives them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molgen.data.store import Entry
+
 
 @dataclass(frozen=True)
 class Record:
-    """One molecule of a source.
+    """A molecule without bonds.
 
     Attributes:
         source_index: The source's own number of the molecule (QM9 counts from 1).
@@ -28,15 +30,31 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A record that its source could not read.
+
+    Attributes:
+        source_index: Its number.
+        name: Its title or SMILES.
+        reason: Why, in a few words.
+    """
+
+    source_index: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Source:
     """A readable source.
 
     Attributes:
         name: What and where it is, for the manifest and for error messages.
         n_records: Number of records that `read` yields.
-        read: Opens the source anew and yields its records in the source's order.
+        read: Opens the source anew and yields its records in the source's order: molecules with
+            bonds (`Entry`) or without (`Record`).
     """
 
     name: str
     n_records: int
-    read: Callable[[], Iterator[Record]]
+    read: Callable[[], Iterator[Record | Entry | Unreadable]]

@@ -18,12 +18,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from molgen.config.dataset import Dataset
 from molgen.data.statistics import Statistics
 from molgen.errors import DataError
 from molgen.names import suggestion
 
-KNOWN: Final = ("qm9",)
-"""Names of the references in the package."""
+
+
+REFERENCE_FILE: Final = "reference.npz"
+"""Name of the file in a store."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def save_reference(path: Path, reference: Reference) -> None:
     """Write a reference to an ``.npz`` file."""
     np.savez(
         path,
+        name=np.array(reference.name),
         hashes=reference.hashes,
         atom_counts=_table(reference.atom_counts),
         element_counts=_table(reference.element_counts),
@@ -92,20 +96,44 @@ def save_reference(path: Path, reference: Reference) -> None:
     )
 
 
+def shipped_references() -> list[str]:
+    """Names of the references in the package."""
+    names = (path.name for path in (files("molgen") / "reference").iterdir())
+    return sorted(name.removesuffix(".npz") for name in names if name.endswith(".npz") and "_" not in name)
+
+
 @cache
 def load_reference(name: str) -> Reference:
-    """A reference of the package.
+    """A reference by its name, or that of a store.
 
     Args:
-        name: One of `KNOWN`.
+        name: One of the package, or the folder of a store.
 
     Raises:
         DataError: There is no reference of this name, or its file is missing or damaged.
     """
-    if name not in KNOWN:
-        raise DataError(f'no reference named "{name}"', suggestion(name, KNOWN))
+    if (Path(name) / REFERENCE_FILE).is_file():
+        return read_reference(Path(name) / REFERENCE_FILE)
+    if name not in (known := shipped_references()):
+        raise DataError(f'no reference named "{name}"', suggestion(name, known))
     with as_file(files("molgen") / "reference" / f"{name}.npz") as path:
         return read_reference(path)
+
+
+def reference_of(dataset: Dataset, store: str | Path = "") -> Reference | None:
+    """The reference of a data set: the one that ships, or the one of its store.
+
+    Args:
+        dataset: The data set.
+        store: Folder of its store.
+
+    Returns:
+        None where there is neither.
+    """
+    if dataset.reference is not None:
+        return load_reference(dataset.reference)
+    path = Path(store or f"data/{dataset.name}") / REFERENCE_FILE
+    return read_reference(path) if path.is_file() else None
 
 
 def read_reference(path: Path) -> Reference:
@@ -117,7 +145,7 @@ def read_reference(path: Path) -> Reference:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return Reference(
-                name=path.stem,
+                name=str(archive["name"]) if "name" in archive else path.stem,
                 hashes=archive["hashes"],
                 atom_counts=dict(archive["atom_counts"].tolist()),
                 element_counts=dict(archive["element_counts"].tolist()),

@@ -80,12 +80,12 @@ def statistics_of_split(store: MoleculeStore, split: str) -> Statistics:
     """
     chosen = np.zeros(len(store), dtype=bool)
     chosen[store.split(split)] = True
-    atoms = np.repeat(chosen, store.n_atoms)
+    atoms = np.repeat(chosen, store.n_atoms.astype(np.int64))
     return _statistics(
         store.n_atoms[chosen],
         store.atomic_numbers[atoms],
         store.formal_charge[atoms],
-        store.bonds[np.repeat(chosen, store.n_bonds), 2],
+        store.bonds[np.repeat(chosen, store.n_bonds.astype(np.int64)), 2],
     )
 
 

@@ -33,18 +33,23 @@ class Ceiling:
 
 
 @cache
-def load_ceiling(reference: str) -> Ceiling:
+def load_ceiling(reference: str | None) -> Ceiling | None:
     """The shipped scores of a data set.
 
     Args:
-        reference: Name of the data set, such as ``"qm9"``.
+        reference: Name of the data set.
+
+    Returns:
+        None where the package holds none for it.
 
     Raises:
-        DataError: The package holds no scores for it.
+        DataError: The package is damaged.
     """
     path = files("molgen") / "reference" / f"{reference}_metrics.json"
+    if not path.is_file():
+        return None
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise DataError(f'no scores of real molecules for "{reference}"', "Known: qm9") from None
+        raise DataError(f"{path} is not readable", "Reinstall molgen") from None
     return Ceiling(raw["name"], raw["command"], raw["whole"], raw["kept"])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DataConfig, parse_config
+from molgen.config.dataset import Dataset
 from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.weights_file import MOLECULES, Header, Recipe
+
+if TYPE_CHECKING:
+    from molgen.chem.distances import DistanceStatistics
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,21 @@ class MoleculeHeader(Header[MoleculeRecipeT]):
     n_atoms: tuple[int, ...]
 
     @property
+    def dataset(self) -> Dataset:
+        """The data set that the model was trained on."""
+        return self.config.data.dataset
+
+    @property
+    def distances(self) -> DistanceStatistics | None:
+        """Distances in that data set; None where neither the package nor its store has them."""
+        from molgen.data.distances import distances_of  # noqa: PLC0415 - headers are read without
+
+        return distances_of(self.dataset, self.config.data.folder)
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """Elements and charges of the model."""
-        return Vocabulary(self.config.data.atomic_numbers, self.config.data.charges)
+        return Vocabulary(self.dataset.atomic_numbers, self.dataset.charges)
 
     @property
     def max_atoms(self) -> int:

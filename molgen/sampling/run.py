@@ -18,7 +18,6 @@ from molgen.chem.formula import parse_formula
 from molgen.chem.molecule import Molecule
 from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import Format, TagValue
-from molgen.data.distances import shipped_distances
 from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
 from molgen.models.graph_fit import GraphFit
@@ -160,7 +159,7 @@ class Run:
         """What is made of samples."""
         # What is given is not to be repaired towards what is common.
         prior = self.model.info.element_prior if self.task.finish.logit_bias else ()
-        decoder = Decoder(self.request.decode, self.total_charge, shipped_distances("qm9"))
+        decoder = Decoder(self.request.decode, self.total_charge, self.model.info.distances)
         return Finisher(decoder, self._labels, self.relaxing, self.fit, prior)
 
     def title(self, index: int) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig
-from molgen.data.distances import shipped_distances
+from molgen.data.distances import distances_of
 from molgen.data.same_sizes import SameSizes
 from molgen.flow.grid import TimeGrid
 from molgen.flow.rollout import rollout_target
@@ -86,7 +86,10 @@ class DistillationModule(MoleculeModule):
         self.solver: Solver = solver_named(self.part.solver)
         vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
         self.target_decoder = target_decoder_of(
-            self.part, vocabulary, config.model.pos_scale, shipped_distances("qm9")
+            self.part,
+            vocabulary,
+            config.model.pos_scale,
+            distances_of(config.data.dataset, config.data.folder),
         )
         self.class_balances = class_balances_of(self.part, self.schedules, vocabulary)
         if config.train.compile:

@@ -73,13 +73,15 @@ def _job(config: Config, name: str, where: torch.device) -> Job:
 
 def _on_data(config: Config, name: str, where: torch.device) -> Job:
     """Load the data and say how module and recorder are made."""
-    store = MoleculeStore.open(config.data.store)
+    store = MoleculeStore.open(config.data.folder)
     info = ModelInfo(name=name, config=config, n_atoms=_size_counts(store)).trained(
         data=store.manifest.source, **machine(where)
     )
     data = load_split(store, "train", info.vocabulary, where)
     return Job(
-        stream=BatchStream(data, config.train.batch_size, config.train.seed),
+        stream=BatchStream(
+            data, config.train.batch_size, config.train.seed, max_cost=config.train.batch_cost
+        ),
         module=lambda pace: DenoisingModule(_model(config, info.max_atoms), config, pace),
         recorder=partial(MoleculeRecorder, info),
     )
@@ -109,7 +111,7 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
 
 def _real(config: Config, info: ModelInfo, where: torch.device) -> SameSizes:
     """The molecules that a critic compares with."""
-    store = MoleculeStore.open(config.data.store)
+    store = MoleculeStore.open(config.data.folder)
     return SameSizes.of(load_split(store, "train", info.vocabulary, where), info.n_atoms)
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import islice
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molgen.chem.elements import Vocabulary
-from molgen.chem.molecule import bond_matrix
+from molgen.chem.molecule import Molecule, bond_matrix
 from molgen.data.loader import Batch, BatchStream, DeviceData, batch_order, load_split
-from molgen.data.store import MoleculeStore
+from molgen.data.manifest import VERSION, Manifest, file_entry, write_manifest
+from molgen.data.store import Entry, MoleculeStore, pack, save_arrays
 from molgen.errors import DataError
 
 QM9 = Vocabulary((1, 6, 7, 8, 9), (-1, 0, 1))
@@ -152,7 +155,7 @@ def test_a_stream_goes_on_from_any_step(train_split: DeviceData, step: int, seed
 
 
 def test_a_small_store_makes_small_batches(train_split: DeviceData) -> None:
-    few = DeviceData(*(getattr(train_split, field.name)[:5] for field in fields(DeviceData)))
+    few = replace(train_split, n_atoms=train_split.n_atoms[:5])
     for batch in islice(BatchStream(few, 16, 0), 3):
         assert len(batch.mask) == 5
 
@@ -160,7 +163,7 @@ def test_a_small_store_makes_small_batches(train_split: DeviceData) -> None:
 def test_few_widths_hold_the_same_molecules(train_split: DeviceData) -> None:
     plain = BatchStream(train_split, 16, 0)
     padded = BatchStream(train_split, 16, 0, multiple=4)
-    largest = train_split.pos.shape[1]
+    largest = train_split.max_atoms
     assert plain.width(largest - 1) == largest - 1
     assert {padded.width(n) % 4 for n in range(1, largest)} <= {0, largest % 4}
     assert padded.width(largest) == largest
@@ -178,6 +181,69 @@ def test_few_widths_hold_the_same_molecules(train_split: DeviceData) -> None:
         assert same(one, cut)
 
 
+@given(many_sizes, st.integers(1, 20), st.integers(1, 3000), st.integers(0, 5))
+def test_no_batch_costs_more_than_it_may(
+    n_atoms: torch.Tensor, batch_size: int, max_cost: int, epoch: int
+) -> None:
+    free = batch_order(n_atoms, batch_size, 0, epoch)
+    batches = batch_order(n_atoms, batch_size, 0, epoch, max_cost)
+    assert sorted(torch.cat(batches).tolist()) == sorted(torch.cat(free).tolist())
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * int(n_atoms[batch].max()) ** 2 <= max_cost
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 90))
+def test_a_stream_of_bounded_cost_goes_on_from_any_step(
+    train_split: DeviceData, step: int
+) -> None:
+    whole = islice(BatchStream(train_split, 16, 0, max_cost=3000), step, step + 3)
+    resumed = islice(BatchStream(train_split, 16, 0, step, max_cost=3000), 3)
+    assert all(same(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
+def with_conformers(folder: Path) -> MoleculeStore:
+    """Two molecules: three conformers of weights 1, 2 and 5, whose positions tell, and one."""
+    methyls = Molecule(
+        np.array([6, 6], np.uint8),
+        np.array([[0, 0, 0], [1.5, 0, 0]], np.float32),
+        np.zeros(2, np.int8),
+        np.array([[0, 1, 1]], np.int16),
+    )
+    pos = np.stack([methyls.pos * scale for scale in (1, 2, 3)])
+    entries = [Entry(methyls, 0, pos, np.array([1.0, 2.0, 5.0])), Entry(methyls, 1)]
+    save_arrays(folder, pack(entries, np.zeros(2, np.uint8)))
+    files = {path.name: file_entry(path) for path in folder.glob("*.npy")}
+    write_manifest(folder, Manifest(VERSION, "", "", "", {}, {}, {}, {}, files))
+    return MoleculeStore.open(folder)
+
+
+def test_conformers_come_up_as_often_as_they_weigh(tmp_path: Path) -> None:
+    data = load_split(with_conformers(tmp_path), "train", QM9)
+    chance = (torch.arange(800, dtype=torch.float64) + 0.5) / 800
+    pos = data.batch(torch.zeros(800, dtype=torch.long), chance).pos
+    lengths = (pos[:, 1, 0] - pos[:, 0, 0]).round(decimals=3)
+    values, counts = lengths.unique(return_counts=True)
+    assert values.tolist() == [1.5, 3.0, 4.5]
+    assert counts.tolist() == [100, 200, 500]
+    alone = data.batch(torch.ones(2, dtype=torch.long), torch.tensor([0.0, 1.0]).double()).pos
+    assert alone[:, :, 0].tolist() == [[-0.75, 0.75]] * 2
+    bond = data.batch(torch.tensor([0, 1])).bond
+    assert bond.tolist() == [[[0, 1], [1, 0]]] * 2
+
+
+def test_the_conformers_of_an_epoch_follow_from_the_seed(tmp_path: Path) -> None:
+    data = load_split(with_conformers(tmp_path), "train", QM9)
+
+    def first(seed: int) -> list[float]:
+        batches = islice(BatchStream(data, 1, seed), 40)
+        return [float(batch.pos[0, 1, 0]) for batch in batches]
+
+    assert first(3) == first(3)
+    assert first(3) != first(4)
+    assert len(set(first(3))) == 3
+
+
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_batches_on_a_gpu_have_few_widths_and_do_not_wait(sample: MoleculeStore) -> None:
@@ -189,4 +255,4 @@ def test_batches_on_a_gpu_have_few_widths_and_do_not_wait(sample: MoleculeStore)
         widths = {next(batches).mask.shape[1] for _ in range(10)}
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert {width % 4 for width in widths - {stream.data.pos.shape[1]}} <= {0}
+    assert {width % 4 for width in widths - {stream.data.max_atoms}} <= {0}

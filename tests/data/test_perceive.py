@@ -101,7 +101,7 @@ def test_a_cage_is_left_out_with_its_reason(records: Records) -> None:
 
 
 def test_what_cannot_be_settled_has_a_reason(records: Records) -> None:
-    assert settle(records["unsettled"]) == LeftOut("no neutral bond assignment")
+    assert settle(records["unsettled"]) == LeftOut("no bond assignment of this charge")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_cannot_be_settled_has_a_reason(records: Records) -> None:
     [
         ([6], [[0, 0, 0]], "radical"),
         ([1, 1, 1, 1], [[0, 0, 0], [0, 0, 0.74], [9, 0, 0], [9, 0, 0.74]], "several fragments"),
-        ([6, 6], [[0, 0, 0], [0, 0, 0]], "no neutral bond assignment"),
+        ([6, 6], [[0, 0, 0], [0, 0, 0]], "no bond assignment of this charge"),
     ],
 )
 def test_broken_geometries_are_left_out(

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 
 from molgen.data import prepare as preparation
+from molgen.config.dataset import load_dataset
 from molgen.data.perceive import OVERBONDED
 from molgen.data.prepare import prepare
-from molgen.data.qm9 import prepare_qm9
 from molgen.data.records import Record, Source
 from molgen.data.store import MoleculeStore
 from molgen.errors import DataError, OutputError
 
 Records = dict[str, Record]
+QM9 = load_dataset("qm9")
+
 NpzOf = Callable[[Sequence[Record]], Path]
 
 
@@ -29,7 +31,7 @@ def test_counts_reasons_and_molecules(records: Records, npz_of: NpzOf, tmp_path:
     odd = replace(records["ethanol"], source_index=20, smiles="COC")
     source = npz_of([*records.values(), odd])
     out = tmp_path / "deep" / "store"
-    manifest = prepare_qm9(source, out)
+    manifest = prepare(QM9, source, out)
     store = MoleculeStore.open(out)
     store.verify()
     assert store.manifest == manifest
@@ -38,10 +40,10 @@ def test_counts_reasons_and_molecules(records: Records, npz_of: NpzOf, tmp_path:
     assert counts == {
         "read": 8, "kept": 6, "bonds_from_smiles": 5, "bonds_from_geometry": 1, "left_out": 2,
     }  # fmt: skip
-    assert manifest.left_out == {OVERBONDED: 1, "no neutral bond assignment": 1}
+    assert manifest.left_out == {OVERBONDED: 1, "no bond assignment of this charge": 1}
     assert (out / "left_out.tsv").read_text().splitlines()[1:] == [
         f"105\tC1C2CC1C2\t{OVERBONDED}",
-        "72320\tOC12CN=C3OC1C23O\tno neutral bond assignment",
+        "72320\tOC12CN=C3OC1C23O\tno bond assignment of this charge",
     ]
     left_out = {105, 72320}
     kept = [record for record in (*records.values(), odd) if record.source_index not in left_out]
@@ -56,15 +58,15 @@ def test_the_same_source_gives_the_same_bytes(
     records: Records, npz_of: NpzOf, tmp_path: Path
 ) -> None:
     source = npz_of(list(records.values()))
-    one = prepare_qm9(source, tmp_path / "one", n_workers=1)
-    two = prepare_qm9(source, tmp_path / "two", n_workers=3)
+    one = prepare(QM9, source, tmp_path / "one", n_workers=1)
+    two = prepare(QM9, source, tmp_path / "two", n_workers=3)
     assert one == two
 
 
 def test_progress_is_reported(records: Records, npz_of: NpzOf, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     source = npz_of(list(records.values()))
-    prepare_qm9(source, tmp_path / "store", progress=lambda *args: seen.append(args))
+    prepare(QM9, source, tmp_path / "store", progress=lambda *args: seen.append(args))
     assert seen == [(done, len(records)) for done in range(1, len(records) + 1)]
 
 
@@ -72,12 +74,12 @@ def test_an_existing_store_is_kept_unless_forced(
     records: Records, npz_of: NpzOf, tmp_path: Path
 ) -> None:
     out = tmp_path / "store"
-    prepare_qm9(npz_of([records["methane"]]), out)
+    prepare(QM9, npz_of([records["methane"]]), out)
     source = npz_of([records["benzene"], records["nitrile"]])
     with pytest.raises(OutputError, match=r"already exists. Add --force"):
-        prepare_qm9(source, out)
+        prepare(QM9, source, out)
     assert len(MoleculeStore.open(out)) == 1
-    prepare_qm9(source, out, force=True)
+    prepare(QM9, source, out, force=True)
     assert len(MoleculeStore.open(out)) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"store", "tiny.npz"}
 
@@ -86,9 +88,9 @@ def test_a_failed_forced_run_keeps_the_old_store(
     records: Records, npz_of: NpzOf, tmp_path: Path
 ) -> None:
     out = tmp_path / "store"
-    prepare_qm9(npz_of([records["methane"]]), out)
+    prepare(QM9, npz_of([records["methane"]]), out)
     with pytest.raises(DataError):
-        prepare_qm9(tmp_path / "missing", out, force=True)
+        prepare(QM9, tmp_path / "missing", out, force=True)
     assert len(MoleculeStore.open(out)) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"store", "tiny.npz"}
 
@@ -96,7 +98,7 @@ def test_a_failed_forced_run_keeps_the_old_store(
 def test_a_place_that_cannot_be_written_is_named(records: Records, npz_of: NpzOf) -> None:
     source = npz_of([records["methane"]])
     with pytest.raises(OutputError, match=r"cannot write .*tiny.npz/store: Not a directory"):
-        prepare_qm9(source, source / "store")
+        prepare(QM9, source, source / "store")
 
 
 def test_a_full_disk_leaves_nothing(
@@ -107,7 +109,7 @@ def test_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr(preparation, "save_arrays", fail)
     with pytest.raises(OutputError, match="No space left on device"):
-        prepare_qm9(npz_of([records["methane"]]), tmp_path / "store")
+        prepare(QM9, npz_of([records["methane"]]), tmp_path / "store")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.npz"]
 
 
@@ -115,31 +117,34 @@ def test_a_molecule_that_takes_too_long_is_left_out(
     records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stuck_at_five.py").write_text(
-        "from molgen.data.perceive import settle as real\n"
-        "def settle(record):\n"
+        "from molgen.data.prepare import judge as real\n"
+        "def judge(record, dataset):\n"
         "    while record.source_index == 5: pass\n"
-        "    return real(record)\n"
+        "    return real(record, dataset)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import stuck_at_five
 
-    monkeypatch.setattr(preparation.perceive, "settle", stuck_at_five.settle)
+    monkeypatch.setattr(preparation, "judge", stuck_at_five.judge)
     monkeypatch.setattr(preparation, "TIME_LIMIT_S", 2.0)
     chosen = [records[name] for name in ("methane", "nitrile", "benzene")]
     source = Source("test", 3, lambda: iter(chosen))
-    manifest = prepare(partial(Source, *vars(source).values()), tmp_path / "store", 2)
+    monkeypatch.setattr(preparation, "reader_named", lambda _: lambda *_: source)
+    manifest = prepare(QM9, None, tmp_path / "store", 2)
     assert manifest.left_out == {"time limit": 1}
     assert MoleculeStore.open(tmp_path / "store").source_index.tolist() == [1, 214]
 
 
 SCRIPT = """
 import multiprocessing, sys, time
-from molgen.data.qm9 import prepare_qm9
+from pathlib import Path
+from molgen.config.dataset import load_dataset
+from molgen.data.prepare import prepare
 def progress(n_done, n_all):
     if n_done == 3:
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         time.sleep(60)
-prepare_qm9(sys.argv[1], sys.argv[2], n_workers=2, progress=progress)
+prepare(load_dataset("qm9"), Path(sys.argv[1]), Path(sys.argv[2]), n_workers=2, progress=progress)
 """
 
 
@@ -192,12 +197,12 @@ def test_an_interrupted_run_leaves_nothing_to_trust(
     interrupted: Callable[[int], Path], sent: signal.Signals
 ) -> None:
     out = interrupted(sent)
-    with pytest.raises(DataError, match=r"does not exist. Run: molgen data prepare qm9"):
+    with pytest.raises(DataError, match=r"does not exist. Run: molgen data prepare NAME"):
         MoleculeStore.open(out)
     leftovers = list(out.parent.glob("store.partial-*"))
     assert bool(leftovers) == (sent == signal.SIGKILL)
     for leftover in leftovers:
         with pytest.raises(DataError, match="holds no finished store"):
             MoleculeStore.open(leftover)
-    prepare_qm9(out.parent / "tiny.npz", out)
+    prepare(QM9, out.parent / "tiny.npz", out)
     MoleculeStore.open(out).verify()

@@ -12,12 +12,16 @@ from rdkit import Chem
 
 from molgen.chem.elements import SYMBOLS
 from molgen.chem.mol import build_mol
-from molgen.data import qm9
+from molgen.config.dataset import load_dataset
 from molgen.data.perceive import Settled, settle
-from molgen.data.qm9 import find_source, prepare_qm9
+from molgen.data.prepare import prepare
 from molgen.data.records import Record
+from molgen.data.sources import qm9
+from molgen.data.sources.qm9 import find_source
 from molgen.data.store import MoleculeStore
 from molgen.errors import DataError
+
+QM9 = load_dataset("qm9")
 
 Records = dict[str, Record]
 NpzOf = Callable[[Sequence[Record]], Path]
@@ -83,8 +87,8 @@ def test_every_form_gives_the_same_store(
     records: Records, npz_of: NpzOf, tmp_path: Path, form: Form
 ) -> None:
     chosen = [records[name] for name in CHOSEN]
-    prepare_qm9(npz_of(chosen), tmp_path / "expected")
-    prepare_qm9(form(tmp_path, chosen), tmp_path / "store")
+    prepare(QM9, npz_of(chosen), tmp_path / "expected")
+    prepare(QM9, form(tmp_path, chosen), tmp_path / "store")
     expected, store = (MoleculeStore.open(tmp_path / name) for name in ("expected", "store"))
     assert store.source_index.tolist() == [1, 5, 14, 214, 271]
     assert len(store) == len(expected)
@@ -129,7 +133,7 @@ def test_nothing_at_hand_says_what_to_type(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(qm9.qm9pack, "installed_folder", lambda: None)
     monkeypatch.setattr(pyg, "download_url", no_network)
     with pytest.raises(DataError, match="cannot be downloaded") as caught:
-        prepare_qm9(None, tmp_path / "qm9")
+        prepare(QM9, None, tmp_path / "qm9")
     assert "pip install qm9pack==1.0.3" in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
     assert not list((tmp_path / "raw").iterdir())
@@ -178,7 +182,7 @@ def test_a_damaged_row_is_counted(records: Records, tmp_path: Path) -> None:
     part = folder / "qm9_part1.csv"
     part.write_text(part.read_text()[:-80])
     with pytest.raises(DataError, match=r"line 3 of qm9_part1.csv in qm9pack is damaged"):
-        prepare_qm9(folder, tmp_path / "store")
+        prepare(QM9, folder, tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 

@@ -15,13 +15,22 @@ SIZES = (3, 5, 3, 4, 5, 5)
 @pytest.fixture
 def data() -> DeviceData:
     """Six molecules, whose positions say which one they are."""
-    n, n_max = len(SIZES), max(SIZES)
+    sizes = torch.tensor(SIZES)
+    n, total = len(SIZES), sum(SIZES)
+    number = torch.arange(n).repeat_interleave(sizes)
+    start = sizes.cumsum(0) - sizes
     return DeviceData(
-        n_atoms=torch.tensor(SIZES),
-        pos=torch.arange(n, dtype=torch.float32)[:, None, None].expand(n, n_max, 3).clone(),
-        element=torch.zeros(n, n_max, dtype=torch.uint8),
-        charge=torch.zeros(n, n_max, dtype=torch.uint8),
-        bond=torch.zeros(n, n_max, n_max, dtype=torch.uint8),
+        n_atoms=sizes,
+        n_bonds=torch.zeros(n, dtype=torch.long),
+        pos=torch.cat([number, torch.zeros(1)])[:, None].expand(-1, 3).clone(),
+        element=torch.zeros(total + 1, dtype=torch.uint8),
+        charge=torch.zeros(total + 1, dtype=torch.uint8),
+        bonds=torch.zeros(1, 3, dtype=torch.int16),
+        atom_offsets=start,
+        bond_offsets=torch.zeros(n, dtype=torch.long),
+        pos_offsets=start,
+        first_conformer=torch.arange(n),
+        cumulative=torch.arange(1, n + 1, dtype=torch.float64),
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 from rdkit import Chem
 
 from molgen.chem.mol import build_mol, molecule_of
-from molgen.data.splits import qm9_split
+from molgen.config.dataset import load_dataset
+from molgen.data.splits import split_codes
 from molgen.data.store import MoleculeStore
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -18,7 +19,7 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 def test_the_sample_is_whole_and_from_the_test_split(sample: MoleculeStore) -> None:
     sample.verify()
     assert len(sample) == 300
-    assert (qm9_split(sample.source_index) == 2).all()
+    assert (split_codes(load_dataset("qm9"), sample.source_index, []) == 2).all()
     assert [len(sample.split(name)) for name in ("train", "val", "test")] == [240, 30, 30]
 
 

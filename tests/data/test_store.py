@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from molgen.chem.molecule import Molecule, bonds_of_matrix
 from molgen.data import splits
 from molgen.data.manifest import VERSION, Manifest, file_entry, write_manifest
-from molgen.data.store import DTYPES, MoleculeStore, pack, save_arrays, stored_pos
+from molgen.data.store import DTYPES, Entry, MoleculeStore, pack, save_arrays, stored_pos
 from molgen.errors import DataError
 
 
@@ -30,8 +30,8 @@ def molecules(draw: st.DrawFn) -> Molecule:
 
 
 def write(folder: Path, chosen: list[Molecule], codes: list[int]) -> MoleculeStore:
-    numbers = np.arange(1, len(chosen) + 1, dtype=np.int32)
-    arrays = pack(chosen, np.array(codes, dtype=np.uint8), numbers)
+    entries = [Entry(molecule, number) for number, molecule in enumerate(chosen, start=1)]
+    arrays = pack(entries, np.array(codes, dtype=np.uint8))
     folder.mkdir(exist_ok=True)
     save_arrays(folder, arrays)
     files = {path.name: file_entry(path) for path in folder.glob("*.npy")}
@@ -97,7 +97,7 @@ def edit_manifest(folder: Path, **changes: object) -> None:
         (lambda store: (store / "manifest.json").unlink(), "holds no finished store"),
         (lambda store: (store / "manifest.json").write_text('{"version'), "not a store's manifest"),
         (lambda store: (store / "manifest.json").write_text("[]"), "not a store's manifest"),
-        (lambda store: edit_manifest(store, version=99), "version 99, need 1"),
+        (lambda store: edit_manifest(store, version=99), "of version 99, this molgen reads 2"),
         (lambda store: edit_manifest(store, other=1), "not a store's manifest"),
         (lambda store: (store / "bonds.npy").unlink(), "bonds.npy is missing"),
         (lambda store: (store / "bonds.npy").write_bytes(b"x"), "has 1 bytes, its manifest says"),
@@ -108,14 +108,14 @@ def test_a_broken_store_is_refused_in_one_line(copy: Path, damage: object, messa
     with pytest.raises(DataError, match=message) as caught:
         MoleculeStore.open(copy)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith("Run: molgen data prepare qm9")
+    assert str(caught.value).endswith("Run: molgen data prepare NAME")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"no array", "not a readable array"),
-        (np.zeros((7, 3), dtype=np.uint8), "does not fit the other arrays"),
+        (np.zeros((7, 3), dtype=np.uint16), "does not fit the other arrays"),
         (np.zeros((7, 3), dtype=np.int64), "holds int64"),
     ],
 )
@@ -148,12 +148,34 @@ def big(n: int, reach: float = 1.0) -> Molecule:
     return Molecule(np.ones(n, np.uint8), pos, np.zeros(n, np.int8), np.zeros((0, 3), np.int16))
 
 
-@pytest.mark.parametrize("molecule", [big(0), big(256), big(2, 80.0), big(2, np.nan)])
+@pytest.mark.parametrize("molecule", [big(0), big(65_536), big(2, np.nan)])
 def test_what_does_not_fit_is_refused(molecule: Molecule) -> None:
     with pytest.raises(DataError, match="molecule 7"):
-        pack([molecule], np.zeros(1, np.uint8), np.array([7], np.int32))
+        pack([Entry(molecule, 7)], np.zeros(1, np.uint8))
 
 
 def test_types_are_the_documented_ones(sample: MoleculeStore) -> None:
-    for name, dtype in DTYPES.items():
-        assert getattr(sample, "split_code" if name == "split" else name).dtype == dtype
+    for name, dtypes in DTYPES.items():
+        assert getattr(sample, "split_code" if name == "split" else name).dtype == dtypes[0]
+
+
+def test_conformers_come_back_with_their_weights(tmp_path: Path) -> None:
+    one, wide = big(3), big(2, 80.0)
+    pos = np.random.default_rng(0).standard_normal((4, 3, 3))
+    entries = [
+        Entry(one, 3_000_000_000, pos, np.array([2.0, 1.0, 1.0, 4.0])),
+        Entry(wide, 2),
+    ]
+    arrays = pack(entries, np.zeros(2, np.uint8))
+    assert arrays["pos_milli_angstrom"].dtype == np.int32  # 40 Å from the centre
+    save_arrays(tmp_path, arrays)
+    files = {path.name: file_entry(path) for path in tmp_path.glob("*.npy")}
+    write_manifest(tmp_path, Manifest(VERSION, "", "", "", {}, {}, {}, {}, files))
+    store = MoleculeStore.open(tmp_path)
+    assert store.source_index.tolist() == [3_000_000_000, 2]
+    centred = pos - pos.mean(axis=1, keepdims=True)
+    assert store.conformers(0) == pytest.approx(centred, abs=6e-4)
+    assert store.weights(0).tolist() == [0.25, 0.125, 0.125, 0.5]
+    assert np.array_equal(store[0].pos, store.conformers(0)[0])
+    assert store.weights(1).tolist() == [1.0]
+    assert store[1].pos[:, 0].tolist() == [40.0, -40.0]

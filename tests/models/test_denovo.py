@@ -145,7 +145,7 @@ def test_a_last_call_leans_before_its_classes_are_brought_to_terms() -> None:
 
 def test_a_recipe_decides_the_network() -> None:
     recipe = {
-        "data": {"atomic_numbers": [1, 6, 8], "charges": [0]},
+        "data": {"dataset": {"name": "x", "atomic_numbers": [1, 6, 8], "charges": [0]}},
         "model": {"n_layers": 3, "width": {"scalar": 16, "n_heads": 2, "mlp": 24}},
         "lam_max": 4.0,
     }

@@ -344,12 +344,25 @@ def test_a_damaged_checkpoint_is_named(finished: Finished, tmp_path: Path, n_byt
         run(finished.config, damaged, resume=True)
 
 
+X = "data.dataset={name: x, atomic_numbers: [1, 6, 7"
+
+
 @pytest.mark.parametrize(
     ("overrides", "options", "error", "words"),
     [
         (["data.store=no/such"], {}, DataError, "no/such does not exist"),
-        (["data.atomic_numbers=[1, 6, 7, 9]"], {}, DataError, "holds [8]"),
-        (["data.charges=[0]"], {}, DataError, "holds [-1, 1]"),
+        (
+            [f"{X}, 9], charges: [-1, 0, 1]}}"],
+            {},
+            DataError,
+            "holds [8]",
+        ),
+        (
+            [f"{X}, 8, 9]}}"],
+            {},
+            DataError,
+            "holds [-1, 1]",
+        ),
         (["train.max_time=soon"], {}, ConfigError, "'soon' is not HH:MM:SS"),
         ([], {"device": "gpuu"}, UsageError, "unknown device 'gpuu'"),
     ],

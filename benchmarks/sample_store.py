@@ -1,12 +1,12 @@
 """Make data/sample and data/sample.sdf: 300 molecules of QM9's test split.
 
-Run: python scripts/make_sample.py [data/qm9]
+python -m benchmarks sample-store [data/qm9]
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rdkit import Chem
 from molgen.chem.mol import build_mol
 from molgen.data import splits
 from molgen.data.manifest import file_entry, sha256_of, write_manifest
-from molgen.data.store import MoleculeStore, pack, save_arrays
+from molgen.data.store import Entry, MoleculeStore, pack, save_arrays
 
 ROOT = Path(__file__).resolve().parents[1]
 N_SAMPLE = 300
@@ -26,8 +26,13 @@ SPLIT_RULE = (
 )
 
 
-def main() -> None:
-    store = MoleculeStore.open(sys.argv[1] if len(sys.argv) > 1 else ROOT / "data" / "qm9")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", type=Path, nargs="?", default=ROOT / "data" / "qm9")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Choose, write."""
+    store = MoleculeStore.open(options.store)
     test = store.split("test")
     chosen = test[np.linspace(0, len(test) - 1, N_SAMPLE).round().astype(int)]
     write_store(store, chosen, ROOT / "data" / "sample")
@@ -40,15 +45,16 @@ def write_store(store: MoleculeStore, chosen: np.ndarray, folder: Path) -> None:
     folder.mkdir()
     places = np.arange(len(chosen)) % 10
     codes = np.where(places == 8, 1, np.where(places == 9, 2, 0)).astype(np.uint8)
-    molecules = [store[int(index)] for index in chosen]
-    arrays = pack(molecules, codes, store.source_index[chosen])
+    numbers = store.source_index[chosen].tolist()
+    rows = zip(chosen.tolist(), numbers, strict=True)
+    arrays = pack([Entry(store[row], number) for row, number in rows], codes)
     save_arrays(folder, arrays)
     n_atoms, n_bonds = len(arrays["atomic_numbers"]), len(arrays["bonds"])
     manifest = replace(
         store.manifest,
         source=f"{len(chosen)} molecules of the test split of {store.manifest.source}",
         split_rule=SPLIT_RULE,
-        counts={"kept": len(chosen), "atoms": n_atoms, "bonds": n_bonds},
+        counts={"kept": len(chosen), "atoms": n_atoms, "bonds": n_bonds, "conformers": len(chosen)},
         left_out={},
         splits=splits.sizes(codes),
         files={path.name: file_entry(path) for path in sorted(folder.iterdir())},
@@ -62,7 +68,3 @@ def write_sdf(store: MoleculeStore, chosen: np.ndarray, path: Path) -> None:
             mol = build_mol(store[int(index)]).mol
             mol.SetProp("_Name", f"qm9_{store.source_index[index]:06d}")
             writer.write(mol)
-
-
-if __name__ == "__main__":
-    main()

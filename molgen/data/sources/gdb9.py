@@ -15,12 +15,13 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from molgen.data.records import Record, Source
-from molgen.data.splits import N_QM9
 from molgen.errors import DataError
 
 SDF: Final = "gdb9.sdf"
 UNCHARACTERIZED: Final = "uncharacterized.txt"
 N_UNCHARACTERIZED: Final = 3_054
+N_QM9: Final = 133_885
+"""Molecules in QM9 as published, the uncharacterised included."""
 
 # The list of the uncharacterised stands between nine lines of head and one of foot.
 _N_HEAD, _N_FOOT = 9, 1

@@ -1,4 +1,4 @@
-"""QM9, from whatever form of it is at hand to a packed store.
+"""QM9 in whatever form of it is at hand.
 
 Ramakrishnan, Dral, Rupp, von Lilienfeld, Sci. Data 1, 140022 (2014); CC0.
 """
@@ -6,63 +6,31 @@ Ramakrishnan, Dral, Rupp, von Lilienfeld, Sci. Data 1, 140022 (2014); CC0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from molgen.data import gdb9, packed, qm9pack
-from molgen.data.manifest import Manifest
-from molgen.data.prepare import prepare
 from molgen.data.records import Source
+from molgen.data.sources import gdb9, qm9_npz, qm9pack
 from molgen.errors import DataError
 
 HINT: Final = "Run: pip install qm9pack==1.0.3"
 
 
-def prepare_qm9(
-    source: str | Path | None,
-    out: str | Path,
-    n_workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    force: bool = False,
-) -> Manifest:
-    """Read QM9, settle its bonds and write a packed store.
+def find_source(source: Path | None, raw: Path) -> Source:
+    """The source at a path, or the first form of QM9 at hand.
 
     Args:
         source: A folder with ``gdb9.sdf`` and ``uncharacterized.txt`` (or PyTorch Geometric's
             root above it), a folder with the CSV files of qm9pack, qm9pack's wheel, or an
             ``.npz`` file. None takes the installed qm9pack, and where there is none downloads
-            the raw files to ``raw`` beside `out`.
-        out: The folder to make.
-        n_workers: Processes for bond perception.
-        progress: Called with the number of molecules done and the number of all.
-        force: Replace an existing store.
-
-    Returns:
-        The manifest of the new store, with all counts.
-
-    Raises:
-        DataError: `source` is not a form of QM9, or none is at hand.
-        OutputError: `out` exists and `force` is not given, or it cannot be written.
-    """
-    out = Path(out)
-    read_from = partial(find_source, source, out.parent / "raw")
-    return prepare(read_from, out, n_workers, progress, force=force)
-
-
-def find_source(source: str | Path | None, raw: Path) -> Source:
-    """The source at a path, or the first form of QM9 at hand.
-
-    Args:
-        source: A path, or None.
+            the raw files.
         raw: Where to look for, or download, the raw files when `source` is None.
 
     Raises:
         DataError: There is no QM9 there.
     """
     if source is not None:
-        return _source_at(Path(source))
+        return _source_at(source)
     if (folder := qm9pack.installed_folder()) is not None:
         return qm9pack.folder_source(folder)
     if not (raw / gdb9.SDF).is_file():
@@ -100,5 +68,5 @@ _FORMS: Final[tuple[tuple[Callable[[Path], Path | None], Callable[[Path], Source
     (_folder_with(gdb9.SDF, "raw"), gdb9.gdb9_source),
     (_folder_with(qm9pack.PARTS[0], "data"), qm9pack.folder_source),
     (_file_ending(".whl"), qm9pack.wheel_source),
-    (_file_ending(".npz"), packed.npz_source),
+    (_file_ending(".npz"), qm9_npz.npz_source),
 )
