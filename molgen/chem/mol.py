@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,9 @@ BOND_TYPES: Final = {
 
 BOND_CLASSES: Final = {bond_type: order for order, bond_type in BOND_TYPES.items()}
 """Bond class of each RDKit bond type that a molecule may hold."""
+
+MOST_BONDS: Final = 40
+"""Bonds of an atom beyond which RDKit cannot hold the sum of their orders."""
 
 CLOSEST: Final = 0.1
 """Atoms nearer than this, in Å, overlap; no bond is shorter than 0.7 Å."""
@@ -64,6 +67,13 @@ def build_mol(molecule: Molecule, total_charge: int | None = None) -> BuiltMol:
     Returns:
         The molecule and the verdict.
     """
+    degree = np.bincount(molecule.bonds[:, :2].ravel(), minlength=1)
+    if degree.max() > MOST_BONDS:
+        bare = _unsanitised(replace(molecule, bonds=molecule.bonds[:0]))
+        atom = int(degree.argmax())
+        symbol = SYMBOLS[int(molecule.atomic_numbers[atom])]
+        reason = f"valence: {symbol} atom {atom} has {degree[atom]} bonds, all bonds left out"
+        return BuiltMol(_writable(bare), reason)
     raw = _unsanitised(molecule)
     with rdBase.BlockLogs():
         mol = Chem.Mol(raw)

@@ -37,7 +37,9 @@ class Format:
 
 
 def render_sdf(mol: Chem.Mol, title: str, tags: Tags) -> str:
-    """One SDF record: V2000, explicit hydrogens, bonds with orders, charges, tags.
+    """One SDF record: explicit hydrogens, bonds with orders, charges, tags.
+
+    V2000, and V3000 beyond 999 atoms or bonds.
 
     Args:
         mol: With a conformer; an unsanitised molecule keeps its bonds as they are.
@@ -48,12 +50,10 @@ def render_sdf(mol: Chem.Mol, title: str, tags: Tags) -> str:
         The record with its closing ``$$$$`` line.
 
     Raises:
-        ValueError: The title is empty or the molecule has more than 999 atoms or bonds.
+        ValueError: The title is empty.
     """
     if not title.strip():
         raise ValueError("an SDF record needs a title")
-    if max(mol.GetNumAtoms(), mol.GetNumBonds()) > 999:
-        raise ValueError("a V2000 record holds at most 999 atoms and 999 bonds")
     _, rest = _mol_block(mol).split("\n", 1)
     data = "".join(f">  <{name}>\n{one_line(value)}\n\n" for name, value in tags.items())
     return f"{one_line(title)}\n{rest}{data}{END_OF_RECORD}\n"

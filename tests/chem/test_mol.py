@@ -11,6 +11,7 @@ from rdkit import Chem
 
 from molgen.chem.mol import build_mol, molecule_of, smiles_of
 from molgen.chem.molecule import Molecule
+from molgen.chem.render import render_sdf
 from molgen.errors import ChemistryError
 from molgen.eval.agreement import check_graph
 
@@ -107,3 +108,17 @@ def test_what_no_longer_reads_without_its_hydrogens_is_a_fault(
     monkeypatch.setattr(Chem, "RemoveHs", refuse)
     assert build_mol(pyrrole).reason == "cannot kekulize"
     assert not check_graph(pyrrole).is_valid
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_an_atom_with_hundreds_of_bonds_is_a_record_with_its_reason(order: int) -> None:
+    n = 200
+    bonds = np.array([(0, i, order) for i in range(1, n)], np.int16)
+    pos = np.random.default_rng(0).standard_normal((n, 3)).astype(np.float32) * 9
+    star = Molecule(np.full(n, 6, np.uint8), pos, np.zeros(n, np.int8), bonds)
+    built = build_mol(star)
+    assert built.reason == "valence: C atom 0 has 199 bonds, all bonds left out"
+    assert render_sdf(built.mol, "star", {}).count("$$$$") == 1
+    few = replace(star, bonds=bonds[:40])
+    assert build_mol(few).reason.startswith("valence: C")
+    assert render_sdf(build_mol(few).mol, "star", {}).count("$$$$") == 1
