@@ -8,10 +8,10 @@ from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
 from rdkit import Chem
 
 from molgen.checkpoint import load_model
-from molgen.chem.mol import molecule_of
 from molgen.sampling.conditioning import find_conditioning
 from molgen.sampling.editing.originals import Original, originals_of
 from molgen.sampling.editing.requests import VaryRequest
@@ -45,11 +45,27 @@ def _takes(
         method: Callable[[Generator, RequestT], R],
     ) -> Callable[Concatenate[Generator, P], R]:
         def called(self: Generator, /, *args: P.args, **options: P.kwargs) -> R:
-            return method(self, schema(*args, **options))
+            return method(self, _of_plain(schema)(*args, **options))
 
         return _called_as(called, method, schema)
 
     return wrap
+
+
+def _of_plain(schema: Callable[P, RequestT]) -> Callable[P, RequestT]:
+    """The same for numbers of NumPy too, which neither JSON nor seeds take."""
+
+    def made(*args: P.args, **options: P.kwargs) -> RequestT:
+        given: Any = schema
+        named = {name: _plain(value) for name, value in options.items()}
+        request: RequestT = given(*map(_plain, args), **named)
+        return request
+
+    return made
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.number) else value
 
 
 def _takes_mols(
@@ -61,7 +77,7 @@ def _takes_mols(
         method: Callable[[Generator, A, RequestT], R],
     ) -> Callable[Concatenate[Generator, A, P], R]:
         def called(self: Generator, mols: A, /, *args: P.args, **options: P.kwargs) -> R:
-            return method(self, mols, schema(*args, **options))
+            return method(self, mols, _of_plain(schema)(*args, **options))
 
         return _called_as(called, method, schema)
 
@@ -180,7 +196,7 @@ def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:
 
 
 def evaluate(
-    molecules: str | Path | Iterable[Chem.Mol],
+    molecules: str | Path | Chem.Mol | Iterable[Chem.Mol],
     reference: str | None = "qm9",
     *,
     xtb: int | None = None,
@@ -188,7 +204,7 @@ def evaluate(
     """Check molecules; every rate is over all of them.
 
     Args:
-        molecules: An SDF or XYZ file, or RDKit molecules with one conformer each.
+        molecules: A file, an RDKit molecule or several; each conformer is one record.
         reference: Real molecules to compare with, by name; None for no comparison.
         xtb: How many molecules, the first, to relax in GFN2-xTB too, a second or so each; None
             for none. Needs the extra ``molgen[xtb]``.
@@ -202,13 +218,12 @@ def evaluate(
         UsageError: If ``xtb`` is below 1, or tblite is missing.
     """
     from molgen.data.reference import load_reference
-    from molgen.eval.files import evaluate_file
-    from molgen.eval.metrics import evaluate as evaluate_molecules
+    from molgen.eval.files import evaluate_file, evaluate_records, records_of
 
     if isinstance(molecules, str | Path):
         return evaluate_file(molecules, reference, xtb=xtb)
     known = load_reference(reference) if reference is not None else None
-    return evaluate_molecules([molecule_of(mol) for mol in molecules], known, xtb=xtb)
+    return evaluate_records(records_of(molecules), known, xtb=xtb)
 
 
 def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:

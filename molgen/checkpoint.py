@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from molgen.models.info import ModelInfo
 from molgen.names import unknown
 from molgen.weights_file import (
     MOLECULES,
+    digest_of,
     domain_of,
     load_network,
     read_header,
@@ -45,6 +47,11 @@ class LoadedModel:
     def name(self) -> str:
         """Name of the model."""
         return self.info.name
+
+    @cached_property
+    def digest(self) -> str:
+        """Of weights and header: equal for models that make the same molecules."""
+        return digest_of(self.model, self.info)
 
 
 def save_model(path: Path, model: DeNovo, info: ModelInfo) -> None:

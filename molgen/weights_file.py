@@ -6,6 +6,7 @@ know: `molgen.models.info`, `molgen.images.info`, `molgen.baselines.checkpoint`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
@@ -114,6 +115,20 @@ def save_network(
         for name, tensor in network.state_dict().items()
     }
     write(path, tensors, header.to_dict())
+
+
+def digest_of(network: nn.Module, header: Header[Any]) -> str:
+    """Sixteen hex digits of all numbers of a network and of what is said of it."""
+    import torch
+
+    state = hashlib.blake2b(json.dumps(header.to_dict(), sort_keys=True).encode(), digest_size=8)
+    for name, tensor in sorted(network.state_dict().items()):
+        if isinstance(tensor, torch.Tensor):
+            state.update(name.encode() + b"\0")
+            state.update(
+                tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            )
+    return state.hexdigest()
 
 
 def load_network(path: Path, build: Callable[[], NetworkT], device: str) -> NetworkT:

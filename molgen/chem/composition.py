@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rdkit import Chem
 
 from molgen.chem.read import Record
@@ -21,6 +23,19 @@ def composition(record: Record) -> tuple[int, ...]:
     return tuple(sorted(atom.GetAtomicNum() for atom in atoms))
 
 
+def charge_of(record: Record) -> int:
+    """Sum of the formal charges of a record; 0 where its format has none."""
+    if record.mol is None:
+        return 0
+    return sum(atom.GetFormalCharge() for atom in record.mol.GetAtoms())
+
+
+def most_bonds(atomic_number: int) -> int:
+    """Largest valence of an uncharged atom; 8 for an element without a fixed one."""
+    valences = list(Chem.GetPeriodicTable().GetValenceList(atomic_number))
+    return 8 if -1 in valences else max(valences)
+
+
 def lacks_hydrogens(record: Record) -> bool:
     """Whether a record has 3D atoms but none of the hydrogens that its bonds ask for."""
     if record.molecule is None or record.mol is None or 1 in record.molecule.atomic_numbers:
@@ -31,7 +46,22 @@ def lacks_hydrogens(record: Record) -> bool:
 
 
 def is_flat_drawing(record: Record) -> bool:
-    """Whether a record's coordinates are those of a drawing: marked 2D and in one plane."""
-    if record.mol is None or not record.mol.GetNumConformers():
+    """Whether a record's coordinates are those of a drawing: marked 2D and in one plane.
+
+    Where the file has no mark, a plane is a drawing if an atom in it has four neighbours.
+    """
+    if record.mol is None or not record.mol.GetNumConformers() or _is_3d(record.mol):
         return False
-    return not record.mol.GetConformer().Is3D()
+    if record.mol.HasProp("_MolFileInfo") and "2D" in record.mol.GetProp("_MolFileInfo")[20:22]:
+        return True
+    mol = Chem.Mol(record.mol)
+    mol.UpdatePropertyCache(strict=False)
+    return any(atom.GetTotalDegree() >= _TETRAHEDRAL for atom in mol.GetAtoms())
+
+
+def _is_3d(mol: Chem.Mol) -> bool:
+    pos = mol.GetConformer().GetPositions()
+    return bool(mol.GetConformer().Is3D() or (len(pos) and pos[:, 2].any()))
+
+
+_TETRAHEDRAL: Final = 4

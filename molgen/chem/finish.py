@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,11 @@ from rdkit import Chem
 
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import Decoder
+from molgen.chem.demands import Demands
 from molgen.chem.elements import Vocabulary
-from molgen.chem.mol import BuiltMol, build_mol, smiles_of
+from molgen.chem.mol import BuiltMol, build_mol
 from molgen.chem.molecule import Molecule, bonds_of_matrix
+from molgen.chem.naming import LEFT_OUT, Name, name_of
 from molgen.chem.packed import PackedMolecules, PackedMols
 from molgen.chem.relaxing import TAG as RELAXED_TAG
 from molgen.chem.relaxing import Relaxed, Relaxing
@@ -85,15 +88,15 @@ class Labels:
     stem: str = ""
     form: Format | None = None
 
-    def record(self, index: int, built: BuiltMol, smiles: str, relaxed: str | None = None) -> str:
+    def record(self, index: int, built: BuiltMol, name: Name, relaxed: str | None = None) -> str:
         """The text of one record; empty where no file was asked for."""
         if self.form is None:
             return ""
-        tags = self.of(index, built.reason, smiles, relaxed)
+        tags = self.of(index, built.reason, name, relaxed)
         return self.form.render(built.mol, f"{self.stem}-{index}", tags)
 
     def of(
-        self, index: int, reason: str, smiles: str, relaxed: str | None = None
+        self, index: int, reason: str, name: Name, relaxed: str | None = None
     ) -> dict[str, TagValue]:
         """The tags of one molecule; whether it was relaxed only where that was asked for."""
         return {
@@ -104,7 +107,8 @@ class Labels:
             "molgen_valid": not reason,
             "molgen_reason": reason,
             **({} if relaxed is None else {RELAXED_TAG: relaxed}),
-            "smiles": smiles,
+            **({} if name.is_settled else {"molgen_stereo": LEFT_OUT}),
+            "smiles": name.smiles,
         }
 
 
@@ -119,7 +123,7 @@ class Finished:
         molecules: The decoded molecules, relaxed where that was asked for.
         mols: The same in RDKit, with one conformer each.
         reasons: The first fault found in each; empty for valid ones.
-        smiles: Canonical SMILES of the valid ones; empty for the others.
+        names: Canonical SMILES of the valid ones; empty for the others.
         records: The text of each; empty where no file was asked for.
         relaxed: Whether each was relaxed, and how; empty where that was not asked for.
     """
@@ -130,7 +134,7 @@ class Finished:
     molecules: Sequence[Molecule]
     mols: Sequence[Chem.Mol]
     reasons: tuple[str, ...]
-    smiles: tuple[str, ...]
+    names: tuple[Name, ...]
     records: tuple[str, ...]
     relaxed: tuple[str, ...] = ()
 
@@ -142,6 +146,9 @@ class Finished:
             molecules=PackedMolecules.of(self.molecules),
             mols=PackedMols.of(self.mols),
         )
+
+
+NOTHING_ASKED: Final = Demands()
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,7 @@ class Finisher:
             leaves them.
         element_prior: Added to the log-probabilities of the elements before decoding; empty for
             nothing.
+        demands: What a molecule must obey beside the rules of chemistry.
     """
 
     decoder: Decoder
@@ -163,6 +171,7 @@ class Finisher:
     relaxing: Relaxing | None = None
     fit: Fit | None = None
     element_prior: tuple[float, ...] = ()
+    demands: Demands = NOTHING_ASKED
 
     def __call__(self, chunk: Chunk) -> Finished:
         """Finish a chunk."""
@@ -196,11 +205,11 @@ class Finisher:
         """Relax where that is asked for, build, check and write molecules that are decoded."""
         done = [self._built(*one) for one in zip(indices, molecules, strict=True)]
         built = [one.built for one in done]
-        smiles = ["" if one.reason else smiles_of(one.mol) for one in built]
+        names = [Name("") if one.reason else name_of(one.mol) for one in built]
         notes = [None if self.relaxing is None else one.note for one in done]
         labels = self.labels
         write = labels is not None and labels.form is not None
-        records = map(labels.record, indices, built, smiles, notes) if labels and write else ()
+        records = map(labels.record, indices, built, names, notes) if labels and write else ()
         return Finished(
             places,
             indices,
@@ -208,12 +217,18 @@ class Finisher:
             [one.molecule for one in done],
             [one.mol for one in built],
             tuple(one.reason for one in built),
-            tuple(smiles),
+            tuple(names),
             tuple(records),
             tuple(note for note in notes if note is not None),
         )
 
     def _built(self, index: int, molecule: Molecule) -> Relaxed:
+        done = self._relaxed(index, molecule)
+        if done.built.reason or not (fault := self.demands.fault(done.molecule)):
+            return done
+        return replace(done, built=BuiltMol(done.built.mol, fault))
+
+    def _relaxed(self, index: int, molecule: Molecule) -> Relaxed:
         total_charge = self.decoder.total_charge
         if self.relaxing is None:
             return Relaxed(molecule, build_mol(molecule, total_charge), "")

@@ -39,6 +39,19 @@ def missing_hydrogens(mol: Chem.Mol) -> int:
     return sum(atom.GetTotalNumHs() for atom in copy.GetAtoms())
 
 
+def has_open_valence(mol: Chem.Mol) -> bool:
+    """Whether a bond can be made to a molecule whose bonds are all there.
+
+    Example:
+        >>> has_open_valence(Chem.AddHs(Chem.MolFromSmiles("C")))
+        False
+    """
+    if not mol.GetNumBonds() and mol.GetNumAtoms() > 1:
+        return True  # a file without bonds: nothing is known
+    radicals = any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    return radicals or missing_hydrogens(mol) > 0
+
+
 def similarity(one: Chem.Mol, other: Chem.Mol) -> float | None:
     """Tanimoto similarity of Morgan fingerprints (radius 2, 2048 bits), hydrogens left out.
 

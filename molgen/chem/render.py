@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +21,18 @@ Tags = Mapping[str, TagValue]
 
 END_OF_RECORD: Final = "$$$$"
 """The line that ends an SDF record."""
+
+RUN: Final = "molgen_run"
+"""Tag with the fingerprint of the run that a record is of."""
+
+SEAL: Final = "molgen_check"
+"""Tag with the CRC-32 of the record without it; written where there is a run to be resumed."""
+
+_SEALS: Final = {
+    ".sdf": re.compile(rf">  <{SEAL}>\n([0-9a-f]{{8}})\n\n"),
+    ".xyz": re.compile(rf' {SEAL}="([0-9a-f]{{8}})"'),
+}
+_ENDS: Final = {".sdf": f"{END_OF_RECORD}\n", ".xyz": ""}
 
 
 @dataclass(frozen=True)
@@ -55,8 +69,10 @@ def render_sdf(mol: Chem.Mol, title: str, tags: Tags) -> str:
     if not title.strip():
         raise ValueError("an SDF record needs a title")
     _, rest = _mol_block(mol).split("\n", 1)
-    data = "".join(f">  <{name}>\n{one_line(value)}\n\n" for name, value in tags.items())
-    return f"{one_line(title)}\n{rest}{data}{END_OF_RECORD}\n"
+    data = "".join(_field(name, value) for name, value in tags.items())
+    text = f"{one_line(title)}\n{rest}{data}"
+    seal = _field(SEAL, _digest(text)) if RUN in tags else ""
+    return f"{text}{seal}{END_OF_RECORD}\n"
 
 
 def render_smiles(mol: Chem.Mol, title: str, tags: Tags) -> str:
@@ -81,19 +97,48 @@ def render_xyz(mol: Chem.Mol, title: str, tags: Tags) -> str:
     Args:
         mol: With a conformer.
         title: First word of the comment.
-        tags: Written as ``name="value"``.
+        tags: Written as ``name="value"`` of extended XYZ, which has no empty values.
 
     Returns:
         The frame; bonds and charges cannot be stored in this format.
     """
-    pairs = [f'{name}="{one_line(value)}"' for name, value in tags.items()]
+    pairs = [_pair(name, one_line(value)) for name, value in tags.items() if one_line(value)]
     pos = mol.GetConformer().GetPositions().reshape(-1, 3).tolist()
     symbols = [SYMBOLS[atom.GetAtomicNum()] for atom in mol.GetAtoms()]
     lines = [
         f"{symbol:<2s} {x:12.6f} {y:12.6f} {z:12.6f}"
         for symbol, (x, y, z) in zip(symbols, pos, strict=True)
     ]
-    return "\n".join([str(len(lines)), " ".join([one_line(title), *pairs]), *lines]) + "\n"
+    comment = " ".join([one_line(title), *pairs])
+    atoms = "\n".join([*lines, ""])
+    seal = " " + _pair(SEAL, _digest(f"{len(lines)}\n{comment}\n{atoms}")) if RUN in tags else ""
+    return f"{len(lines)}\n{comment}{seal}\n{atoms}"
+
+
+def is_sealed(suffix: str, text: str) -> bool:
+    """Whether a record of a run is as it was written; true where the format has no seal.
+
+    Args:
+        suffix: ``.sdf``, ``.xyz`` or ``.smi``.
+        text: The record.
+    """
+    if suffix not in _SEALS:
+        return True
+    parts = _SEALS[suffix].split(text)
+    return len(parts) == 3 and parts[1] == _digest(parts[0] + parts[2].removesuffix(_ENDS[suffix]))
+
+
+def _digest(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _field(name: str, value: TagValue) -> str:
+    return f">  <{name}>\n{one_line(value)}\n\n"
+
+
+def _pair(name: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{escaped}"'
 
 
 def one_line(value: TagValue) -> str:
@@ -106,7 +151,7 @@ def _mol_block(mol: Chem.Mol) -> str:
     with rdBase.BlockLogs():
         try:
             return str(Chem.MolToMolBlock(mol))
-        except Chem.KekulizeException:
+        except (Chem.MolSanitizeException, RuntimeError):  # aromatic where no bonds fit
             return str(Chem.MolToMolBlock(mol, kekulize=False))
 
 

@@ -1,4 +1,4 @@
-"""How much of a file that a killed run left behind is whole."""
+"""How much of a file that a killed run left behind is whole and undamaged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from molgen.chem.render import END_OF_RECORD, FORMATS
+from molgen.chem.read import PARSERS, format_of
+from molgen.chem.reading.record import MAX_ATOMS, Record
+from molgen.chem.reading.source import open_regular
+from molgen.chem.render import END_OF_RECORD, FORMATS, is_sealed
 from molgen.errors import DataError
 
 BLOCK: Final = 1 << 16
@@ -23,6 +26,18 @@ class Completed(NamedTuple):
     """
 
     n_records: int
+    n_bytes: int
+
+
+class Chunk(NamedTuple):
+    """Records that a file can be cut behind: one, or those of a gzip member.
+
+    Attributes:
+        texts: What each holds.
+        n_bytes: Where the last of them ends in the file.
+    """
+
+    texts: tuple[bytes, ...]
     n_bytes: int
 
 
@@ -58,50 +73,82 @@ def completed_records(path: str | Path) -> Completed:
     Raises:
         DataError: The name has no known suffix, or the file cannot be read.
     """
+    n_records = n_bytes = 0
+    for chunk in whole_chunks(path):
+        n_records += len(chunk.texts)
+        n_bytes = chunk.n_bytes
+    return Completed(n_records, n_bytes)
+
+
+def whole_chunks(path: str | Path) -> Iterator[Chunk]:
+    """The whole records at the start of a file, not yet looked into.
+
+    Raises:
+        DataError: The name has no known suffix, or the file cannot be read.
+    """
     suffix = suffix_of(path)
     try:
-        with Path(path).open("rb") as file:
-            return SCANNERS[suffix](file)
+        with open_regular(path) as file:
+            if FORMATS[suffix].is_compressed:
+                yield from _members(file)
+            else:
+                for text, n_bytes in SPLITTERS[suffix](_lines(file)):
+                    yield Chunk((text,), n_bytes)
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror})") from error
 
 
-def _scan_sdf(file: BinaryIO) -> Completed:
+def read_back(path: str | Path, text: bytes) -> Record | None:
+    """The record that a run has written; None where it is damaged.
+
+    Args:
+        path: The file, whose name tells the format.
+        text: Of one record.
+    """
+    suffix = format_of(path)
+    try:
+        plain = text.decode()
+        records = list(PARSERS[suffix](Path(path), iter(plain.splitlines()), MAX_ATOMS))
+    except (UnicodeDecodeError, DataError):
+        return None
+    if len(records) != 1:
+        return None
+    (one,) = records
+    has_reason = suffix == ".smi" and plain.count("\t") > 1  # an invalid molecule need not parse
+    if one.reason and not has_reason:
+        return None
+    return one if is_sealed(suffix, plain) else None
+
+
+def _split_sdf(lines: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
     end = f"{END_OF_RECORD}\n".encode()
-    return _last(n_bytes for line, n_bytes in _lines(file) if line == end)
+    record: list[bytes] = []
+    for line, n_bytes in lines:
+        record.append(line)
+        if line == end:
+            yield b"".join(record), n_bytes
+            record = []
 
 
-def _scan_smiles(file: BinaryIO) -> Completed:
-    return _last(n_bytes for line, n_bytes in _lines(file) if line.strip())
+def _split_smiles(lines: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    return ((line, n_bytes) for line, n_bytes in lines if line.strip())
 
 
-def _scan_xyz(file: BinaryIO) -> Completed:
-    return _last(_frame_ends(_lines(file)))
-
-
-def _frame_ends(lines: Iterator[tuple[bytes, int]]) -> Iterator[int]:
+def _split_xyz(lines: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
     for line, _ in lines:
-        if not line.strip().isdigit():
+        if not line.strip().isdigit() or len(line) > len(str(MAX_ATOMS)) + 1:
             return
-        n_bytes = 0
+        frame, n_bytes = [line], 0
         for _ in range(int(line) + 1):
-            _, n_bytes = next(lines, (b"", 0))
+            row, n_bytes = next(lines, (b"", 0))
             if not n_bytes:
                 return
-        yield n_bytes
+            frame.append(row)
+        yield b"".join(frame), n_bytes
 
 
-def _scan_gzip(file: BinaryIO) -> Completed:
-    """Count records in whole members; a member that is cut short does not count."""
-    n_records = n_bytes = 0
-    end = f"{END_OF_RECORD}\n".encode()
-    for text, member_end in _members(file):
-        n_records += sum(line == end for line in text.splitlines(keepends=True))
-        n_bytes = member_end
-    return Completed(n_records, n_bytes)
-
-
-def _members(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+def _members(file: BinaryIO) -> Iterator[Chunk]:
+    """Records in whole members; a member that is cut short or damaged ends them."""
     rest, position = b"", 0
     while True:
         reader, text = zlib.decompressobj(GZIP_WINDOW), []
@@ -115,7 +162,8 @@ def _members(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
                 return
             position += len(rest) - len(reader.unused_data)
             rest = reader.unused_data
-        yield b"".join(text), position
+        lines = ((line, 0) for line in b"".join(text).splitlines(keepends=True))
+        yield Chunk(tuple(record for record, _ in _split_sdf(lines)), position)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -127,14 +175,11 @@ def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             yield line, position
 
 
-def _last(ends: Iterator[int]) -> Completed:
-    all_ends = [0, *ends]
-    return Completed(len(all_ends) - 1, all_ends[-1])
+Splitter = Callable[[Iterator[tuple[bytes, int]]], Iterator[tuple[bytes, int]]]
 
-
-SCANNERS: Final[Mapping[str, Callable[[BinaryIO], Completed]]] = {
-    ".sdf": _scan_sdf,
-    ".sdf.gz": _scan_gzip,
-    ".smi": _scan_smiles,
-    ".xyz": _scan_xyz,
+SPLITTERS: Final[Mapping[str, Splitter]] = {
+    ".sdf": _split_sdf,
+    ".smi": _split_smiles,
+    ".xyz": _split_xyz,
 }
+"""Whole records among lines, each with the position after it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,13 @@ from rdkit import Chem, rdBase
 
 from molgen.chem.composition import is_flat_drawing
 from molgen.chem.read import read_records
+from molgen.chem.reading.source import read_lines
 from molgen.errors import DataError, UsageError
 
 HINT = "Give a 3D .sdf, .xyz or .pdb file"
+
+MAX_ATOMS: Final = 200_000
+"""Atoms of a structure, a large protein among them."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,7 @@ def read_surroundings(path: Path) -> Surroundings:
         UsageError: It has no 3D coordinates.
         DataError: It cannot be read.
     """
-    read = _of_pdb if path.suffix.lower() == ".pdb" else _of_records
-    found = read(path)
+    found = _of_pdb(path) if path.suffix.lower() == ".pdb" else _of_records(path)
     if not len(found.pos) or not np.isfinite(found.pos).all():
         raise UsageError(f"{path} holds no usable atoms", HINT)
     return found
@@ -56,7 +59,7 @@ def vdw_radii(atomic_numbers: NDArray[np.integer]) -> NDArray[np.float64]:
 
 def _of_records(path: Path) -> Surroundings:
     numbers, places = [], []
-    for record in read_records(path):
+    for record in read_records(path, max_atoms=MAX_ATOMS):
         if record.molecule is None or is_flat_drawing(record):
             reason = record.reason or "no 3D coordinates"
             raise UsageError(f"{path}, record {record.index + 1}: {reason}", HINT)
@@ -66,11 +69,7 @@ def _of_records(path: Path) -> Surroundings:
 
 
 def _of_pdb(path: Path) -> Surroundings:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise DataError(f"cannot read {path} ({reason})", HINT) from error
+    text = "".join(f"{line}\n" for line in read_lines(path))
     with rdBase.BlockLogs():
         mol: Any = Chem.MolFromPDBBlock(
             text, sanitize=False, removeHs=False, proximityBonding=False

@@ -10,18 +10,20 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from rdkit import Chem
 
 from molgen.chem.render import FORMATS, Format, Tags
 from molgen.chem.resume import suffix_of
 from molgen.errors import OutputError
+from molgen.one_move import create
 
 STDOUT: Final = "-"
 """Stands for standard output, as uncompressed SDF."""
 
 HINTS: Final = {
+    errno.EBADF: "It is closed; give --out a file",
     errno.ENOSPC: "Free some space, then repeat the command with --resume",
     errno.EPIPE: "The program that reads the output has ended",
 }
@@ -50,18 +52,33 @@ def open_writer(path: str | Path, *, keep_bytes: int | None = None) -> RecordWri
         OutputError: The file cannot be opened.
     """
     if str(path) == STDOUT:
-        return RecordWriter(sys.stdout.buffer, "standard output", FORMATS[".sdf"])
+        stream: Any = getattr(sys.stdout, "buffer", None) or _TextStream()
+        return RecordWriter(stream, "standard output", FORMATS[".sdf"], closes=False)
     form = FORMATS[suffix_of(path)]
     try:
-        file = Path(path).open("wb" if keep_bytes is None else "r+b", buffering=0)  # noqa: SIM115
-        if keep_bytes is not None:
-            file.truncate(keep_bytes)
-            file.seek(keep_bytes)
+        is_new = keep_bytes is None
+        handle = create(Path(path)) if is_new else os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        file = os.fdopen(handle, "r+b", buffering=0)
+        file.truncate(keep_bytes or 0)
+        file.seek(keep_bytes or 0)
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror})", "Choose another output file"
         ) from error
     return RecordWriter(file, str(path), form)
+
+
+class _TextStream(io.RawIOBase):
+    """Standard output where it takes text alone, as in a notebook."""
+
+    def write(self, data: Any, /) -> int:
+        """Pass bytes on as text."""
+        sys.stdout.write(bytes(data).decode())
+        return len(data)
+
+    def flush(self) -> None:
+        """Pass on what is waiting there."""
+        sys.stdout.flush()
 
 
 class RecordWriter:
@@ -76,11 +93,14 @@ class RecordWriter:
         n_written: Records that have reached the file through this writer.
     """
 
-    def __init__(self, file: BinaryIO | io.FileIO, name: str, form: Format) -> None:
+    def __init__(
+        self, file: BinaryIO | io.FileIO, name: str, form: Format, *, closes: bool = True
+    ) -> None:
         self.name = name
         self.n_written = 0
         self._file = file
         self._format = form
+        self._closes = closes
         self._waiting: list[bytes] = []
 
     @property
@@ -136,7 +156,7 @@ class RecordWriter:
             self.flush()
         finally:
             self._waiting.clear()
-            if self._file is not sys.stdout.buffer:
+            if self._closes:
                 self._file.close()
 
     def __enter__(self) -> Self:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from molgen.cli import options
 from molgen.cli.console import note
+from molgen.sampling.destination import check_apart, check_new
 
 if TYPE_CHECKING:
     from molgen.chem.conformer_files import NamedMolecule
@@ -36,6 +38,7 @@ def conformers(
         str, typer.Option(help="Name of a shipped model, or a .safetensors file.")
     ] = "conformers",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    force: options.Force = False,
 ) -> None:
     """Make conformers; OUT.csv says for every input what became of it."""
     from molgen.checkpoint import find_model
@@ -46,7 +49,11 @@ def conformers(
 
     request = ConformerRequest(n=n, steps=steps, seed=seed)
     loaded = load_conformer_model(find_model(model), device)
-    inputs, status = read_inputs(molecules), out.with_suffix(out.suffix + ".csv")
+    status = out.with_suffix(out.suffix + ".csv")
+    check_apart([out, status], (molecules, model))
+    for path in (out, status):
+        check_new(path, "--out", force=force)
+    inputs = read_inputs(molecules)
     row = n_made = 0
     with (
         in_one_move(out) as sdf,

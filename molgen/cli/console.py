@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +13,50 @@ from pathlib import Path
 from typing import Any
 
 from molgen.errors import OutputError
+from molgen.one_move import in_one_move
 from molgen.sampling.destination import STDOUT
 
 
 def emit(text: str) -> None:
-    """Write a result to stdout."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    """Write a result to stdout.
+
+    Raises:
+        OutputError: It is closed or full.
+        BrokenPipeError: Its reader has left.
+    """
+    try:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+        raise OutputError(
+            f"cannot write standard output ({reason})", "What goes to files is written"
+        ) from error
+
+
+def mend_streams() -> None:
+    """Make streams that are closed fail when they are written to, and no letter fail at all.
+
+    Where a standard stream is closed, the next file that is opened would take its number, and
+    whatever is printed would end in that file.
+    """
+    modes = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}  # stdout: writing to it is an error
+    for number, mode in modes.items():
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest free number, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def emit_json(content: Mapping[str, Any], place: str) -> None:
@@ -24,17 +65,35 @@ def emit_json(content: Mapping[str, Any], place: str) -> None:
     Raises:
         OutputError: If the file cannot be written.
     """
+    if place == STDOUT:
+        emit(json.dumps(content, indent=2))  # plain ASCII, whatever the terminal takes
+        return
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_whole(Path(place), text)
+
+
+def emit_csv(text: str, place: str) -> None:
+    """Write lines to a file, whole or not at all, or to stdout for ``-``.
+
+    Raises:
+        OutputError: If they cannot be written.
+    """
     if place == STDOUT:
         emit(text)
-        return
-    path = Path(place)
-    partial = path.with_name(f"{path.name}.partial")
+    else:
+        write_whole(Path(place), text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        with in_one_move(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         reason = f"cannot write {path} ({error.strerror})"
         raise OutputError(reason, "Choose another file") from error
 

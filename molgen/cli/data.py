@@ -102,7 +102,7 @@ def _molecules(
     from molgen.config.dataset import load_dataset
     from molgen.data.prepare import prepare as prepare_store
 
-    dataset = load_dataset(name)
+    dataset = load_dataset(name, tuple(_OTHERS))
     with bar_of_stages() as advance:
         manifest = prepare_store(
             dataset,

@@ -30,13 +30,13 @@ def vary(
     N records for each molecule of FILE, in order, where the molecule stands; molgen_source names
     it and molgen_similarity says how near it is (Tanimoto). docs/editing.md measures --strength.
     """
-    target = find_target(out, resume=resume, force=force)
-    from molgen.api import load
-    from molgen.sampling.editing.originals import read_originals
+    with find_target(out, inputs=(file, model), resume=resume, force=force) as target:
+        from molgen.api import load
+        from molgen.sampling.editing.originals import read_originals
 
-    generator = load(model, device)
-    run = generator.variations(read_originals(generator.model.info, file), request)
-    _write(run, target, out, resume=resume, quiet=quiet)
+        generator = load(model, device)
+        run = generator.variations(read_originals(generator.model.info, file), request)
+        _write(run, target, out, resume=resume, quiet=quiet)
 
 
 def _write(

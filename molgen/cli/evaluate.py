@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molgen.cli.console import bar_of_stages, emit, emit_json
+from molgen.cli import options
+from molgen.cli.console import bar_of_stages, emit, emit_csv, emit_json, note
 from molgen.errors import UsageError
-from molgen.sampling.destination import STDOUT, check_writable
+from molgen.sampling.destination import STDOUT, check_apart, check_new
 
 if TYPE_CHECKING:
-    from molgen.eval.rate import Spread
+    from molgen.eval.compare import Comparison
 
 XTB_N = 100  # a second or so each
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="Molecules: .sdf, .sdf.gz or .xyz.")],
+    file: Annotated[
+        Path, typer.Argument(help="Molecules: .sdf, .mol2, .pdb or .xyz, .gz too; - for stdin.")
+    ],
     reference: Annotated[str, typer.Option(help="Real molecules to compare with.")] = "qm9",
     against: Annotated[
         Path | None,
-        typer.Option(help="A second SDF: symmetric heavy-atom RMSD, record by record."),
+        typer.Option(
+            help="A second SDF: symmetric heavy-atom RMSD of records of the same title or place."
+        ),
     ] = None,
     xtb: Annotated[
         bool,
@@ -39,35 +44,70 @@ def evaluate(
     json_out: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the numbers; - for stdout.")
     ] = None,
+    csv_out: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write the verdict on each record; - for stdout."
+        ),
+    ] = None,
+    force: options.Force = False,
 ) -> None:
     """Check every record of a file; every rate is over all records."""
-    if json_out not in (None, STDOUT):
-        check_writable(Path(json_out))
+    _check_outputs({"--json": json_out, "--csv": csv_out}, (file, against), force=force)
     if xtb_n is not None and not xtb:
         raise UsageError("--xtb-n without --xtb has no effect", "Add --xtb")
+    from molgen.chem.read import read_records
+    from molgen.data.reference import load_reference
     from molgen.eval.ceiling import load_ceiling
-    from molgen.eval.files import compare_files, evaluate_file
+    from molgen.eval.files import ADVICE, compare_files, evaluate_records, fault_of
     from molgen.eval.table import render
+    from molgen.eval.verdicts import as_csv, verdicts
 
     with bar_of_stages() as progress:
         n_relaxed = (xtb_n or XTB_N) if xtb else None
-        evaluation = evaluate_file(file, reference, xtb=n_relaxed, progress=progress)
+        known = load_reference(reference)
+        records = list(read_records(file))
+        evaluation = evaluate_records(
+            records, known, name=str(file), xtb=n_relaxed, progress=progress
+        )
     comparison = compare_files(file, against) if against is not None else None
     scores = {"file": str(file), "reference": reference, **evaluation.to_dict()}
     if comparison is not None:
         scores["against"] = {"file": str(against), **comparison.to_dict()}
     if json_out is not None:
         emit_json(scores, json_out)
-    if json_out != STDOUT:
+    if csv_out is not None:
+        emit_csv(as_csv(verdicts(records)), csv_out)
+    if STDOUT not in (json_out, csv_out):
         emit(render(evaluation, load_ceiling(reference)))
         if comparison is not None:
-            emit(_rmsd_line(comparison.rmsd, against))
+            emit(_rmsd_line(comparison, against))
+    for fault in dict.fromkeys(fault.partition(":")[0] for fault in map(fault_of, records)):
+        if fault in ADVICE:
+            note(f"Note: {fault}. {ADVICE[fault]}")
 
 
-def _rmsd_line(rmsd: Spread, against: Path | None) -> str:
+def _check_outputs(
+    outputs: dict[str, str | None], inputs: tuple[Path | None, ...], *, force: bool
+) -> None:
+    """Refuse outputs that cannot be written or would overwrite something, by option."""
+    places = {name: Path(text) for name, text in outputs.items() if text and text != STDOUT}
+    if list(outputs.values()).count(STDOUT) > 1:
+        raise UsageError(f"{' and '.join(outputs)} both want stdout", "Give one of them a file")
+    check_apart(list(places.values()), inputs)
+    for name, path in places.items():
+        check_new(path, name, force=force)
+
+
+def _rmsd_line(found: Comparison, against: Path | None) -> str:
+    rmsd, (n, n_others) = found.rmsd, found.n_each
+    why = ", ".join(f"{count} {reason}" for reason, count in found.reasons.most_common())
+    said = f" ({why})" if why else ""
+    if n != n_others:
+        said += f"; the files have {n} and {n_others} records"
     if rmsd.median is None or rmsd.mean is None:
-        return f"heavy-atom RMSD to {against}: no pair of records is the same compound"
+        return f"heavy-atom RMSD to {against}: 0 of {found.n} pairs are the same compound{said}"
     return (
         f"heavy-atom RMSD to {against}, Å: median {rmsd.median:.3f}, mean {rmsd.mean:.3f} "
-        f"over {rmsd.n} of {rmsd.n + rmsd.n_failed} pairs"
+        f"over {rmsd.n} of {found.n} pairs{said}"
     )

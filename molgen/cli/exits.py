@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from molgen.cli.app import app
+from molgen.cli.console import mend_streams
 from molgen.errors import MolgenError
 
 OK = 0
@@ -22,6 +23,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Entry point of the ``molgen`` command."""
+    mend_streams()
     status = _flushed(lambda: run(sys.argv[1:]))
     # The interpreter flushes stdout once more while it closes; on a full disk or a closed pipe
     # that flush would print a traceback after our own line.
@@ -52,7 +54,8 @@ def _flushed(command: Callable[[], int]) -> int:
 
     def and_flush() -> int:
         status = command()
-        sys.stdout.flush()
+        if status == OK:  # otherwise an error has been told, perhaps that of this stream
+            sys.stdout.flush()
         return status
 
     return _caught(and_flush)

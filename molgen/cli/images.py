@@ -11,10 +11,10 @@ import typer
 
 from molgen.cli import options
 from molgen.cli.console import emit, emit_json, note
-from molgen.errors import OutputError, UsageError
+from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
 from molgen.names import unknown
-from molgen.sampling.destination import STDOUT, check_writable
+from molgen.sampling.destination import STDOUT, check_apart, check_new
 
 SUFFIXES = (".png", ".npz")
 
@@ -88,10 +88,12 @@ def evaluate(
     json_out: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the numbers; - for stdout.")
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Compare images with real ones: Fréchet distance on EfficientNet-Lite0 features."""
     if json_out not in (None, STDOUT):
-        check_writable(Path(json_out))
+        check_apart([Path(str(json_out))], (file,))
+        check_new(Path(str(json_out)), "--json", force=force)
     with needs_extra():
         from molgen.images.evaluate import evaluate_images
         from molgen.images.frechet import NAME
@@ -113,9 +115,7 @@ def _check(out: Path, n: int, steps: int, batch_size: int | None, *, force: bool
             raise UsageError(f"{name} is {value}", "Use 1 or more")
     if out.suffix not in SUFFIXES:
         raise UsageError(*unknown("output format", out.suffix or out.name, SUFFIXES))
-    if out.exists() and not force:
-        raise OutputError(f"{out} exists", "Use --force to replace it, or choose another --out")
-    check_writable(out)
+    check_new(out, "--out", force=force)
 
 
 @contextmanager

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molgen.cli.console import note
 from molgen.errors import UsageError
+from molgen.locks import lock
 from molgen.sampling.destination import (
     STDOUT,
     Destination,
+    check_apart,
     check_free,
+    check_new,
     check_writable,
     destination,
 )
@@ -21,40 +26,49 @@ if TYPE_CHECKING:
     from molgen.sampling.run import Tally
 
 
+@contextmanager
 def find_target(
-    out: str, json_out: str | None = None, *, resume: bool, force: bool
-) -> Destination | None:
-    """Check every place that will be written before anything is computed.
+    out: str,
+    json_out: str | None = None,
+    *,
+    inputs: Iterable[str | Path | None] = (),
+    resume: bool,
+    force: bool,
+) -> Iterator[Destination | None]:
+    """Check every place that will be written before anything is computed, and hold the output.
 
     Args:
         out: The value of ``--out``.
         json_out: That of ``--json``.
+        inputs: Files that the command reads; None for an option that was left out.
         resume: Whether to go on with what is there.
         force: Whether to replace it.
 
-    Returns:
+    Yields:
         Where the records go; None for stdout.
 
     Raises:
-        UsageError: The options contradict each other.
-        OutputError: A place is taken or cannot be written.
+        UsageError: The options contradict each other, or an output is an input.
+        OutputError: A place is taken, being written or cannot be written.
     """
     if resume and force:
         raise UsageError("--resume and --force exclude each other", "Leave one of them out")
-    if json_out is not None and json_out != STDOUT:
-        check_writable(Path(json_out))
-    if out == STDOUT:
-        if json_out == STDOUT:
-            raise UsageError("--out - and --json - both want stdout", "Give one of them a file")
-        if resume:
-            raise UsageError("stdout cannot be resumed", "Give --out a file")
-        return None
-    target = destination(out)
-    if resume:
-        check_writable(target.path)
-    else:
-        check_free(target, force=force)
-    return target
+    if out == STDOUT and json_out == STDOUT:
+        raise UsageError("--out - and --json - both want stdout", "Give one of them a file")
+    if out == STDOUT and resume:
+        raise UsageError("stdout cannot be resumed", "Give --out a file")
+    target = None if out == STDOUT else destination(out)
+    reports = [] if json_out in (None, STDOUT) else [Path(str(json_out))]
+    for path in (*reports, *([] if target is None else [target.path])):
+        check_writable(path)
+    check_apart([*([] if target is None else target.files), *reports], inputs)
+    with nullcontext() if target is None else lock(target.path):
+        if target is not None and not resume:
+            check_free(target, force=force)
+        is_complete = resume and target is not None and target.path.exists()
+        for path in () if is_complete else reports:
+            check_new(path, "--json", force=force)
+        yield target
 
 
 def write_records(

@@ -41,6 +41,8 @@ def report(
     if not quiet:
         note(f"{out}: {summary(run, tally, start)}")
     evaluation = _evaluate(run, tally, quiet=quiet) if metrics and tally.n_drawn else None
+    if json_out is not None:  # first: printing may fail
+        emit_json(facts(run, tally, start, seconds, evaluation), json_out)
     if evaluation is not None and not quiet:
         from molgen.chem.relaxing import LABEL
         from molgen.eval.ceiling import load_ceiling
@@ -57,8 +59,6 @@ def report(
             )
         say(render(evaluation, load_ceiling(run.model.info.dataset.reference), given))
         say(f"{seconds:.1f} s, {tally.n_drawn / seconds:.1f} molecules per second")
-    if json_out is not None:
-        emit_json(facts(run, tally, start, seconds, evaluation), json_out)
 
 
 def summary(run: Recordable, tally: Tally, start: Start) -> str:
@@ -69,7 +69,7 @@ def summary(run: Recordable, tally: Tally, start: Start) -> str:
     if run.leaves_gaps:
         rejected = f"; rejected {n_faults} of {tally.n_drawn} drawn"
     else:
-        rejected = f"; {n_faults} of {tally.n_drawn} drawn fail a check"
+        rejected = f"; {n_faults} of {tally.n_drawn} drawn fail a check of bonds or request"
     n_relaxed = tally.n_relaxed
     relaxed = "" if n_relaxed is None else f"; {n_relaxed} relaxed by MMFF94s"
     return f"{run.n_records} records{resumed}{rejected}{faults}{relaxed}"

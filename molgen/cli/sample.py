@@ -26,19 +26,20 @@ def sample(
     Records come in order, exactly N of them; one that fails a check is written with its reason.
     While it runs, the file is called NAME.partial.EXT; --resume completes it.
     """
-    target = find_target(out, json_out, resume=resume, force=force)
-    from molgen.api import load
-    from molgen.cli.report import report
-    from molgen.sampling.conditioning import remark
-    from molgen.sampling.recording import Start, find_start
+    inputs = (model, request.like, request.scaffold, request.avoid)
+    with find_target(out, json_out, inputs=inputs, resume=resume, force=force) as target:
+        from molgen.api import load
+        from molgen.cli.report import report
+        from molgen.sampling.conditioning import remark
+        from molgen.sampling.recording import Start, find_start
 
-    run = load(model or request.usual_model, device).run(request)
-    if not quiet and (text := remark(run.model.info, run.given)):
-        note(f"Note: {text}")
-    start = find_start(run, target) if resume and target is not None else Start()
-    if start is None:
-        note(f"{out} is complete: {request.n} records of this run are there")
-        return
-    wanted = metrics and (json_out is not None or not quiet)
-    tally, seconds = write_records(run, target, start, keep=wanted, quiet=quiet)
-    report(run, tally, start, seconds, out=out, json_out=json_out, metrics=wanted, quiet=quiet)
+        run = load(model or request.usual_model, device).run(request)
+        if not quiet and (text := remark(run.model.info, run.given)):
+            note(f"Note: {text}")
+        start = find_start(run, target) if resume and target is not None else Start()
+        if start is None:
+            note(f"{out} is complete: {request.n} records of this run are there")
+            return
+        wanted = metrics and (json_out is not None or not quiet)
+        tally, seconds = write_records(run, target, start, keep=wanted, quiet=quiet)
+        report(run, tally, start, seconds, out=out, json_out=json_out, metrics=wanted, quiet=quiet)

@@ -101,8 +101,12 @@ def shipped_datasets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-def dataset_tree(name_or_path: str | Path) -> dict[str, Any]:
+def dataset_tree(name_or_path: str | Path, others: tuple[str, ...] = ()) -> dict[str, Any]:
     """A specification as its file has it.
+
+    Args:
+        name_or_path: A name of the package, or a YAML file.
+        others: Further names that a user may have meant.
 
     Raises:
         ConfigError: There is no such specification, or it is no YAML mapping.
@@ -112,7 +116,7 @@ def dataset_tree(name_or_path: str | Path) -> dict[str, Any]:
     known = shipped_datasets()
     path = known.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
-        hint = suggestion(str(name_or_path), known) or "Name a YAML file"
+        hint = suggestion(str(name_or_path), [*known, *others])
         raise ConfigError(f'no data set "{name_or_path}"', hint)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -125,12 +129,16 @@ def dataset_tree(name_or_path: str | Path) -> dict[str, Any]:
 
 
 @cache
-def load_dataset(name_or_path: str | Path) -> Dataset:
+def load_dataset(name_or_path: str | Path, others: tuple[str, ...] = ()) -> Dataset:
     """A data set by the name or the path of its specification.
+
+    Args:
+        name_or_path: A name of the package, or a YAML file.
+        others: Further names that a user may have meant.
 
     Raises:
         ConfigError: There is no such specification, or it is not valid.
     """
     from molgen.config.reading import validated  # noqa: PLC0415 - recipes name data sets
 
-    return validated(Dataset, dataset_tree(name_or_path), str(name_or_path))
+    return validated(Dataset, dataset_tree(name_or_path, others), str(name_or_path))

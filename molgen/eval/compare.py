@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolAlign
 
+from molgen.chem.constitution import constitution
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
+from molgen.chem.naming import name_of
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.eval.distribution import total_variation
 from molgen.eval.geometry import (
@@ -49,8 +52,9 @@ class Comparison:
     """Two sets of molecules.
 
     Attributes:
-        n: Number of pairs: the records of the shorter set.
+        n: Number of pairs.
         pairs: RMSD of each pair, in order.
+        n_each: Number of molecules of either set.
         rmsd: Median and mean of these, Å.
         bond_length: Wasserstein-1 distance of bond lengths by bond type, Å.
         bond_angle: Wasserstein-1 distance of angles by central element, degrees.
@@ -61,6 +65,7 @@ class Comparison:
 
     n: int
     pairs: tuple[PairRmsd, ...]
+    n_each: tuple[int, int]
     rmsd: Spread
     bond_length: Transport
     bond_angle: Transport
@@ -68,10 +73,17 @@ class Comparison:
     ring_count_tv: float | None
     gyration: float | None
 
+    @property
+    def reasons(self) -> Counter[str]:
+        """Why pairs have no RMSD."""
+        return Counter(pair.reason for pair in self.pairs if pair.reason)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types under stable names."""
         return {
             "n": self.n,
+            "n_of_each": list(self.n_each),
+            "reasons": dict(self.reasons),
             "heavy_atom_rmsd": self.rmsd.to_dict(),
             "heavy_atom_rmsd_of_each": [pair.rmsd for pair in self.pairs],
             "bond_length_w1": self.bond_length.mean,
@@ -95,9 +107,12 @@ def heavy_atom_rmsd(pair: tuple[Molecule, Molecule]) -> PairRmsd:
     Returns:
         The RMSD, or why there is none.
     """
-    built = [build_mol(molecule) for molecule in pair]
+    built = [build_mol(molecule, int(molecule.formal_charge.sum())) for molecule in pair]
     if any(one.reason for one in built):
         return PairRmsd(None, "invalid molecule")
+    difference = _difference(*(one.mol for one in built))
+    if difference:
+        return PairRmsd(None, difference)
     first, second = (_heavy_skeleton(one.mol) for one in built)
     if first.GetNumAtoms() == 0:
         return PairRmsd(None, "no heavy atoms")
@@ -110,33 +125,51 @@ def heavy_atom_rmsd(pair: tuple[Molecule, Molecule]) -> PairRmsd:
             return PairRmsd(None, "different molecules")
 
 
+def _difference(mol: Chem.Mol, other: Chem.Mol) -> str:
+    """Why two molecules are not the same compound; empty where they are.
+
+    Stereo is that of the geometries; where it is not settled, it is not compared.
+    """
+    if constitution(mol) != constitution(other):
+        return "different compounds"
+    names = name_of(mol), name_of(other)
+    is_settled = all(name.is_settled for name in names)
+    return "different stereoisomers" if is_settled and names[0] != names[1] else ""
+
+
 def compare(
     molecules: Sequence[Molecule],
     others: Sequence[Molecule],
     n_workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
 ) -> Comparison:
-    """Compare two sets: record i with record i, and the two as samples of shapes.
+    """Compare two sets: record with record, and the two as samples of shapes.
 
     Args:
         molecules: Molecules with bonds.
         others: Molecules with bonds, taken as the reference of the distributions.
         n_workers: Processes for the superpositions.
         progress: Called with the number of pairs done.
+        pairs: Which molecule goes with which other; None for the first with the first and so on.
 
     Returns:
         The comparison.
     """
-    paired = list(zip(molecules, others, strict=False))
+    if pairs is None:
+        pairs = [(row, row) for row in range(min(len(molecules), len(others)))]
+    paired = [(molecules[one], others[other]) for one, other in pairs]
     answers = run_with_limit(heavy_atom_rmsd, paired, TIME_LIMIT_S, n_workers, progress)
-    pairs = tuple(
+    found = tuple(
         PairRmsd(None, answer.reason) if isinstance(answer, Unfinished) else answer
         for answer in answers
     )
     return Comparison(
-        n=len(pairs),
-        pairs=pairs,
-        rmsd=spread_of(pair.rmsd for pair in pairs),
+        n=len(found),
+        pairs=found,
+        n_each=(len(molecules), len(others)),
+        rmsd=spread_of(pair.rmsd for pair in found),
         bond_length=transport(bond_lengths(molecules), bond_lengths(others)),
         bond_angle=transport(bond_angles(molecules), bond_angles(others)),
         ring_size_tv=total_variation(ring_sizes(molecules), ring_sizes(others)),

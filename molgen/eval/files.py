@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from rdkit import Chem
 
+from molgen.chem.composition import is_flat_drawing
+from molgen.chem.given import missing_hydrogens, record_of
 from molgen.chem.io import Record, read_records
+from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule, from_geometry
+from molgen.chem.read import format_of
 from molgen.chem.relaxing import NOT, TAG
-from molgen.data.reference import load_reference
+from molgen.data.reference import Reference, load_reference
 from molgen.errors import DataError
 from molgen.eval.compare import Comparison, compare
 from molgen.eval.evaluation import Evaluation
@@ -21,6 +26,19 @@ from molgen.eval.metrics import Progress, evaluate, n_cores
 from molgen.eval.xtb import check_asked
 
 XYZ: Final = ".xyz"
+
+EMPTY: Final = "no atoms"
+"""Reason of a molecule without atoms."""
+
+FLAT: Final = "flat, no 3D coordinates"
+NO_HYDROGENS: Final = "hydrogens missing"
+
+ADVICE: Final = {
+    FLAT: "Embed it in 3D, as RDKit's EmbedMolecule does",
+    NO_HYDROGENS: "Add them with coordinates: RDKit's AddHs(mol, addCoords=True), or read with "
+    "removeHs=False",
+}
+"""What to do about a fault of a whole file."""
 
 
 def evaluate_file(
@@ -55,17 +73,98 @@ def evaluate_file(
     """
     check_asked(xtb)
     known = load_reference(reference) if reference is not None else None
-    records = list(read_records(path))
-    evaluation = evaluate(
-        [_molecule(path, record) for record in records],
+    return evaluate_records(
+        list(read_records(path)),
         known,
-        has_bonds=Path(path).suffix.lower() != XYZ,
+        name=str(path),
         relax=relax,
         xtb=xtb,
         n_workers=n_workers,
         progress=progress,
     )
-    return replace(evaluation, relaxed_before=_relaxed_before(records))
+
+
+def evaluate_records(
+    records: Sequence[Record],
+    reference: Reference | None,
+    *,
+    name: str = "molecules",
+    relax: bool = True,
+    xtb: int | None = None,
+    n_workers: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score records; see `evaluate_file`.
+
+    Args:
+        records: From a file or from molecules in memory.
+        reference: The data set to compare with, or None.
+        name: What they are called in messages.
+        relax: Whether to relax geometries.
+        xtb: How many records to relax in GFN2-xTB too.
+        n_workers: Processes; None for one per core.
+        progress: Called as the slow checks advance.
+
+    Raises:
+        DataError: There are no coordinates.
+    """
+    faults = Counter(fault for record in records if (fault := fault_of(record)))
+    evaluation = evaluate(
+        [_molecule(name, record) for record in records],
+        reference,
+        has_bonds=any(record.mol is not None for record in records),
+        relax=relax,
+        xtb=xtb,
+        n_workers=n_workers,
+        progress=progress,
+    )
+    return replace(
+        evaluation,
+        relaxed_before=_relaxed_before(records),
+        invalid_reasons=_named(evaluation.invalid_reasons, faults),
+        perception_reasons=_named(evaluation.perception_reasons, faults),
+    )
+
+
+def records_of(mols: Iterable[Chem.Mol] | Chem.Mol) -> list[Record]:
+    """Molecules in memory as records, one for each conformer.
+
+    Raises:
+        ChemistryError: A molecule has no conformer.
+    """
+    records: list[Record] = []
+    for mol in [mols] if isinstance(mols, Chem.Mol) else mols:
+        if mol.GetNumConformers() < 2:
+            molecule_of(mol)  # says what is missing
+            records.append(record_of(mol, len(records)))
+        for conformer in mol.GetConformers() if mol.GetNumConformers() > 1 else ():
+            one = Chem.Mol(mol, confId=conformer.GetId())
+            records.append(record_of(one, len(records)))
+    return records
+
+
+def _named(reasons: Mapping[str, int], faults: Mapping[str, int]) -> dict[str, int]:
+    """Reasons in which records that could not be read do not count as molecules without atoms."""
+    counts = Counter(reasons)
+    if not counts:
+        return {}
+    for fault, n in faults.items():
+        counts[EMPTY] -= n
+        counts[fault.partition(":")[0]] += n
+    return dict((+counts).most_common())
+
+
+def fault_of(record: Record) -> str:
+    """Why a record is not a molecule in 3D with all its atoms; empty where it is."""
+    if record.reason:
+        return record.reason
+    if is_flat_drawing(record):
+        return FLAT
+    if record.mol is not None and record.molecule is not None:
+        n_missing = missing_hydrogens(record.mol)
+        if n_missing > int((record.molecule.atomic_numbers == 1).sum()):
+            return f"{NO_HYDROGENS}: {n_missing}"
+    return ""
 
 
 def _relaxed_before(records: Iterable[Record]) -> dict[str, int]:
@@ -76,7 +175,7 @@ def _relaxed_before(records: Iterable[Record]) -> dict[str, int]:
 def compare_files(
     path: str | Path, other: str | Path, *, n_workers: int | None = None
 ) -> Comparison:
-    """Compare the records of two SDF files, first with first and so on.
+    """Compare the records of two files: of the same title, or else first with first and so on.
 
     Args:
         path: A file with bonds.
@@ -90,9 +189,23 @@ def compare_files(
         DataError: A file is missing, malformed, empty, or has no bonds.
     """
     for name in (path, other):
-        if Path(name).suffix.lower() == XYZ:
+        if format_of(name) == XYZ:
             raise DataError(f"{name} has no bonds", "Compare .sdf files")
-    return compare(read_molecules(path), read_molecules(other), n_workers or n_cores())
+    sides = [list(read_records(name)) for name in (path, other)]
+    mine, theirs = (
+        [_molecule(name, record) for record in records]
+        for name, records in zip((path, other), sides, strict=True)
+    )
+    return compare(mine, theirs, n_workers or n_cores(), pairs=_pairs(*sides))
+
+
+def _pairs(records: Sequence[Record], others: Sequence[Record]) -> list[tuple[int, int]] | None:
+    """Records of one title; None where titles do not tell them apart or none is in both files."""
+    places = {record.title: record.index for record in others if record.title}
+    titles = [record.title for record in records if record.title]
+    is_unique = len(set(titles)) == len(records) and len(places) == len(others)
+    pairs = [(one.index, places[one.title]) for one in records if one.title in places]
+    return pairs if is_unique and pairs else None
 
 
 def read_molecules(path: str | Path) -> list[Molecule]:
@@ -105,8 +218,8 @@ def read_molecules(path: str | Path) -> list[Molecule]:
 
 
 def _molecule(path: str | Path, record: Record) -> Molecule:
-    if record.molecule is not None:
-        return record.molecule
     if record.mol is not None and record.mol.GetNumConformers() == 0:
-        raise DataError(f"{path} has no coordinates", "Give an .sdf, .sdf.gz or .xyz file")
+        raise DataError(f"{path} has no coordinates", "Give an .sdf, .mol2, .pdb or .xyz file")
+    if record.molecule is not None and not fault_of(record):
+        return record.molecule
     return from_geometry(np.zeros(0, dtype=np.uint8), np.zeros((0, 3), dtype=np.float32))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from rdkit import Chem
 
-from molgen.chem.composition import composition, is_flat_drawing, lacks_hydrogens
+from molgen.chem.composition import (
+    charge_of,
+    composition,
+    is_flat_drawing,
+    lacks_hydrogens,
+    most_bonds,
+)
 from molgen.chem.formula import parse_formula
+from molgen.chem.given import has_open_valence
 from molgen.chem.read import read_records
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
@@ -26,8 +34,9 @@ def find_conditioning(info: ModelInfo, request: Request) -> Conditioning | None:
         DataError: A file cannot be read.
     """
     if request.formula is not None:
-        atoms = parse_formula(request.formula).atomic_numbers
-        return compositions(info, [(request.formula, atoms)], request.formula)
+        formula = parse_formula(request.formula)
+        _check_possible(request.formula, formula.atomic_numbers, formula.charge)
+        return compositions(info, [(request.formula, formula.atomic_numbers)], request.formula)
     if request.like is not None:
         path = Path(request.like)
         return compositions(info, list(_compositions(path)), path.name)
@@ -61,7 +70,28 @@ def _compositions(path: Path) -> Iterator[tuple[str, list[int]]]:
             raise UsageError(f"{where}: {record.reason or 'no atoms'}", "Remove the record")
         if lacks_hydrogens(record):
             raise UsageError(f"{where} has no hydrogens", "Add them, as RDKit's AddHs does")
+        charge = charge_of(record)
+        if charge:
+            raise UsageError(
+                f"{where} has a charge of {charge:+d}, and molecules like it would have none",
+                "Remove the record, or give its formula with the charge",
+            )
+        if record.mol is not None and len(Chem.GetMolFrags(record.mol)) > 1:
+            raise UsageError(
+                f"{where} is a salt or a mixture of several molecules", "Remove the record"
+            )
+        _check_possible(where, atoms)
         yield where, list(atoms)
+
+
+def _check_possible(where: str, atoms: Sequence[int], charge: int = 0) -> None:
+    """Refuse atoms whose bonds do not suffice to hold all of them together."""
+    ends = sum(most_bonds(z) for z in atoms) + max(charge, 0)
+    if ends < 2 * (len(atoms) - 1):
+        raise UsageError(
+            f"{where}: the atoms are too many hydrogens or halogens for one molecule",
+            "Remove some of them",
+        )
 
 
 def _scaffold(info: ModelInfo, path: Path) -> Conditioning:
@@ -71,4 +101,10 @@ def _scaffold(info: ModelInfo, path: Path) -> Conditioning:
         raise UsageError(f"{path}: {reason}", "Give the scaffold as a 3D SDF or XYZ file")
     if not record.molecule.n_atoms or not np.isfinite(record.molecule.pos).all():
         raise UsageError(f"{path} holds no usable atoms", "Give a scaffold of one atom or more")
-    return around(info, record.molecule, path.name, str(path))
+    given = around(info, record.molecule, path.name, str(path))
+    if record.mol is not None and not has_open_valence(record.mol):
+        raise UsageError(
+            f"{path} has no open valence: nothing can be attached",
+            "Remove a hydrogen where the molecule is to go on",
+        )
+    return given

@@ -12,6 +12,7 @@ import numpy as np
 from molgen.chem.elements import Vocabulary
 from molgen.chem.finish import Chunk, Finished, Finisher
 from molgen.chem.molecule import Molecule
+from molgen.chem.naming import Name
 from molgen.chem.pool import available_cores, map_in_order
 from molgen.sampling.prediction import Prediction
 from molgen.sampling.sampler import in_order
@@ -63,7 +64,12 @@ class Sample:
     @property
     def smiles(self) -> str:
         """Canonical SMILES; empty for a molecule with a fault."""
-        return self.finished.smiles[self.row]
+        return self.name.smiles
+
+    @property
+    def name(self) -> Name:
+        """Its SMILES, and whether the stereo is settled."""
+        return self.finished.names[self.row]
 
     @property
     def relaxed(self) -> str | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from molgen.chem.io import STDOUT, Record, completed_records, open_writer, read_records
-from molgen.errors import UsageError
-from molgen.sampling.destination import Destination
+from molgen.chem.io import STDOUT, Record, open_writer, suffix_of
+from molgen.chem.render import RUN
+from molgen.chem.resume import read_back, whole_chunks
+from molgen.errors import OutputError, UsageError
+from molgen.one_move import in_one_move
+from molgen.sampling.destination import WITHOUT_TAGS, Destination
 from molgen.sampling.run import Run, Sample, TagValue, Tally
 
 
@@ -69,22 +73,32 @@ def find_start(run: Recordable, target: Destination) -> Start | None:
         DataError: If it cannot be read.
     """
     if target.path.exists():
-        done = _start_after(run, target.path)
-        if done.n_done != run.n_records:
-            raise UsageError(
-                f"{target.path} is complete with {done.n_done} records, not {run.n_records}",
-                f"Use --n {done.n_done}, or --force in place of --resume",
-            )
+        _check_complete(run, target)
         return None
     if not target.partial.exists():
         return Start()
-    start = _start_after(run, target.partial)
+    start = _start_after(run, target, target.partial)
     if start.n_done > run.n_records:
         raise UsageError(
             f"{target.partial} holds {start.n_done} records, more than n = {run.n_records}",
             f"Use --n {start.n_done} or more, or --force in place of --resume",
         )
     return start
+
+
+def _check_complete(run: Recordable, target: Destination) -> None:
+    """Refuse a file under the final name that does not hold this run, whole and nothing else."""
+    done = _start_after(run, target, target.path)
+    if done.keep_bytes != target.path.stat().st_size:
+        raise UsageError(
+            f"{target.path} is damaged after record {done.n_done}",
+            "Use --force in place of --resume to make it again",
+        )
+    if done.n_done != run.n_records:
+        raise UsageError(
+            f"{target.path} is complete with {done.n_done} records, not {run.n_records}",
+            f"Use --n {done.n_done}, or --force in place of --resume",
+        )
 
 
 def record(
@@ -107,6 +121,8 @@ def record(
         OutputError: If a record cannot be written; what was written before stays readable.
     """
     path: str | Path = target.partial if target is not None else STDOUT
+    if target is not None and target.needs_sidecar and start.keep_bytes is None:
+        write_sidecar(target.sidecar, run.fingerprint)
     try:
         with open_writer(path, keep_bytes=start.keep_bytes) as writer:
             # What draws many molecules renders their records where it finishes them.
@@ -131,24 +147,68 @@ def _remove_if_empty(path: Path) -> None:
         path.unlink()
 
 
-def _start_after(run: Recordable, path: Path) -> Start:
-    n_records, n_bytes = completed_records(path)
-    first = max(_verified_indices(run, path, n_records), default=-1) + 1
-    return Start(n_done=n_records, first=first, keep_bytes=n_bytes)
+def _start_after(run: Recordable, target: Destination, path: Path) -> Start:
+    """Where the last good record of a file ends: intact, of this run, in its place.
+
+    Raises:
+        UsageError: A record is intact and of another run, or the first one is damaged.
+    """
+    n_done, n_bytes, last = 0, 0, -1
+    for chunk in whole_chunks(path):
+        if n_done == 0 and target.needs_sidecar:
+            _check_sidecar(run, target, path)
+        found = [one for text in chunk.texts if (one := read_back(path, text)) is not None]
+        if len(found) < len(chunk.texts):
+            if not n_done:
+                raise UsageError(
+                    f"{path} begins with a damaged record", "Use --force in place of --resume"
+                )
+            break
+        for place, one in enumerate(found, start=n_done):
+            last = _verified_index(run, path, one, place, last)
+        n_done, n_bytes = n_done + len(found), chunk.n_bytes
+    return Start(n_done=n_done, first=last + 1, keep_bytes=n_bytes)
 
 
-def _verified_indices(run: Recordable, path: Path, n_records: int) -> Iterator[int]:
-    """Molecule numbers of the whole records of a file, each checked to be of this run."""
-    previous = -1
-    for one in islice(read_records(path), n_records) if n_records else ():
-        index = _index(one)
-        if not _belongs(run, one, index) or index <= previous:
-            raise UsageError(
-                f'record {one.index + 1} of {path} ("{_name(one)}") is of another run',
-                "Repeat that run's options, or use --force in place of --resume",
-            )
-        previous = index
-        yield index
+def _verified_index(run: Recordable, path: Path, one: Record, place: int, previous: int) -> int:
+    """Molecule number of a record, which is checked to be of this run."""
+    index = _index(one)
+    has_place = run.leaves_gaps or index == place
+    is_same_run = suffix_of(path) in WITHOUT_TAGS or one.tags.get(RUN) == run.fingerprint
+    if _name(one) != run.title(index) or not has_place or not is_same_run or index <= previous:
+        raise UsageError(
+            f'record {place + 1} of {path} ("{_name(one)[:60]}") is of another run',
+            "Repeat that run's options, or use --force in place of --resume",
+        )
+    return index
+
+
+def write_sidecar(path: Path, fingerprint: str) -> None:
+    """Write of which run the records of a file are.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        with in_one_move(path) as partial:
+            partial.write_text(json.dumps({RUN: fingerprint}) + "\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {path} ({error.strerror})") from error
+
+
+def _check_sidecar(run: Recordable, target: Destination, path: Path) -> None:
+    try:
+        found = json.loads(target.sidecar.read_text())[RUN]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{target.sidecar}, which says of which run {path} is, is missing or damaged",
+            "Use --force in place of --resume",
+        ) from None
+    if found != run.fingerprint:
+        raise UsageError(
+            f"{path} is of another run",
+            "Repeat that run's options, or use --force in place of --resume",
+        )
 
 
 def _name(one: Record) -> str:
@@ -157,10 +217,7 @@ def _name(one: Record) -> str:
 
 def _index(one: Record) -> int:
     digits = _name(one).rpartition("-")[2]
-    return int(digits) if digits.isdecimal() else -1
+    return int(digits) if _DIGITS.fullmatch(digits) else -1
 
 
-def _belongs(run: Recordable, one: Record, index: int) -> bool:
-    has_place = run.leaves_gaps or index == one.index
-    is_same_run = one.tags.get("molgen_run", run.fingerprint) == run.fingerprint
-    return _name(one) == run.title(index) and has_place and is_same_run
+_DIGITS: Final = re.compile("[0-9]{1,12}")

@@ -24,9 +24,14 @@ DECODERS: Final = ("argmax", "geometry", "map")
 _GIVEN: Final = "What is known beforehand (at most one)"
 _AROUND: Final = "Around a scaffold"
 
-_SIZES: Final = re.compile(r"(\d+)(?:-(\d+))?")
+_SIZES: Final = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
+
+MAX_N: Final = 5_000_000
+"""Molecules of one run; more are made by several runs with other seeds."""
+
+MAX_STEPS: Final = 10_000
 
 MAX_SEED: Final = 2**64 - 1
 
@@ -53,7 +58,7 @@ def parse_sizes(text: str) -> tuple[int, int]:
     match = _SIZES.fullmatch(text.strip())
     if match is None:
         raise UsageError(
-            f'n_atoms is "{text}"', 'Type one number or a range, such as "18" or "12-20"'
+            f'n_atoms is "{text[:40]}"', 'Type one number or a range, such as "18" or "12-20"'
         )
     low, high = match.groups()
     return int(low), int(high or low)
@@ -205,6 +210,8 @@ class Request:
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)
         _at_least("steps", self.steps, 1)
+        _at_most("n", self.n, MAX_N)
+        _at_most("steps", self.steps, MAX_STEPS)
         _at_least("seed", self.seed, 0)
         if self.batch_size is not None:
             _at_least("batch_size", self.batch_size, 1)
@@ -268,6 +275,11 @@ class Request:
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise UsageError(f"{name} is {value}", f"Use {least} or more")
+
+
+def _at_most(name: str, value: int, most: int) -> None:
+    if value > most:
+        raise UsageError(f"{name} is {value}", f"Use {most} or less")
 
 
 def _check_sizes(low: int, high: int) -> None:

@@ -7,12 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from molgen.chem.decode import Decoder
+from molgen.chem.demands import Demands
 from molgen.chem.finish import Finisher, Labels
 from molgen.chem.formula import parse_formula
 from molgen.chem.molecule import Molecule
@@ -128,7 +131,7 @@ class Run:
         if self.steering is not None:
             content["steering"] = self.steering.identity
         content["plan"] = self.plan.to_dict()
-        content["model"] = self.model.name
+        content["model"] = self.model.digest
         text = json.dumps(content, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -160,7 +163,7 @@ class Run:
         # What is given is not to be repaired towards what is common.
         prior = self.model.info.element_prior if self.task.finish.logit_bias else ()
         decoder = Decoder(self.request.decode, self.total_charge, self.model.info.distances)
-        return Finisher(decoder, self._labels, self.relaxing, self.fit, prior)
+        return Finisher(decoder, self._labels, self.relaxing, self.fit, prior, self._demands)
 
     def title(self, index: int) -> str:
         """Unique name of one record, such as ``qm9-s0-k4-17``: model, seed, steps, index."""
@@ -168,7 +171,19 @@ class Run:
 
     def tags(self, sample: Sample) -> dict[str, TagValue]:
         """What is stored beside one molecule."""
-        return self._labels.of(sample.index, sample.reason, sample.smiles, sample.relaxed)
+        return self._labels.of(sample.index, sample.reason, sample.name, sample.relaxed)
+
+    @property
+    def _demands(self) -> Demands:
+        demands = Demands()
+        if self.steering is not None and self.steering.obstacle is not None:
+            demands = replace(demands, off=self.steering.obstacle.heavy)
+        part = self.given.atoms[0] if self.given is not None and self.given.task.partial else None
+        if part is None or part.pos is None:
+            return demands
+        numbers = np.array(self.model.info.vocabulary.atomic_numbers)[part.element]
+        demands = replace(demands, atomic_numbers=numbers, pos=part.pos)
+        return demands if part.bonds is None else replace(demands, bonds=part.bonds)
 
     @property
     def _stem(self) -> str:

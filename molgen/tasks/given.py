@@ -24,6 +24,7 @@ class GivenAtoms:
     element: NDArray[np.int64]
     pos: NDArray[np.float64] | None = None
     charge: NDArray[np.int64] | None = None
+    bonds: NDArray[np.int16] | None = None
 
     @property
     def n_atoms(self) -> int:

@@ -71,6 +71,7 @@ def around(info: ModelInfo, molecule: Molecule, label: str, where: str) -> Condi
         element=element_classes(info, molecule.atomic_numbers.tolist(), where),
         pos=molecule.pos.astype(np.float64),
         charge=np.array([info.vocabulary.charges.index(charge) for charge in charges]),
+        bonds=molecule.bonds,
     )
     if n >= info.max_atoms:
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 
 from molgen.device import keep_freed_memory, pick_device
 from molgen.errors import CheckpointError, DataError, OutputError, UsageError
+from molgen.locks import lock
 from molgen.train.base import Recipe, TrainingModule
 from molgen.train.pace import Pace, seconds_of
 from molgen.train.recorder import LAST, WEIGHTS, DivergedError, Recorder, TimeBox
@@ -84,11 +86,22 @@ def fit(
         Path of the averaged weights.
 
     Raises:
-        OutputError: The folder holds a run already and ``resume`` is not set.
+        OutputError: The folder holds a run already and ``resume`` is not set, or another process
+            writes to it.
         UsageError: There is nothing to resume, or its model is another.
         CheckpointError: The checkpoint to resume is damaged.
         DataError: The data are missing or do not fit, or the loss diverged.
     """
+    with _held(options.folder):
+        return _fit(config, options, job, is_same_model)
+
+
+def _fit(
+    config: Recipe,
+    options: RunOptions,
+    job: Callable[[torch.device], Job],
+    is_same_model: Callable[[Path], bool],
+) -> Path:
     folder = options.folder
     checkpoint = _prepare_folder(options, config, is_same_model)
     keep_freed_memory()
@@ -112,6 +125,17 @@ def fit(
             f"{folder / LAST} is the last good state; go on with --resume --set optim.lr=...",
         ) from None
     return folder / WEIGHTS
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder."""
+    try:
+        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
+    with lock(folder):
+        yield
 
 
 def quiet_trainer(

@@ -16,7 +16,7 @@ from molgen.chem.beliefs import Beliefs
 from molgen.chem.choices import choices_of
 from molgen.chem.decode import Decoder, decode_map, is_consistent
 from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
-from molgen.chem.finish import Finisher
+from molgen.chem.finish import Chunk, Finisher
 from molgen.chem.formula import parse_formula
 from molgen.chem.kekule import is_kekulisable
 from molgen.chem.mol import build_mol
@@ -204,10 +204,23 @@ def test_any_charge_is_where_the_bonds_lead() -> None:
     assert charge_of(decode_map(beliefs, 0)) == 0
 
 
+def chunk_about(truth: Molecule) -> Chunk:
+    """A chunk of one settled molecule."""
+    vocabulary = beliefs_about(truth).vocabulary
+    classes = (
+        np.searchsorted(vocabulary.atomic_numbers, truth.atomic_numbers),
+        np.searchsorted(vocabulary.charges, truth.formal_charge),
+        bond_matrix(truth),
+    )
+    element, charge, bond = (one.astype(np.uint8)[None] for one in classes)
+    sizes = np.array([truth.n_atoms])
+    return Chunk(vocabulary, (0,), (0,), sizes, truth.pos[None], element, charge, bond, {})
+
+
 def test_a_finisher_judges_by_the_charge_of_its_decoder() -> None:
     for total_charge, reason in ((1, ""), (None, ""), (0, "net charge 1")):
         finisher = Finisher(Decoder("argmax", total_charge))
-        assert finisher.one(0, beliefs_about(METFORMIN)).reasons == (reason,)
+        assert finisher(chunk_about(METFORMIN)).reasons == (reason,)
 
 
 def by_trying(left: frozenset[int], edges: list[tuple[int, int]]) -> bool:

@@ -17,6 +17,7 @@ from molgen.chem.elements import AROMATIC, QM9
 from molgen.chem.finish import Chunk, Finisher, Labels
 from molgen.chem.mol import build_mol, smiles_of
 from molgen.chem.molecule import Molecule
+from molgen.chem.naming import Name, name_of
 from molgen.chem.packed import PackedMolecules, PackedMols
 from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import FORMATS
@@ -92,12 +93,12 @@ def test_a_chunk_is_its_molecules_one_by_one(decoder: str) -> None:
         assert same(done.raw[row], decode_argmax(one))
         assert same(done.molecules[row], molecule)
         assert done.reasons[row] == built.reason
-        assert done.smiles[row] == ("" if built.reason else smiles_of(built.mol))
-        tags = LABELS.of(100 + row, built.reason, done.smiles[row])
+        assert done.names[row] == (Name("") if built.reason else name_of(built.mol))
+        tags = LABELS.of(100 + row, built.reason, done.names[row])
         assert done.records[row] == FORMATS[".sdf"].render(built.mol, f"qm9-s3-{100 + row}", tags)
-        alone = finisher_of(decoder, None).one(7, one)
+        alone = finisher_of(decoder, None)(chunk_of([one], searches=finisher.decoder.searches))
         assert same(alone.molecules[0], molecule)
-        assert (alone.indices, alone.reasons[0]) == ((7,), built.reason)
+        assert (alone.indices, alone.reasons[0]) == ((100,), built.reason)
         assert not alone.records
 
 
@@ -135,12 +136,14 @@ def test_relaxing_comes_after_decoding_and_touches_positions_only(decoder: str) 
         assert same(replace(one, pos=decoded.pos), decoded)
         assert after.relaxed[row] == expected.note
         assert (expected.note == LABEL) == (not after.reasons[row])
-        tags = LABELS.of(index, after.reasons[row], after.smiles[row], expected.note)
+        tags = LABELS.of(index, after.reasons[row], after.names[row], expected.note)
         assert tags["molgen_relaxed"] == expected.note
         text = FORMATS[".sdf"].render(after.mols[row], f"qm9-s3-{index}", tags)
         assert after.records[row] == text
         assert "molgen_relaxed" not in before.records[row]
-    alone = finisher_of(decoder, None, relaxing=relaxing).one(101, beliefs()[1])
+    finisher = finisher_of(decoder, None, relaxing=relaxing)
+    second = chunk_of(beliefs()[1:2], searches=finisher.decoder.searches)
+    alone = finisher(replace(second, indices=(101,)))
     assert same(alone.molecules[0], after.molecules[1])
     assert alone.relaxed == after.relaxed[1:2]
 
@@ -156,7 +159,7 @@ def test_sending_changes_nothing() -> None:
     here = finisher(chunk_of(beliefs()))
     there = pickle.loads(pickle.dumps(finisher.sendable(chunk_of(beliefs()))))  # noqa: S301
     assert (here.places, here.indices, here.reasons) == (there.places, there.indices, there.reasons)
-    assert (here.smiles, here.records) == (there.smiles, there.records)
+    assert (here.names, here.records) == (there.names, there.records)
     for row in range(len(here.raw)):
         assert same(here.raw[row], there.raw[row])
         assert same(here.molecules[row], there.molecules[row])
@@ -167,7 +170,7 @@ def test_sending_changes_nothing() -> None:
             of_atom(atom) for atom in other.GetAtoms()
         ]
         if not here.reasons[row]:
-            assert smiles_of(other) == here.smiles[row]
+            assert smiles_of(other) == here.names[row].smiles
 
 
 def test_packed_sequences_are_sequences() -> None:

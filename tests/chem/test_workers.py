@@ -87,7 +87,7 @@ def test_errors_of_the_package_keep_their_hint() -> None:
     call = partial(MoleculeStore.open, "/no/such/store")
     with pytest.raises(DataError) as caught:
         list(run_with_limit(operator.call, [call], 10, 1))
-    assert str(caught.value) == "/no/such/store does not exist. Run: molgen data prepare qm9"
+    assert str(caught.value) == "/no/such/store does not exist. Run: molgen data prepare NAME"
 
 
 def test_items_are_read_lazily() -> None:

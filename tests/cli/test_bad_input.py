@@ -70,7 +70,7 @@ def test_a_scaffold_and_what_it_does_not_go_with(molgen: Callable, tiny_weights:
     ask = ("sample", "--model", tiny_weights, "--n", 2, "--scaffold", "part.xyz")
     answer = molgen(*ask, "--guidance", 2)
     answer.assert_one_line(2, "--guidance has no effect on tiny", "kind: completion")
-    molgen(*ask, "--avoid", "none.pdb").assert_one_line(1, "none.pdb", ".sdf, .xyz or .pdb")
+    molgen(*ask, "--avoid", "none.pdb").assert_one_line(1, "none.pdb", "No such file")
     molgen(*ask, "--avoid", "part.xyz").assert_one_line(2, "2 of the scaffold's own atoms")
     Path("flat.smi").write_text("CCO\n")
     molgen(*ask, "--avoid", "flat.smi").assert_one_line(2, "flat.smi", "no 3D coordinates")
@@ -96,7 +96,7 @@ def test_places_that_cannot_be_written(molgen: Callable, tiny_weights: Path) -> 
     molgen("sample", "--force", "--out", "folder.sdf").assert_one_line(1, "is a folder")
     # /proc refuses new files even to root, whom permissions do not stop.
     answer = molgen("sample", "--model", tiny_weights, "--n", "2", "--out", "/proc/x.sdf")
-    answer.assert_one_line(1, "/proc/x.partial.sdf", "another output")
+    answer.assert_one_line(1, "/proc/x.sdf", "another output")
 
 
 def test_weights_that_are_missing_or_damaged(molgen: Callable, tiny_weights: Path) -> None:
@@ -151,3 +151,9 @@ def test_data_arguments(molgen: Callable) -> None:
     answer = molgen("data", "prepare", "qm9", "--source", "nowhere")
     answer.assert_one_line(1, "nowhere does not exist")
     assert not [path for path in Path().rglob("*") if path.is_file()]
+
+
+def test_a_scaffold_without_an_open_valence_is_refused(molgen: Callable) -> None:
+    file = Path(__file__).parent.parent / "cases" / "drugs2.sdf"
+    answer = molgen("sample", "--scaffold", file, "--out", "m.sdf")
+    answer.assert_one_line(2, "no open valence")

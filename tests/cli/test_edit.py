@@ -106,7 +106,7 @@ def test_another_run_is_not_continued(vary: Callable) -> None:
     ("text", "name", "words"),
     [
         (METHANE.replace("C 0", "S 0"), "x.xyz", ["x.xyz, record 1", "holds S", "H, C, N, O, F"]),
-        (WATER + METHANE.replace("0.00 0.00 0.00", "nan 0 0"), "x.xyz", ["record 2", "no number"]),
+        (WATER + METHANE.replace("0.00 0.00 0.00", "nan 0 0"), "x.xyz", ["record 2", "not finite"]),
         (FLAT, "x.sdf", ["x.sdf, record 1", "no 3D coordinates", "SDF or XYZ"]),
         (SOLID, "x.sdf", ["x.sdf, record 1", "lacks 4 hydrogens", "AddHs"]),
         ("CO methanol\n", "x.smi", ["x.smi, record 1", "no 3D coordinates"]),

@@ -98,3 +98,32 @@ def test_a_killed_run_leaves_a_readable_file(
     assert again.returncode == 0
     indices = [int(r.tags["molgen_index"]) for r in read_records(tmp_path / "m.sdf")]
     assert indices == list(range(n_done + 5))
+
+
+@pytest.mark.parametrize("to", [">&-", "> /dev/full"])
+def test_a_table_that_cannot_be_printed_loses_no_record(
+    tiny_weights: Path, tmp_path: Path, to: str
+) -> None:
+    ask = f"-m molgen sample --model {tiny_weights} --n 3 --steps 1 --out m.sdf --json m.json"
+    answer = shell(f"{sys.executable} {ask} {to}", tmp_path)
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert "cannot write standard output" in answer.stderr
+    assert [one.reason for one in read_records(tmp_path / "m.sdf")] == [""] * 3
+    assert (tmp_path / "m.json").read_text().startswith("{")
+
+
+def test_records_for_a_closed_standard_output_are_refused(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    ask = f"-m molgen sample --model {tiny_weights} --n 3 --steps 1 --no-metrics --out -"
+    answer = shell(f"{sys.executable} {ask} >&-", tmp_path)
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_terminal_that_is_not_utf8(tiny_weights: Path, tmp_path: Path) -> None:
+    ask = f"-m molgen sample --model {tiny_weights} --n 3 --steps 1 --out m.sdf"
+    answer = shell(f"PYTHONIOENCODING=ascii {sys.executable} {ask}", tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "n = 3" in answer.stdout

@@ -104,6 +104,8 @@ def test_resume_of_smiles(sample: Callable) -> None:
     sample("--n", 9, "--out", "whole.smi")
     lines = Path("whole.smi").read_bytes().splitlines(keepends=True)
     Path("m.partial.smi").write_bytes(b"".join(lines[:4]) + lines[4][:3])
+    sample("--n", 9, "--out", "m.smi", "--resume").assert_one_line(2, "m.smi.molgen.json")
+    Path("whole.smi.molgen.json").rename("m.smi.molgen.json")
     assert sample("--n", 9, "--out", "m.smi", "--resume").status == 0
     assert [line.split(b"\t")[1] for line in Path("m.smi").read_bytes().splitlines()] == [
         line.split(b"\t")[1].strip() for line in lines
@@ -124,6 +126,7 @@ def test_resume_of_a_finished_run_says_so(sample: Callable) -> None:
     assert Path("m.sdf").read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz", ".smi"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -135,13 +138,91 @@ def test_resume_of_a_finished_run_says_so(sample: Callable) -> None:
         ("--relax",),
     ],
 )
-def test_resume_refuses_another_run(sample: Callable, change: tuple[object, ...]) -> None:
-    sample("--n", 5, "--out", "m.sdf")
-    Path("m.sdf").rename("m.partial.sdf")
-    before = Path("m.partial.sdf").read_bytes()
-    answer = sample("--n", 9, "--out", "m.sdf", "--resume", *change)
-    answer.assert_one_line(2, "m.partial.sdf", "another run", "--force")
-    assert Path("m.partial.sdf").read_bytes() == before
+def test_resume_refuses_another_run(
+    sample: Callable, change: tuple[object, ...], suffix: str
+) -> None:
+    out, partial = Path(f"m{suffix}"), Path(f"m.partial{suffix}")
+    sample("--n", 5, "--out", out)
+    out.rename(partial)
+    before = partial.read_bytes()
+    answer = sample("--n", 9, "--out", out, "--resume", *change)
+    answer.assert_one_line(2, partial.name, "another run", "--force")
+    assert partial.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz", ".smi"])
+def test_resume_refuses_other_weights_of_the_same_name(
+    molgen: Callable, tiny_weights: Path, suffix: str
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(tiny_weights, "pt") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    name = next(name for name, tensor in tensors.items() if tensor.ndim == 2)
+    tensors[name][0, 0] += 1e-3
+    Path("other").mkdir()
+    save_file(tensors, f"other/{tiny_weights.name}", header)
+    out = Path(f"m{suffix}")
+    fixed = ("--steps", 1, "--no-metrics", "--out", out)
+    assert molgen("sample", "--model", tiny_weights, "--n", 2, *fixed).status == 0
+    out.rename(f"m.partial{suffix}")
+    other = ("--model", f"other/{tiny_weights.name}", "--n", 3)
+    molgen("sample", *other, *fixed, "--resume").assert_one_line(2, "another run")
+
+
+def _broken(content: bytes, suffix: str, damage: str) -> bytes:
+    """A file of whole records with something wrong with it."""
+    if damage == "garbage behind":
+        return content + b"garbage\0\xff\n$$$$\n\n3\n"
+    if damage == "a line lost":
+        lines = content.splitlines(keepends=True)
+        del lines[2 * len(lines) // 3]
+        return b"".join(lines)
+    place = 2 * len(content) // 3
+    if suffix == ".smi":  # a tab: what stands in a SMILES has no seal
+        place = content.index(b"\t", place)
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz", ".smi"])
+@pytest.mark.parametrize("damage", ["garbage behind", "a line lost", "a bit flipped"])
+def test_a_damaged_file_is_cut_back_to_its_last_good_record(
+    sample: Callable, suffix: str, damage: str
+) -> None:
+    whole, out, partial = Path(f"whole{suffix}"), Path(f"m{suffix}"), Path(f"m.partial{suffix}")
+    sample("--n", 9, "--out", whole, "--batch-size", 1)
+    sample("--n", 6, "--out", out, "--batch-size", 1)
+    content = out.read_bytes()
+    if suffix == ".sdf.gz" and damage != "garbage behind":
+        pytest.skip("a member is whole or lost")
+    out.rename(partial)
+    partial.write_bytes(_broken(content, suffix, damage))
+    answer = sample("--n", 9, "--out", out, "--resume", "--batch-size", 1)
+    if damage == "a line lost" and suffix == ".smi":  # each line is a record, intact
+        answer.assert_one_line(2, "another run")
+        return
+    assert answer.status == 0, answer
+    assert_same_molecules(out, whole) if suffix != ".smi" else None
+    if suffix != ".sdf.gz":  # other members, the same records
+        assert out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz", ".xyz", ".smi"])
+def test_a_finished_file_with_garbage_is_not_complete(sample: Callable, suffix: str) -> None:
+    out = Path(f"m{suffix}")
+    sample("--n", 3, "--out", out)
+    content = out.read_bytes() + b"garbage"
+    out.write_bytes(content)
+    sample("--n", 3, "--out", out, "--resume").assert_one_line(2, "damaged after record 3")
+    assert out.read_bytes() == content
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".xyz", ".smi"])
+def test_a_file_that_begins_damaged_is_refused(sample: Callable, suffix: str) -> None:
+    Path(f"m.partial{suffix}").write_text("1\nsome\nC 0 0 0\n$$$$\n")
+    assert sample("--n", 3, "--out", f"m{suffix}", "--resume").status == 2
 
 
 def test_resume_refuses_records_out_of_order(sample: Callable) -> None:

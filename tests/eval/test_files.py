@@ -3,12 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
 
+import molgen
 from molgen.chem.elements import SYMBOLS
 from molgen.chem.molecule import Molecule
+from molgen.chem.read import read_records
 from molgen.errors import DataError
-from molgen.eval.files import compare_files, evaluate_file, read_molecules
+from molgen.eval.files import compare_files, evaluate_file, read_molecules, records_of
 from molgen.eval.metrics import evaluate
+from molgen.eval.verdicts import as_csv, verdicts
 
 
 def first_records(path: Path, n: int) -> str:
@@ -74,3 +79,61 @@ def test_a_file_compared_with_itself_is_at_zero(sample_sdf: Path, tmp_path: Path
 def test_xyz_files_cannot_be_compared(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no bonds"):
         compare_files(tmp_path / "a.xyz", tmp_path / "b.sdf")
+
+
+CASES = Path(__file__).parent.parent / "cases"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("drugs2_noH.sdf", "hydrogens missing"),
+        ("drugs2_2d.sdf", "flat, no 3D coordinates"),
+        ("drugs2_2d_allH.sdf", "flat, no 3D coordinates"),
+    ],
+)
+def test_what_is_no_molecule_in_3d_has_one_reason(name: str, reason: str) -> None:
+    found = evaluate_file(CASES / name, reference=None, relax=False, n_workers=1)
+    assert found.invalid_reasons == found.perception_reasons == {reason: 2}
+
+
+def test_the_reason_of_the_reader_is_counted() -> None:
+    found = evaluate_file(CASES / "cisplatin.sdf", reference=None, relax=False, n_workers=1)
+    assert found.invalid_reasons == {"dative bonds to Pt": 1}
+    assert found.connected_valid is not None
+    assert (found.connected_valid.count, found.connected_valid.n) == (1, 2)
+
+
+def test_different_compounds_are_no_pairs() -> None:
+    found = compare_files(CASES / "ag_a.sdf", CASES / "ag_b.sdf", n_workers=1)
+    assert [pair.rmsd for pair in found.pairs] == [None] * 5
+    assert found.reasons == {"different compounds": 3, "different stereoisomers": 2}
+
+
+def test_pairs_are_of_one_title(tmp_path: Path) -> None:
+    records = (CASES / "ag_a.sdf").read_text().split("$$$$\n")[:-1]
+    path = tmp_path / "shuffled.sdf"
+    path.write_text("".join(f"{text}$$$$\n" for text in records[3:0:-1]))
+    found = compare_files(CASES / "ag_a.sdf", path, n_workers=1)
+    assert (found.n, found.n_each, found.rmsd.n) == (3, (5, 3), 3)
+    assert found.rmsd.mean == pytest.approx(0.0, abs=1e-6)
+
+
+def test_one_verdict_per_record() -> None:
+    found = verdicts(list(read_records(CASES / "cisplatin.sdf")), n_workers=1)
+    assert [one.valid for one in found] == [False, True]
+    assert found[0].record == "dative bonds to Pt"
+    assert (found[1].formula, found[1].title) == ("C9H8O4", "aspirin")
+    rows = as_csv(found).splitlines()
+    assert rows[0].startswith("index,title,formula,valid,record,")
+    assert len(rows) == 3
+
+
+def test_molecules_in_memory_are_records() -> None:
+    mol = Chem.AddHs(Chem.MolFromSmiles("CO"))
+    AllChem.EmbedMultipleConfs(mol, 3, randomSeed=1)
+    assert [one.index for one in records_of(mol)] == [0, 1, 2]
+    found = molgen.evaluate(mol, reference=None)
+    assert (found.n, found.connected_valid.count) == (3, 3)
+    bare = molgen.evaluate([Chem.RemoveHs(mol, sanitize=True)], reference=None)
+    assert bare.invalid_reasons == {"hydrogens missing": 3}

@@ -12,8 +12,9 @@ from rdkit import Chem
 
 from molgen.checkpoint import LoadedModel
 from molgen.chem.decode import DECODERS, Decoder, decode_argmax
-from molgen.chem.mol import build_mol, smiles_of
+from molgen.chem.mol import build_mol
 from molgen.chem.molecule import from_geometry
+from molgen.chem.naming import name_of
 from molgen.chem.relaxing import LABEL, Relaxing
 from molgen.chem.render import FORMATS
 from molgen.config import parse_config
@@ -69,7 +70,7 @@ def test_samples_are_what_the_beliefs_stand_for(loaded: LoadedModel, decode: str
         assert np.array_equal(sample.molecule.pos, molecule.pos)
         assert np.array_equal(sample.raw.bonds, decode_argmax(one.beliefs).bonds)
         assert sample.reason == built.reason
-        assert sample.smiles == ("" if built.reason else smiles_of(built.mol))
+        assert sample.smiles == ("" if built.reason else name_of(built.mol).smiles)
         assert sample.record is None
 
 
@@ -150,19 +151,18 @@ def test_processes_do_not_change_what_a_run_is_called(loaded: LoadedModel) -> No
     assert replace(run, workers=3, form=FORMATS[".xyz"]).fingerprint == run.fingerprint
 
 
-def test_runs_that_are_not_relaxed_are_called_as_ever(loaded: LoadedModel) -> None:
-    """Golden names: files from before the option must be continued."""
-    model = replace(loaded, info=replace(INFO, name="random"))
-    water = Original("water", from_geometry(np.array([8, 1, 1]), np.arange(9.0).reshape(3, 3)))
-    runs = {
-        "80cc0a6a": run_of(model, 6),
-        "ee89406f": run_of(model, 6, decode="argmax", n_atoms=(7, 9)),
-        "c51db803": Variations(model, VaryRequest(), (water,)),
-    }
-    for name, run in runs.items():
-        assert run.fingerprint == name
-        relaxed = replace(run, request=replace(run.request, relax=True))
-        assert relaxed.fingerprint != name
+def test_runs_are_told_apart_by_options_and_input(loaded: LoadedModel) -> None:
+    water = from_geometry(np.array([8, 1, 1]), np.arange(9.0).reshape(3, 3))
+    bonded = replace(water, bonds=np.array([[0, 1, 1], [0, 2, 1]], dtype=np.int16))
+    runs = [
+        run_of(loaded, 6),
+        run_of(loaded, 6, decode="argmax", n_atoms=(7, 9)),
+        run_of(loaded, 6, relax=True),
+        Variations(loaded, VaryRequest(), (Original("water", water),)),
+        Variations(loaded, VaryRequest(), (Original("water", bonded),)),
+    ]
+    assert len({run.fingerprint for run in runs}) == len(runs)
+    assert run_of(loaded, 9).fingerprint == runs[0].fingerprint
 
 
 def test_what_is_given_in_place_is_not_relaxed(loaded: LoadedModel) -> None:

@@ -260,7 +260,7 @@ def test_files_give_compositions_round_and_round(tmp_path: Path) -> None:
 
 
 def test_requests_beyond_the_training_are_remarked_on() -> None:
-    known = find_conditioning(INFO, request_of(formula="C2H8"))
+    known = find_conditioning(INFO, request_of(formula="C2H6N2"))
     assert "10 atoms" in remark(INFO, known)
     assert "one noise level" in remark(INFO, scaffold())
     assert not remark(INFO, find_conditioning(INFO, request_of(formula="C2H6O")))
@@ -288,14 +288,14 @@ def test_files_that_do_not_serve(tmp_path: Path) -> None:
 
 
 def test_a_scaffold_brings_elements_charges_and_places(tmp_path: Path) -> None:
-    mol = placed("C[O-]")
+    mol = placed("[CH2][O-]")
     known = find_conditioning(INFO, request_of(scaffold=write(tmp_path / "x.sdf", mol)))
     assert known is not None
     assert known.task.partial
     [part] = known.atoms
-    assert part.element.tolist() == [1, 3, 0, 0, 0]
+    assert part.element.tolist() == [1, 3, 0, 0]
     assert part.charge is not None
-    assert part.charge.tolist() == [1, 0, 1, 1, 1]
+    assert part.charge.tolist() == [1, 0, 1, 1]
     assert part.pos is not None
     assert np.abs(part.pos - mol.GetConformer().GetPositions()).max() < 1e-4
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -113,9 +113,11 @@ def test_a_step_of_distillation_with_a_critic(recipe: Recipe) -> None:
     store = MoleculeStore.open(config.data.store)
     data = load_split(store, "train", QM9)
     sizes, at_most = torch.bincount(data.n_atoms), int(data.n_atoms.max())
-    there = replace(data, **{name: getattr(data, name).to(META) for name in ("pos", "element")})
-    there = replace(there, charge=data.charge.to(META), bond=data.bond.to(META))
-    assert len(there.sizes) == len(data.n_atoms)  # they go there once and stay
+    on_host = ("n_atoms", "n_bonds")
+    names = (one.name for one in fields(data) if one.name not in on_host)
+    there = replace(data, **{name: getattr(data, name).to(META) for name in names})
+    # These go there once and stay.
+    assert len(there.sizes) == len(there.bond_counts) == len(data.n_atoms)
     teacher = build(config, at_most).eval().to(META)
     real = SameSizes.of(there, tuple(sizes.tolist()))
     module = DistillationModule(build(config, at_most), teacher, config, PACE, real).to(META)

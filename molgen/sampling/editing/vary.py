@@ -99,12 +99,14 @@ class Variations:
     @cached_property
     def fingerprint(self) -> str:
         """Eight hex digits, equal for runs that make the same molecules index by index."""
-        content = {**as_asked(deciding(self.request)), "model": self.model.name}
+        content = {**as_asked(deciding(self.request)), "model": self.model.digest}
         state = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=4)
         for original in self.originals:
             state.update(original.title.encode() + b"\0")
             state.update(original.molecule.atomic_numbers.tobytes())
             state.update(original.molecule.pos.tobytes())
+            state.update(original.molecule.bonds.tobytes())
+            state.update(original.molecule.formal_charge.tobytes())
         return state.hexdigest()
 
     def original(self, index: int) -> Original:
@@ -125,7 +127,7 @@ class Variations:
             "steps": request.steps,
         }
         known = Labels(self.model.name, tuple(facts.items()), self.fingerprint)
-        tags = known.of(sample.index, sample.reason, sample.smiles, sample.relaxed)
+        tags = known.of(sample.index, sample.reason, sample.name, sample.relaxed)
         if source.mol is None or sample.reason:
             return tags
         near = similarity(source.mol, sample.mol)

@@ -31,6 +31,11 @@ class Obstacle:
     element_radius: NDArray[np.float64]
 
     @property
+    def heavy(self) -> NDArray[np.float64]:
+        """Positions of the atoms that are larger than hydrogen."""
+        return self.pos[self.radius > self.element_radius.min()]
+
+    @property
     def digest(self) -> str:
         """Sixteen hex digits, equal for equal obstacles."""
         state = hashlib.blake2b(digest_size=8)

@@ -1,0 +1,1 @@
+"""Readers of molecule files, one module per format."""
