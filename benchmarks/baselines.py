@@ -27,9 +27,10 @@ from molgen.baselines.sampler import draw as draw_baseline
 from molgen.checkpoint import find_model, load_model, read_tree
 from molgen.chem.decode import decode_argmax
 from molgen.chem.molecule import Molecule
+from molgen.cores import available_cores
 from molgen.data.reference import load_reference
 from molgen.errors import MolgenError
-from molgen.eval.metrics import evaluate, n_cores
+from molgen.eval.metrics import evaluate
 from molgen.eval.rate import Rate
 from molgen.flow.plan import Plan
 from molgen.sampling.plan import default_plan
@@ -91,7 +92,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--solver", help="another solver for baselines, such as ddim")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=int, default=n_cores(), help="processes that judge")
+    parser.add_argument(
+        "--workers", type=int, default=available_cores(), help="processes that judge"
+    )
     parser.add_argument("--csv", type=Path, default=DATA / "baselines.csv")
     parser.add_argument("--markdown", type=Path, help="the table; default: beside the CSV, .md")
 

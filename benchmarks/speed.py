@@ -29,8 +29,9 @@ import torch
 from molgen.api import Generator, load
 from molgen.chem.finish import Chunk, Finisher
 from molgen.chem.io import open_writer
-from molgen.chem.pool import available_cores, map_in_order
+from molgen.chem.pool import map_in_order
 from molgen.chem.render import FORMATS
+from molgen.cores import available_cores
 from molgen.sampling import sampler
 from molgen.sampling.captured import Captured, captured
 from molgen.sampling.finishing import chunks_of, usual_workers

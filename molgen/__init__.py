@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from molgen.cores import keep_threads_modest
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -17,6 +19,8 @@ _HOMES = {
     "load": "molgen.api",
     "to_ase": "molgen.integrations.ase",
 }
+
+keep_threads_modest()
 
 __all__ = ["Generator", "__version__", "conformers", "evaluate", "load", "to_ase"]
 

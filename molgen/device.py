@@ -19,15 +19,23 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         UsageError: The name is not a device, or the machine lacks it.
     """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if count else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"unknown device {name!r}", "Use auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} asked for, but torch sees no GPU", "Use --device cpu")
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError(f"unknown device {name[:40]!r}", f"Use {_devices(count)}")
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UsageError(f"torch sees no GPU {name!r}", f"Use {_devices(count)}")
     return device
+
+
+def _devices(n_gpus: int) -> str:
+    """Devices that work here, for a message."""
+    return ", ".join(("auto", "cpu", *(f"cuda:{index}" for index in range(n_gpus))))
 
 
 @cache

@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    TypeVar,
+)
 
+from pydantic import Field, ValidationError
+
+from molgen.config import Finite, Section
 from molgen.errors import CheckpointError, UsageError
 from molgen.one_move import in_one_move
+from molgen.tensor_file import TensorSpec, digest, read_tensor_file, strict_json
 
 if TYPE_CHECKING:
     import torch
@@ -28,10 +40,36 @@ KEY = "molgen"
 MOLECULES = "molecules"
 """The domain of files that name none."""
 
-MAX_HEADER = 100_000_000
-"""Longest header that the safetensors format allows, bytes."""
+__all__ = [
+    "Header", "HeaderSchema", "digest", "domain_of", "load_network", "read_header", "read_tree",
+    "save_network", "write",
+]  # fmt: skip
 
 _AGAIN = "copy or train the file again"
+_PER_BYTE, _SPARE = 4, 1 << 26
+"""Bytes that a network may take per byte of its file (half precision needs 2), and beside them."""
+
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class HeaderSchema(Section):
+    """What every header holds, with the bounds of each field; a domain adds its own.
+
+    Attributes:
+        format: Version of the form.
+        domain: What such models make.
+        name: Name of the model.
+        config: The recipe, whose own schema `Header.from_dict` applies.
+        training: How the weights came about.
+    """
+
+    format: Literal[1]
+    domain: Text = MOLECULES
+    name: Text
+    config: dict[str, Any]
+    training: Annotated[dict[Text, Finite | Text | None], Field(max_length=100)]
 
 
 class Recipe(Protocol):
@@ -52,12 +90,14 @@ class Header(ABC, Generic[RecipeT]):
 
     Attributes:
         domain: What such models make.
+        schema: What their headers hold, with bounds.
         name: Name of the model.
         config: The recipe it was trained with.
         training: Steps, examples, seconds, hardware: how the weights came about.
     """
 
     domain: ClassVar[str]
+    schema: ClassVar[type[HeaderSchema]]
 
     name: str
     config: RecipeT
@@ -134,27 +174,54 @@ def digest_of(network: nn.Module, header: Header[Any]) -> str:
 def load_network(path: Path, build: Callable[[], NetworkT], device: str) -> NetworkT:
     """The network of a file, in evaluation mode.
 
+    The network may take no more memory than its file explains, and is compared with the file's
+    header before any tensor is read.
+
     Args:
         path: The file, whose header has been read.
         build: Makes the network of its recipe, with any weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        CheckpointError: The weights are not those of the recipe's network.
+        CheckpointError: The weights are not those of the recipe's network, or not finite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from molgen.device import keep_freed_memory, pick_device
+    from molgen.memory_budget import MemoryBudget
 
     keep_freed_memory()
-    network = build()
+    where = pick_device(device)
     try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        with MemoryBudget(_PER_BYTE * path.stat().st_size + _SPARE):
+            network = build()
+        _compare(network.state_dict(), read_tensor_file(path).tensors)
+        state = load_file(path)
+        network.load_state_dict(state)
+    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} does not fit its own recipe: {reason}") from None
-    return network.to(pick_device(device)).eval()
+    broken = [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise CheckpointError(f"{path}: {broken[0]} has numbers that are not finite", _AGAIN)
+    return network.to(where).eval()
+
+
+def _compare(wanted: Mapping[str, Tensor], given: Mapping[str, TensorSpec]) -> None:
+    """Compare what a network needs with what a file holds.
+
+    Raises:
+        ValueError: A tensor is missing, unknown, or of another shape or kind.
+    """
+    for name in sorted(wanted.keys() ^ given.keys()):
+        raise ValueError(f"{name} is {'missing' if name in wanted else 'unknown'}")
+    for name, tensor in wanted.items():
+        spec = given[name]
+        if tuple(tensor.shape) != spec.shape:
+            raise ValueError(f"{name} has shape {spec.shape}, not {tuple(tensor.shape)}")
+        if tensor.is_floating_point() != (spec.dtype in _FLOATS):
+            raise ValueError(f"{name} has type {spec.dtype}")
 
 
 def read_header(
@@ -176,9 +243,17 @@ def read_header(
     if domain != kind.domain:
         raise mistaken(path, domain)
     try:
-        return kind.from_dict(tree, str(path))
+        checked = kind.schema.model_validate(tree).model_dump(mode="json", exclude_unset=True)
+        return kind.from_dict(checked, str(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))[:80]
+        reason = f"{where}: {fault['msg'].lower()}"
+    except UsageError as error:
+        reason = error.message.removeprefix(f"{path}: ")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} has a damaged header ({error!r})", _AGAIN) from None
+        reason = repr(error)[:200]
+    raise CheckpointError(f"{path} has a damaged header ({reason})", _AGAIN)
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -187,39 +262,22 @@ def read_tree(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: The file is missing, truncated, or not a molgen model.
     """
-    header = _safetensors_header(path)
+    metadata = read_tensor_file(path).metadata
     try:
-        tree: dict[str, Any] = json.loads(header["__metadata__"][KEY])
+        tree: dict[str, Any] = strict_json(metadata[KEY])
         version = tree["format"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{path} holds no molgen model", "train one with molgen train"
         ) from None
     if version != FORMAT:
-        raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT}")
+        shown = repr(version)[:20]
+        raise CheckpointError(f"{path} has format {shown}, this version reads {FORMAT}")
+    if not isinstance(tree.get("domain", MOLECULES), str):
+        raise CheckpointError(f"{path} has a damaged header (domain is no text)", _AGAIN)
     return tree
 
 
 def domain_of(tree: Mapping[str, Any]) -> str:
     """What the model of a header makes."""
-    return tree.get("domain", MOLECULES)
-
-
-def _safetensors_header(path: Path) -> dict[str, Any]:
-    """The format's own header, checked against the file's length."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else MAX_HEADER
-            text = file.read(length) if length < MAX_HEADER else b""
-            size = os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        header: dict[str, Any] = json.loads(text)
-        ends = [spec["data_offsets"][1] for name, spec in header.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{path} is not a safetensors file", _AGAIN) from None
-    if size < 8 + length + max(ends, default=0):
-        raise CheckpointError(f"{path} is truncated at {size} bytes", _AGAIN)
-    return header
+    return " ".join(str(tree.get("domain", MOLECULES)).split())[:80]

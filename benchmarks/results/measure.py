@@ -17,7 +17,7 @@ from benchmarks.results.scores import Made, judge
 from rich.progress import Progress
 from benchmarks.schedules.table import append_row, read_rows
 
-from molgen.eval.metrics import n_cores
+from molgen.cores import available_cores
 from molgen.flow.plan_options import PlanOptions
 from molgen.sampling.progress import new_bar
 
@@ -54,7 +54,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--warm-up", type=int, default=0, help="molecules drawn before the clock starts"
     )
     parser.add_argument(
-        "--workers", type=int, default=n_cores(), help="processes that judge beside the sampling"
+        "--workers",
+        type=int,
+        default=available_cores(),
+        help="processes that judge beside the sampling",
     )
     parser.add_argument(
         "--reference",

@@ -11,8 +11,8 @@ from molgen.baselines.config import BaselineConfig, parse_baseline_config
 from molgen.baselines.model import Baseline
 from molgen.checkpoint import find_model
 from molgen.errors import UsageError
-from molgen.models.info import MoleculeHeader
-from molgen.weights_file import load_network, read_header, save_network
+from molgen.models.info import MoleculeHeader, MoleculeHeaderSchema
+from molgen.weights_file import HeaderSchema, load_network, read_header, save_network
 
 DOMAIN = "baselines"
 
@@ -22,6 +22,7 @@ class BaselineInfo(MoleculeHeader[BaselineConfig]):
     """Everything about a baseline but its weights."""
 
     domain: ClassVar[str] = DOMAIN
+    schema: ClassVar[type[HeaderSchema]] = MoleculeHeaderSchema
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any], origin: str) -> BaselineInfo:

@@ -20,8 +20,8 @@ from molgen.chem.elements import AROMATIC
 from molgen.chem.force_field import relaxed_pos
 from molgen.chem.mol import build_mol, molecule_of
 from molgen.chem.molecule import Molecule, bond_matrix
-from molgen.chem.pool import available_cores
 from molgen.chem.workers import Unfinished, run_with_limit
+from molgen.cores import available_cores
 from molgen.data.store import MoleculeStore
 from molgen.models.denovo import ELEMENT, POS, DeNovo
 from molgen.models.graph_fit import ClassNumbers, Graphs, classes_of, graph_of, places, side_by_side

@@ -27,13 +27,6 @@ AHEAD: Final = 8
 """Items per process that may be under way or waiting to be taken."""
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def map_in_order(
     function: Callable[[Item], Result], items: Iterable[Item], n_workers: int
 ) -> Generator[Result, None, None]:

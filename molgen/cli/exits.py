@@ -20,6 +20,9 @@ FAILURE = 1
 USAGE = 2
 INTERRUPTED = 130
 
+LONGEST = 1000
+"""Characters of a message; it may quote what somebody typed."""
+
 
 def main() -> NoReturn:
     """Entry point of the ``molgen`` command."""
@@ -38,7 +41,8 @@ def run(argv: Sequence[str]) -> int:
         argv: Arguments without the program's name.
 
     Returns:
-        0 on success, 1 on failure, 2 on a wrong request, 130 when interrupted.
+        0 on success, 1 on failure, 2 on a wrong request, 130 when interrupted, 143 when a run of
+        training was told to end.
     """
     return _caught(lambda: _dispatch(argv))
 
@@ -77,7 +81,8 @@ def _caught(command: Callable[[], int]) -> int:
 
 
 def _say(line: str, status: int) -> int:
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    shown = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    print(f"error: {shown}", file=sys.stderr)  # noqa: T201
     return status
 
 

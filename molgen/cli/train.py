@@ -49,7 +49,7 @@ def train(
     from molgen.train.pace import seconds_of
 
     tree = load_tree(config, overrides or [])
-    domain = str(tree.get("domain", "molecules"))
+    domain = str(tree.get("domain", "molecules"))[:80]
     if domain not in _DOMAINS:
         raise ConfigError(*unknown("domain", domain, _DOMAINS))
     seconds = seconds_of(max_time)

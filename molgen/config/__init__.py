@@ -39,7 +39,7 @@ from molgen.config.recipe import (
     TrainConfig,
     WidthConfig,
 )
-from molgen.config.section import Section
+from molgen.config.section import Finite, Section
 
 __all__ = [
     "AdversaryConfig",
@@ -56,6 +56,7 @@ __all__ = [
     "DataConfig",
     "DistilConfig",
     "EDMWeightConfig",
+    "Finite",
     "IndependentConfig",
     "LogNormalConfig",
     "LogUniformConfig",

@@ -30,7 +30,7 @@ class ConformerDataConfig(Section):
         temperature: K; conformers of one molecule are drawn by their Boltzmann weights.
     """
 
-    sources: tuple[ConformerSourceConfig, ...] = Field(min_length=1)
+    sources: tuple[ConformerSourceConfig, ...] = Field(min_length=1, max_length=100)
     temperature: float = Field(600.0, gt=0)
 
     @model_validator(mode="after")

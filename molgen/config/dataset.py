@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from molgen.config.section import Section
+from molgen.config.strict_yaml import read_yaml
 from molgen.errors import ConfigError
 from molgen.names import suggestion
 
@@ -37,8 +38,8 @@ class NumberedSplit(Section):
     """
 
     kind: Literal["numbered"] = "numbered"
-    n: int = Field(ge=1)
-    seed: int = Field(ge=0)
+    n: int = Field(ge=1, le=10**8)
+    seed: int = Field(ge=0, lt=2**63)
     test: float = Field(0.10, ge=0, lt=1)
     val: float = Field(0.05, ge=0, lt=1)
 
@@ -111,16 +112,14 @@ def dataset_tree(name_or_path: str | Path, others: tuple[str, ...] = ()) -> dict
     Raises:
         ConfigError: There is no such specification, or it is no YAML mapping.
     """
-    import yaml  # noqa: PLC0415 - only where a file is read
-
     known = shipped_datasets()
     path = known.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
         hint = suggestion(str(name_or_path), [*known, *others])
         raise ConfigError(f'no data set "{name_or_path}"', hint)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        tree = read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"cannot read {path} ({reason})") from None
     if not isinstance(tree, dict):

@@ -29,7 +29,7 @@ class StudentScheduleConfig(Section):
         weight: How often it is trained, relative to the other schedules.
     """
 
-    sigma: tuple[float, ...] = Field(min_length=1)
+    sigma: tuple[float, ...] = Field(min_length=1, max_length=1000)
     weight: float = Field(1.0, gt=0)
 
     _sigma = field_validator("sigma")(_falling)
@@ -51,9 +51,9 @@ class AdversaryConfig(Section):
     weight: float = Field(1.0, gt=0)
     last: float = Field(0.0, ge=0)
     last_sigma: tuple[float, float] = (0.25, 1.0)
-    hidden: int = Field(96, ge=8)
+    hidden: int = Field(96, ge=8, le=8192)
     lr: float = Field(1e-3, gt=0)
-    alone: int = Field(80, ge=0)
+    alone: int = Field(80, ge=0, le=10**9)
 
     @field_validator("last_sigma")
     @classmethod
@@ -107,23 +107,24 @@ class DistilConfig(Section):
     sigma: tuple[float, ...] = Field(
         (20.0, 3.34, 3.1, 2.85, 2.6, 2.1, 1.6, 1.16, 0.827, 0.6, 0.45, 0.33, 0.249, 0.16),
         min_length=1,
+        max_length=1000,
     )
     paired: float = Field(1.0, gt=0)
     solver: str = "dpm++2m"
     schedules: tuple[StudentScheduleConfig, ...] = Field(
-        (StudentScheduleConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1
+        (StudentScheduleConfig(sigma=(20.0, 2.6, 0.827, 0.249)),), min_length=1, max_length=100
     )
     sharpness: float = Field(1.0, ge=1)
     decoder: Literal["map", "geometry"] | None = None
-    relax: int = Field(0, ge=0)
+    relax: int = Field(0, ge=0, le=100_000)
     restraint: float = Field(10.0, ge=0)
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=1024)
     compared: int | None = Field(None, ge=1)
     self_target_prob: float = Field(0.0, ge=0, le=1)
     self_target_from: float = Field(0.0, ge=0, le=1)
     reference: str | None = None
-    replay: int = Field(0, ge=0)
-    keep: int = Field(256, ge=1)
+    replay: int = Field(0, ge=0, le=10**6)
+    keep: int = Field(256, ge=1, le=10**6)
     adversary: AdversaryConfig | None = None
 
     _sigma = field_validator("sigma")(_falling)

@@ -59,7 +59,7 @@ class CurriculumConfig(Section):
         until: Share of the run after which all levels are open.
     """
 
-    edges: tuple[float, ...] = Field((0.0, 1.5), min_length=1)
+    edges: tuple[float, ...] = Field((0.0, 1.5), min_length=1, max_length=100)
     until: float = Field(0.5, gt=0, le=1)
 
 

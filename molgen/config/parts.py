@@ -19,7 +19,7 @@ class BatchOTConfig(Section):
     """Whole samples of noise assigned to samples of data; see `molgen.flow.coupling.BatchOT`."""
 
     kind: Literal["batch_ot"] = "batch_ot"
-    size: int | None = Field(None, ge=2)
+    size: int | None = Field(None, ge=2, le=100_000)
     half: bool = False
 
 
@@ -40,7 +40,7 @@ class ChainConfig(Section):
     """Couplings one after the other; see `molgen.flow.coupling.Chain`."""
 
     kind: Literal["chain"] = "chain"
-    parts: tuple[SingleCoupling, ...] = (BatchOTConfig(), AtomOTConfig())
+    parts: tuple[SingleCoupling, ...] = Field((BatchOTConfig(), AtomOTConfig()), max_length=10)
 
 
 CouplingParts = Annotated[
@@ -95,4 +95,4 @@ class BalanceConfig(Section):
         edges: Increasing half log-SNR between the intervals.
     """
 
-    edges: tuple[float, ...] = Field((-1.0, 0.0, 1.0, 2.0, 3.0), min_length=1)
+    edges: tuple[float, ...] = Field((-1.0, 0.0, 1.0, 2.0, 3.0), min_length=1, max_length=100)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from molgen.config.levels import NoiseLevels, Rows
@@ -14,8 +13,10 @@ from molgen.config.networks import Networks
 from molgen.config.parts import CouplingParts, WeightingParts
 from molgen.config.recipe import Config
 from molgen.config.section import Section
+from molgen.config.strict_yaml import MAX_LENGTH, read_yaml
 from molgen.errors import ConfigError
 from molgen.names import nearest
+from molgen.regular_file import open_regular
 
 KINDS: dict[str, Any] = {
     section.model_fields["kind"].default: section
@@ -25,6 +26,11 @@ KINDS: dict[str, Any] = {
 """Sections that are told apart by their ``kind``."""
 
 SchemaT = TypeVar("SchemaT", bound=Section)
+
+
+def shorten(text: str, length: int = 120) -> str:
+    """A text for a line of an error message."""
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _override(tree: dict[str, Any], assignment: str) -> None:
@@ -40,9 +46,10 @@ def _override(tree: dict[str, Any], assignment: str) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {assignment!r}: {parent!r} holds a value, not a section")
     try:
-        tree[leaf] = _number(yaml.safe_load(text))
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {assignment!r}: {text!r} is not a YAML value") from None
+        tree[leaf] = _number(read_yaml(text))
+    except ValueError as error:
+        shown = shorten(repr(assignment))
+        raise ConfigError(f"--set {shown}: not a YAML value: {error}") from None
 
 
 def _number(value: Any) -> Any:
@@ -73,8 +80,9 @@ def _explain(error: ValidationError, schema: type[Section], origin: str) -> Conf
         known = _keys_at(schema, path)
         guess = nearest(str(path[-1]), known)
         hint = f"Did you mean {guess!r}?" if guess else f"Known keys: {', '.join(known)}"
-        return ConfigError(f"{origin}: unknown key {where!r}", hint)
-    return ConfigError(f"{origin}: {where}: {first['msg'].lower()}", f"got {first.get('input')!r}")
+        return ConfigError(f"{origin}: unknown key {shorten(where)!r}", hint)
+    got = shorten(repr(first.get("input")))
+    return ConfigError(f"{origin}: {shorten(where)}: {first['msg'].lower()}", f"got {got}")
 
 
 def validated(schema: type[SchemaT], tree: dict[str, Any], origin: str) -> SchemaT:
@@ -143,15 +151,17 @@ def load_tree(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
     shipped = recipes()
     file = shipped.get(str(path), Path(path))
     try:
-        tree = yaml.safe_load(file.read_text()) or {}
+        with open_regular(file) as opened:
+            text = opened.read(4 * MAX_LENGTH).decode()
     except FileNotFoundError:
         known = ", ".join(shipped)
         raise ConfigError(f"no config file {str(path)!r}", f"Shipped recipes: {known}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {str(path)!r}: {error}") from None
-    except yaml.YAMLError as error:
-        line = str(error).replace("\n", " ")
-        raise ConfigError(f"{path}: not valid YAML: {line}") from None
+    try:
+        tree = read_yaml(text) or {}
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected sections such as 'model:' and 'train:'")
     for assignment in overrides:

@@ -67,14 +67,14 @@ class DataConfig(Section):
 class WidthConfig(Section):
     """Sizes of the network's streams; see `molgen.nn.block.Width`."""
 
-    scalar: int = Field(192, ge=8)
-    vector: int = Field(24, ge=2)
-    pair: int = Field(48, ge=8)
-    pair_hidden: int = Field(64, ge=8)
-    n_heads: int = Field(8, ge=1)
-    n_frames: int = Field(8, ge=1)
-    mlp: int = Field(384, ge=8)
-    noise: int = Field(128, ge=8)
+    scalar: int = Field(192, ge=8, le=8192)
+    vector: int = Field(24, ge=2, le=1024)
+    pair: int = Field(48, ge=8, le=2048)
+    pair_hidden: int = Field(64, ge=8, le=4096)
+    n_heads: int = Field(8, ge=1, le=256)
+    n_frames: int = Field(8, ge=1, le=256)
+    mlp: int = Field(384, ge=8, le=32768)
+    noise: int = Field(128, ge=8, le=8192)
 
     @model_validator(mode="after")
     def _heads_share_the_scalars(self) -> WidthConfig:
@@ -103,15 +103,15 @@ class ModelConfig(Section):
         width: Sizes of the streams.
     """
 
-    n_layers: int = Field(6, ge=1)
-    n_radial: int = Field(32, ge=4)
-    pos_scale: float = Field(2**0.5, gt=0)
-    element_scale: float = Field(2.0, gt=0)
-    element_lead: float = Field(1.0, ge=0)
+    n_layers: int = Field(6, ge=1, le=256)
+    n_radial: int = Field(32, ge=4, le=1024)
+    pos_scale: float = Field(2**0.5, gt=0, le=1000)
+    element_scale: float = Field(2.0, gt=0, le=1000)
+    element_lead: float = Field(1.0, ge=0, le=100)
     end_aware: bool = False
-    n_fits: int = Field(0, ge=0)
-    n_messages: int = Field(0, ge=0)
-    n_rest_layers: int = Field(0, ge=0)
+    n_fits: int = Field(0, ge=0, le=1000)
+    n_messages: int = Field(0, ge=0, le=1000)
+    n_rest_layers: int = Field(0, ge=0, le=64)
     width: WidthConfig = WidthConfig()
 
     @model_validator(mode="after")
@@ -189,7 +189,7 @@ class OptimConfig(Section):
     lr: float = Field(1e-3, gt=0)
     muon_lr: float = Field(0.01, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    warmup_steps: int = Field(300, ge=0)
+    warmup_steps: int = Field(300, ge=0, le=10**9)
     decay_from: float = Field(0.3, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
@@ -213,17 +213,17 @@ class RunConfig(Section):
         init: Weights to start from, a file or the name of a shipped model, or none.
     """
 
-    batch_size: int = Field(64, ge=1)
-    max_steps: int = Field(30_000, ge=1)
+    batch_size: int = Field(64, ge=1, le=100000)
+    max_steps: int = Field(30_000, ge=1, le=10**9)
     max_time: str | None = None
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     compile: bool = False
     seed: int = Field(0, ge=0, lt=2**32)
-    log_every: int = Field(100, ge=1)
-    sample_every: int = Field(2000, ge=1)
-    sample_n: int = Field(128, ge=1)
-    sample_steps: int = Field(8, ge=1)
-    checkpoint_every: int = Field(500, ge=1)
+    log_every: int = Field(100, ge=1, le=10**9)
+    sample_every: int = Field(2000, ge=1, le=10**9)
+    sample_n: int = Field(128, ge=1, le=100000)
+    sample_steps: int = Field(8, ge=1, le=1000)
+    checkpoint_every: int = Field(500, ge=1, le=10**9)
     init: str | None = None
 
     @field_validator("max_time", mode="before")
@@ -271,12 +271,14 @@ class Config(Section):
 
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = ModelConfig()
-    times: tuple[NoiseLevels, ...] = (LogisticConfig(), LogUniformConfig())
+    times: tuple[NoiseLevels, ...] = Field(
+        (LogisticConfig(), LogUniformConfig()), min_length=1, max_length=100
+    )
     curriculum: CurriculumConfig | None = None
     rows: Rows = TogetherConfig()
-    tasks: tuple[TaskConfig, ...] = ()
-    lam_min: float = -4.0
-    lam_max: float = 5.0
+    tasks: tuple[TaskConfig, ...] = Field((), max_length=100)
+    lam_min: float = Field(-4.0, ge=-50, le=50)
+    lam_max: float = Field(5.0, ge=-50, le=50)
     coupling: CouplingParts = AtomOTConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()

@@ -18,11 +18,12 @@ from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule, from_geometry
 from molgen.chem.read import format_of
 from molgen.chem.relaxing import NOT, TAG
+from molgen.cores import available_cores
 from molgen.data.reference import Reference, load_reference
 from molgen.errors import DataError
 from molgen.eval.compare import Comparison, compare
 from molgen.eval.evaluation import Evaluation
-from molgen.eval.metrics import Progress, evaluate, n_cores
+from molgen.eval.metrics import Progress, evaluate
 from molgen.eval.xtb import check_asked
 
 XYZ: Final = ".xyz"
@@ -196,7 +197,7 @@ def compare_files(
         [_molecule(name, record) for record in records]
         for name, records in zip((path, other), sides, strict=True)
     )
-    return compare(mine, theirs, n_workers or n_cores(), pairs=_pairs(*sides))
+    return compare(mine, theirs, n_workers or available_cores(), pairs=_pairs(*sides))
 
 
 def _pairs(records: Sequence[Record], others: Sequence[Record]) -> list[tuple[int, int]] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from molgen.chem import valence
 from molgen.chem.molecule import Molecule
+from molgen.cores import available_cores
 from molgen.data.reference import Reference
 from molgen.eval import edm
 from molgen.eval.agreement import check_graph, graphs_agree
@@ -68,7 +68,7 @@ def evaluate(
     check_asked(xtb)
     if raw is not None and len(raw) != len(molecules):
         raise ValueError(f"{len(raw)} raw molecules for {len(molecules)} molecules")
-    workers = n_workers or n_cores()
+    workers = n_workers or available_cores()
     n = len(molecules)
     total_charge = None if criterion is None else criterion.total_charge
     perceive = partial(perceive_all, n_workers=workers, criterion=criterion)
@@ -226,10 +226,3 @@ def _all_of(atoms: NDArray[np.bool_]) -> bool:
 
 def _stage(name: str, n: int, progress: Progress | None) -> Callable[[int], None] | None:
     return None if progress is None else lambda n_done: progress(name, n_done, n)
-
-
-def n_cores() -> int:
-    """Number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from molgen.chem.io import Record
+from molgen.cores import available_cores
 from molgen.eval.agreement import check_graph, graphs_agree
 from molgen.eval.files import fault_of
-from molgen.eval.metrics import n_cores
 from molgen.eval.perception import perceive_all
 
 
@@ -54,7 +54,9 @@ def verdicts(records: Sequence[Record], n_workers: int | None = None) -> list[Ve
         for record, fault in zip(records, faults, strict=True)
         if record.molecule is not None and not fault
     ]
-    seen = iter(zip(molecules, perceive_all(molecules, n_workers or n_cores()), strict=True))
+    seen = iter(
+        zip(molecules, perceive_all(molecules, n_workers or available_cores()), strict=True)
+    )
     found = []
     for record, fault in zip(records, faults, strict=True):
         title = record.title

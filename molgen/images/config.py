@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,7 +40,7 @@ class ImageDataConfig(Section):
     """
 
     store: str = "data/cifar10"
-    size: int = Field(32, ge=4)
+    size: int = Field(32, ge=4, le=1024)
     center: float = -0.05
     scale: float = Field(0.5, gt=0)
     flip: bool = True
@@ -58,11 +58,13 @@ class UNetConfig(Section):
         dropout: Probability of dropping an activation.
     """
 
-    channels: tuple[int, ...] = (128, 256, 256)
-    layers: int = Field(2, ge=1)
-    attend: tuple[int, ...] = (1,)
-    head_dim: int = Field(64, ge=4)
-    groups: int = Field(32, ge=1)
+    channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (128, 256, 256), max_length=10
+    )
+    layers: int = Field(2, ge=1, le=64)
+    attend: tuple[int, ...] = Field((1,), max_length=10)
+    head_dim: int = Field(64, ge=4, le=4096)
+    groups: int = Field(32, ge=1, le=4096)
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -103,8 +105,8 @@ class ImageConfig(Section):
     model: UNetConfig = UNetConfig()
     times: tuple[NoiseLevels, ...] = (LogisticConfig(weight=1.0, mean=0.3, scale=0.8),)
     curriculum: CurriculumConfig | None = None
-    lam_min: float = -4.4
-    lam_max: float = 4.6
+    lam_min: float = Field(-4.4, ge=-50, le=50)
+    lam_max: float = Field(4.6, ge=-50, le=50)
     coupling: IndependentConfig | BatchOTConfig = Field(IndependentConfig(), discriminator="kind")
     weighting: WeightingParts = EDMWeightConfig()
     balance: BalanceConfig | None = None

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from molgen.checkpoint import spoken
 from molgen.errors import UsageError
 from molgen.images.config import ImageConfig, parse_image_config
-from molgen.weights_file import Header, read_header
+from molgen.weights_file import Header, HeaderSchema, Text, read_header
 
 DOMAIN = "images"
+
+
+class ImageSchema(HeaderSchema):
+    """What the header of a model of images holds; `Plan.from_dict` checks its plans."""
+
+    plans: Annotated[
+        dict[Annotated[int, Field(ge=1, le=1000)], dict[Text, Any]], Field(max_length=100)
+    ]
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class ImageInfo(Header[ImageConfig]):
     """
 
     domain: ClassVar[str] = DOMAIN
+    schema: ClassVar[type[HeaderSchema]] = ImageSchema
 
     plans: dict[int, dict[str, Any]] = field(default_factory=dict)
 

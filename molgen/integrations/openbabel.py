@@ -1,6 +1,8 @@
 """Open Babel's opinion of a geometry: the strict stability of the literature on given compositions.
 
-Open Babel is GPL-2.0; nothing else in the package imports this module.
+Open Babel is GPL-2.0 and comes with ``molgen[openbabel]``; nothing else in the package imports this
+module. Only elements and positions are handed over: do not read untrusted files with Open Babel,
+whose parsers have known vulnerabilities.
 """
 
 from __future__ import annotations

@@ -3,13 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
+
+from pydantic import Field, field_validator
 
 from molgen.chem.elements import Vocabulary
-from molgen.config import Config, DataConfig, parse_config
+from molgen.config import Config, DataConfig, Finite, Section, parse_config
 from molgen.config.dataset import Dataset
 from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
-from molgen.weights_file import MOLECULES, Header, Recipe
+from molgen.weights_file import MOLECULES, Header, HeaderSchema, Recipe, Text
+
+Numbers = Annotated[tuple[Finite, ...], Field(max_length=1000)]
+Sigma = Annotated[Finite, Field(gt=0)]
+Calls = Annotated[int, Field(ge=1, le=1000)]
+
+
+class PresetSchema(Section):
+    """What a header says of a preset; `molgen.flow.plan.Plan.from_dict` checks its plan."""
+
+    solver: Text
+    sigma: Annotated[tuple[Sigma, ...], Field(min_length=1, max_length=1000)]
+    plan: dict[Text, Any] | None = None
+    scores: Annotated[dict[Text, Finite], Field(max_length=100)] | None = None
+    input_scale: Numbers | None = None
+    logit_bias: Annotated[dict[Text, Numbers], Field(max_length=10)] | None = None
+
+
+class CurveSchema(Section):
+    """What a header says of the model's error."""
+
+    lam: Numbers
+    mmse: Numbers
+
+
+class MoleculeHeaderSchema(HeaderSchema):
+    """What the header of any model of molecules holds."""
+
+    n_atoms: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=10**12)], ...], Field(min_length=2, max_length=2001)
+    ]
+
+    @field_validator("config")
+    @classmethod
+    def _dataset_is_whole(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """A header brings its data set; it names no file of the reader's machine."""
+        data = config.get("data")
+        if isinstance(data, dict) and not isinstance(data.get("dataset", {}), dict):
+            raise ValueError("data.dataset is no specification")  # noqa: TRY004 - pydantic takes ValueError
+        return config
+
+
+class ModelSchema(MoleculeHeaderSchema):
+    """What the header of a model of molecules holds."""
+
+    presets: Annotated[dict[Calls, PresetSchema], Field(max_length=100)]
+    mmse: CurveSchema | None = None
+    element_prior: Annotated[tuple[Finite, ...], Field(max_length=118)] = ()
+
 
 if TYPE_CHECKING:
     from molgen.chem.distances import DistanceStatistics
@@ -154,6 +204,7 @@ class ModelInfo(MoleculeHeader[Config]):
     """
 
     domain: ClassVar[str] = MOLECULES
+    schema: ClassVar[type[HeaderSchema]] = ModelSchema
 
     ladders: dict[int, Ladder] = field(default_factory=dict)
     mmse: ErrorCurve | None = None

@@ -13,7 +13,8 @@ from molgen.chem.elements import Vocabulary
 from molgen.chem.finish import Chunk, Finished, Finisher
 from molgen.chem.molecule import Molecule
 from molgen.chem.naming import Name
-from molgen.chem.pool import available_cores, map_in_order
+from molgen.chem.pool import map_in_order
+from molgen.cores import available_cores
 from molgen.sampling.prediction import Prediction
 from molgen.sampling.sampler import in_order
 

@@ -10,7 +10,7 @@ from molgen.config.conformers import ConformerConfig
 from molgen.config.reading import validated
 from molgen.errors import UsageError
 from molgen.tasks.conformers import ConformerModel, build_conformer_model
-from molgen.weights_file import Header, load_network, read_header
+from molgen.weights_file import Header, HeaderSchema, load_network, read_header
 
 DOMAIN = "conformers"
 
@@ -20,6 +20,7 @@ class ConformerInfo(Header[ConformerConfig]):
     """Everything about a conformer model but its weights."""
 
     domain: ClassVar[str] = DOMAIN
+    schema: ClassVar[type[HeaderSchema]] = HeaderSchema
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any], origin: str) -> ConformerInfo:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import platform
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -17,11 +17,18 @@ import torch
 import yaml
 
 from molgen.device import keep_freed_memory, pick_device
-from molgen.errors import CheckpointError, DataError, OutputError, UsageError
+from molgen.errors import CheckpointError, ConfigError, DataError, OutputError, UsageError
 from molgen.locks import lock
+from molgen.memory import available_memory
+from molgen.memory_budget import BudgetError, MemoryBudget
 from molgen.train.base import Recipe, TrainingModule
 from molgen.train.pace import Pace, seconds_of
-from molgen.train.recorder import LAST, WEIGHTS, DivergedError, Recorder, TimeBox
+from molgen.train.recorder import WEIGHTS, DivergedError, Recorder, TimeBox
+from molgen.train.resumption import LAST, Checkpoints, find_checkpoint, read_checkpoint
+from molgen.train.stopping import StoppedError, StopSignal, stop_signals
+
+WEIGHTS_IN_TRAINING = 5
+"""Times that training holds every weight."""
 
 
 class Stream(Protocol):
@@ -86,11 +93,13 @@ def fit(
         Path of the averaged weights.
 
     Raises:
+        ConfigError: The network does not fit into memory.
         OutputError: The folder holds a run already and ``resume`` is not set, or another process
             writes to it.
         UsageError: There is nothing to resume, or its model is another.
         CheckpointError: The checkpoint to resume is damaged.
         DataError: The data are missing or do not fit, or the loss diverged.
+        StoppedError: The process was told to stop (SIGINT, SIGTERM).
     """
     with _held(options.folder):
         return _fit(config, options, job, is_same_model)
@@ -106,25 +115,63 @@ def _fit(
     checkpoint = _prepare_folder(options, config, is_same_model)
     keep_freed_memory()
     where = pick_device(options.device)
-    parts = job(where)
+    try:
+        with stop_signals(), warnings.catch_warnings():
+            for package in ("pytorch_lightning", "lightning_fabric"):
+                warnings.filterwarnings("ignore", module=package)
+            _run(config, options, where, job(where), checkpoint)
+    except StopSignal as signal:
+        raise StoppedError(signal, _how_to_go_on(folder)) from None
+    except DivergedError as error:
+        raise DataError(
+            f"training diverged: {error}", _how_to_go_on(folder, "--set optim.lr=...")
+        ) from None
+    return folder / WEIGHTS
+
+
+def _run(
+    config: Recipe, options: RunOptions, where: torch.device, job: Job, checkpoint: Path | None
+) -> None:
+    """Train from the checkpoint, or from the start."""
     pl.seed_everything(config.train.seed, verbose=False)
     limit = options.max_time.total_seconds() if options.max_time else None
     pace = Pace(config.train.max_steps, limit or seconds_of(config.train.max_time))
-    module = parts.module(pace)
+    module = _within_memory(job.module, pace)
     if checkpoint is not None:
-        parts.stream.step = _steps_of(checkpoint)
-    callbacks = [parts.recorder(folder, parts.stream.step), TimeBox(pace)]
+        job.stream.step = int(read_checkpoint(checkpoint)["global_step"])
+    box = TimeBox(pace)
+    callbacks = [job.recorder(options.folder, job.stream.step), box]
     trainer = quiet_trainer(config, where, callbacks, progress=options.progress)
     try:
-        trainer.fit(
-            module, train_dataloaders=parts.stream, ckpt_path=checkpoint, weights_only=False
-        )
-    except DivergedError as error:
-        raise DataError(
-            f"training diverged: {error}",
-            f"{folder / LAST} is the last good state; go on with --resume --set optim.lr=...",
-        ) from None
-    return folder / WEIGHTS
+        trainer.fit(module, train_dataloaders=job.stream, ckpt_path=checkpoint, weights_only=True)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        if box.has_begun or checkpoint is None:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{checkpoint} does not fit this run ({reason})") from None
+
+
+def _within_memory(build: Callable[[Pace], TrainingModule], pace: Pace) -> TrainingModule:
+    """The module, whose weights need room for an average, a gradient and two moments too.
+
+    Raises:
+        ConfigError: There is less memory.
+    """
+    free = available_memory()
+    if free is None:
+        return build(pace)
+    try:
+        with MemoryBudget(free // WEIGHTS_IN_TRAINING):
+            return build(pace)
+    except BudgetError as error:
+        raise ConfigError(f"the network is too large to train here: {error}") from None
+
+
+def _how_to_go_on(folder: Path, change: str = "") -> str:
+    """What to type after a run that has ended early."""
+    if not (folder / LAST).is_file():
+        return f"No checkpoint was written yet: start again {f'with {change}' if change else ''}"
+    return f"Go on from {folder / LAST}: the same command with --resume {change}"
 
 
 @contextmanager
@@ -164,6 +211,7 @@ def quiet_trainer(
         max_steps=config.train.max_steps if max_steps is None else max_steps,
         gradient_clip_val=config.optim.clip,
         callbacks=list(callbacks),
+        plugins=[Checkpoints()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=progress,
@@ -184,18 +232,19 @@ def _prepare_folder(
     options: RunOptions, config: Recipe, is_same_model: Callable[[Path], bool]
 ) -> Path | None:
     """Make the folder, or find the checkpoint to continue from."""
-    folder, last = options.folder, options.folder / LAST
+    folder = options.folder
     started = folder / "config.yaml"
     if options.resume:
-        if not last.is_file():
+        checkpoint = find_checkpoint(folder)
+        if checkpoint is None:
             raise UsageError(f"nothing to resume in {folder}", "Leave out --resume to start")
         if not is_same_model(started):
             raise UsageError(
                 f"the run in {folder} has another model than this recipe",
                 f"Use {started}, or another --out",
             )
-        return last
-    if last.exists():
+        return checkpoint
+    if (folder / LAST).exists():
         raise OutputError(f"{folder} holds a run", "Add --resume to go on, or choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -203,17 +252,3 @@ def _prepare_folder(
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
     return None
-
-
-def _steps_of(checkpoint: Path) -> int:
-    """Steps that a checkpoint of our own has made.
-
-    Raises:
-        CheckpointError: The file is damaged.
-    """
-    try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
-    except (RuntimeError, OSError, EOFError, KeyError, UnpicklingError):
-        raise CheckpointError(
-            f"{checkpoint} is damaged", "Start again with another --out, from its model.safetensors"
-        ) from None

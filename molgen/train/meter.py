@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from molgen.errors import CheckpointError
 from molgen.one_move import in_one_move
 
 SIGMA_EDGES = (0.05, 0.15, 0.4, 1.0, 4.0)
@@ -80,9 +81,19 @@ class CsvLog:
 
 
 def _rows_until(path: Path, header: str, step: int) -> list[str]:
-    """Whole rows of an earlier log with the same columns, up to a step."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    """Whole rows of an earlier log with the same columns, up to a step.
+
+    Raises:
+        CheckpointError: A row is damaged.
+    """
+    text = path.read_text(errors="replace") if path.exists() else ""
+    lines = text.splitlines(keepends=True)
     if lines[:1] != [header]:
         return []
     whole = [line for line in lines[1:] if line.endswith("\n")]
+    for number, line in enumerate(whole, 2):
+        first, *others = line.split(",")
+        is_step = first.isascii() and first.isdecimal() and len(first) < 16
+        if not is_step or len(others) != header.count(","):
+            raise CheckpointError(f"{path}: line {number} is damaged", "Delete it to go on")
     return [line for line in whole if int(line.partition(",")[0]) <= step]

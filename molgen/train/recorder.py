@@ -11,13 +11,12 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import pytorch_lightning as pl
 import torch
 
-from molgen.one_move import in_one_move
 from molgen.train.base import TrainingModule
 from molgen.train.meter import CsvLog, columns_of
 from molgen.train.pace import Pace
+from molgen.train.resumption import LAST
 from molgen.weights_file import Header
 
-LAST = "last.ckpt"
 WEIGHTS = "model.safetensors"
 
 Counts = dict[str, float | int]
@@ -30,10 +29,18 @@ class DivergedError(Exception):
 
 
 class TimeBox(pl.Callback):
-    """Ends the run when its steps or its seconds are used up."""
+    """Ends the run when its steps or its seconds are used up.
+
+    Attributes:
+        has_begun: Whether the first step has been reached.
+    """
 
     def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+        self.pace, self.has_begun = pace, False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember that everything has been restored."""
+        self.has_begun = True
 
     def on_train_batch_end(
         self,
@@ -145,8 +152,7 @@ class Recorder(pl.Callback, ABC, Generic[ModuleT, HeaderT]):
         """
         if not all(bool(weight.isfinite().all()) for weight in module.model.parameters()):
             raise DivergedError(f"weights at step {trainer.global_step}")
-        with in_one_move(self.out / LAST) as partial:
-            trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(self.out / LAST)
         counts = self.counts(trainer, module)
         facts = {"steps": counts["step"], self.items: counts[self.items]}
         info = self.info.trained(**facts, seconds=counts["seconds"])

@@ -56,7 +56,8 @@ def untrained() -> LoadedBaseline:
 def test_a_run_leaves_weights_losses_and_samples(name: str, tmp_path: Path) -> None:
     weights = run(small_recipe(name), tmp_path / "r")
     assert {path.name for path in (tmp_path / "r").iterdir()} == {
-        "config.yaml", "last.ckpt", "losses.csv", "model.safetensors", "samples.csv"
+        "checkpoints.blake2b", "config.yaml", "last.ckpt", "losses.csv", "model.safetensors",
+        "previous.ckpt", "samples.csv"
     }  # fmt: skip
     loaded = load_baseline(weights, "cpu")
     assert (loaded.info.name, loaded.info.config) == ("tiny", small_recipe(name))

@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from molgen.chem.pool import AHEAD, available_cores, map_in_order
+from molgen.chem.pool import AHEAD, map_in_order
 from molgen.errors import MolgenError
 
 
@@ -94,7 +94,3 @@ def state_of(pid: int) -> str:
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return done.stdout
-
-
-def test_there_are_cores() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)

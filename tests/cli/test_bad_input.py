@@ -54,7 +54,7 @@ def test_a_wrong_request(molgen: Callable, arguments: list[str], words: list[str
         (["--formula", "CH4S"], ["S", "does not know"]),
         (["--grid", "karas"], ['Did you mean "karras"?']),
         (["--tv", "ve", "--solver", "ddim"], ["--tv has no effect on ddim"]),
-        (["--device", "gpuu"], ["gpuu", "cuda"]),
+        (["--device", "gpuu"], ["gpuu", "auto, cpu"]),
     ],
 )
 def test_a_request_that_the_model_cannot_meet(

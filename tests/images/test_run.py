@@ -34,7 +34,8 @@ def run(config: ImageConfig, folder: Path, *, resume: bool = False) -> Path:
 def test_a_run_leaves_weights_losses_and_samples(recipe: Recipe, tmp_path: Path) -> None:
     weights = run(recipe(), tmp_path / "r")
     assert {path.name for path in (tmp_path / "r").iterdir()} == {
-        "config.yaml", "last.ckpt", "losses.csv", "model.safetensors", "samples.png"
+        "checkpoints.blake2b", "config.yaml", "last.ckpt", "losses.csv", "model.safetensors",
+        "previous.ckpt", "samples.png"
     }  # fmt: skip
     info = read_image_info(weights)
     assert (info.name, info.config) == ("tiny", recipe())

@@ -49,7 +49,7 @@ def recipe() -> Callable[..., Config]:
 
 def checkpoint_of(folder: Path) -> dict:
     """The resumable checkpoint of a run."""
-    return torch.load(folder / "last.ckpt", weights_only=False)
+    return torch.load(folder / "last.ckpt", weights_only=True)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
