@@ -84,14 +84,11 @@ def data_of(info: ModelInfo) -> str:
     data = f"QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules"
     if info.config.distil is None:
         return data
-    rests = bool(info.config.model.n_rest_layers)
+    refines = bool(info.config.model.n_refine_layers)
     taught = f"`{info.config.distil.teacher}` makes of noise; that saw {data}"
-    if not rests:
+    if not refines:
         return f"none but what {taught}"
-    return (
-        f"what {taught}, some of which the layers saw that bring molecules to rest "
-        "(`n_rest_layers`)"
-    )
+    return f"what {taught}, some of which the refinement saw (`n_refine_layers`)"
 
 
 def levels_note(info: ModelInfo) -> str:
@@ -117,9 +114,9 @@ def knowing_of(info: ModelInfo) -> str:
     model, known = info.config.model, ""
     if model.n_messages:
         known = ", whose last call knows the valences (`n_messages`)"
-    if model.n_rest_layers:
-        known += "; layers that know its graph bring it to rest, after decoding too"
-        known += " (`n_rest_layers`)"
+    if model.n_refine_layers:
+        known += "; a network that sees its graph refines it, after decoding too"
+        known += " (`n_refine_layers`)"
     if info.element_prior:
         known += "; repairs lean towards the elements of real molecules"
     return known

@@ -82,19 +82,19 @@ def agreeing_model(dtype: torch.dtype = torch.float32) -> DeNovo:
 
 
 @cache
-def resting_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
-    """The agreeing model, which also has opinions on what its molecules are like at rest."""
+def refining_model(dtype: torch.dtype = torch.float32, *, untrained: bool = False) -> DeNovo:
+    """The agreeing model, which also refines its molecules."""
     with torch.random.fork_rng():
         torch.manual_seed(13)
-        more = replace(SIZES, end_aware=True, n_fits=8, n_rest_layers=2)
+        more = replace(SIZES, end_aware=True, n_fits=8, n_refine_layers=2)
         model = DeNovo(
             EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().marginals
         )
         start_from(model, fitting_model())
-        layers = model.network.rest
+        layers = model.network.refine
         assert layers is not None
         if not untrained:
-            for last in (layers.lengths.out, layers.torsions.out, layers.heights.out):
+            for last in (layers.distances.out, layers.torsions.out, layers.impropers.out):
                 torch.nn.init.normal_(last.weight, std=0.1)
     return model.to(dtype).eval()
 

@@ -1,4 +1,4 @@
-"""Training of the refinement (`molgen.nn.rest`), on weights that stay as they are.
+"""Training of the refinement (`molgen.nn.refine`), on weights that stay as they are.
 
 It learns torsions from the minima of MMFF94s next to the model's own molecules, and lengths,
 angles and flat atoms from real ones, as a last call estimates them from a little noise. It knows
@@ -30,11 +30,13 @@ from molgen.calibrate.refine_examples import (
 from molgen.checkpoint import LoadedModel, find_model, load_model
 from molgen.config.calibrate import RefineConfig
 from molgen.errors import UsageError
-from molgen.models.at_rest import ROUNDS, at_rest
 from molgen.models.build import build
-from molgen.nn.rest import RestLayers
+from molgen.nn.refine.pair_list import PairList
+from molgen.nn.refine.refine import ROUNDS, refine
+from molgen.nn.refine.restraints import RestraintNet
+from molgen.nn.refine.topology import Topology
 from molgen.train.optimiser import Together
-from molgen.train.rest_loss import rest_loss
+from molgen.train.refine_loss import refine_loss
 
 BETWEEN_SHARE: Final = 0.4
 """How often positions lie between a start and the minimum."""
@@ -64,8 +66,8 @@ EMA: Final = 0.998
 """Decay of the average of the weights, which is kept."""
 
 NOT_HIDDEN: Final = (
-    *("atoms.weight", "of_atom.weight", "pairs.weight", "lengths."),
-    *("torsions.odd", "torsions.out", "heights.out", "heights.of_centre"),
+    *("embed_atom.", "atom_to_pair.", "embed_bond.", "distances."),
+    *("torsions.odd", "torsions.out", "impropers.out", "impropers.of_centre"),
 )
 """Input and output matrices, which Muon is not meant for."""
 
@@ -76,14 +78,14 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     options, seed = context.config.refine, context.config.seed
     torch.manual_seed(seed)
     trained = with_layers(loaded, options.layers)
-    layers = trained.model.network.rest
-    if layers is None or loaded.info.config.distil is None:
+    net = trained.model.network.refine
+    if net is None or loaded.info.config.distil is None:
         raise UsageError(f"{loaded.name} has no refinement", "Give distilled weights")
-    layers.requires_grad_(requires_grad=True)
+    net.requires_grad_(requires_grad=True)
     average = torch.optim.swa_utils.AveragedModel(
-        layers, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA)
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA)
     )
-    optimiser = _optimiser(layers, *options.lr)
+    optimiser = _optimiser(net, *options.lr)
     teacher = load_model(find_model(loaded.info.config.distil.teacher), "cpu").model
     real = list(real_examples(loaded, teacher, context.store, options.n_real, seed))
     source, loss = loaded, 0.0
@@ -91,25 +93,25 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
         own = own_examples(source, options.n // HALVES, seed + half)
         examples = [*real, *own]
         steps = range(half * options.steps // HALVES, (half + 1) * options.steps // HALVES)
-        for last in _train(layers, examples, steps, options, optimiser, seed):
-            average.update_parameters(layers)
+        for last in _train(net, examples, steps, options, optimiser, seed):
+            average.update_parameters(net)
             loss = last
         context.report(f"refinement: {steps.stop} of {options.steps} steps, last loss {loss:.4f}")
         source = trained
-    layers.load_state_dict(average.module.state_dict())
-    layers.requires_grad_(requires_grad=False)
+    net.load_state_dict(average.module.state_dict())
+    net.requires_grad_(requires_grad=False)
     return trained
 
 
 def with_layers(loaded: LoadedModel, n_layers: int) -> LoadedModel:
     """A copy of a model with a refinement of so many layers, its own where it has as many."""
     config = loaded.info.config
-    section = config.model.model_copy(update={"n_rest_layers": n_layers})
+    section = config.model.model_copy(update={"n_refine_layers": n_layers})
     info = replace(loaded.info, config=config.model_copy(update={"model": section}))
     model = build(info.config, info.max_atoms).eval().requires_grad_(requires_grad=False)
     state = loaded.model.state_dict()
-    if config.model.n_rest_layers != n_layers:
-        state = {name: x for name, x in state.items() if not name.startswith("network.rest.")}
+    if config.model.n_refine_layers != n_layers:
+        state = {name: x for name, x in state.items() if not name.startswith("network.refine.")}
     model.load_state_dict(state, strict=False)
     return LoadedModel(model, info)
 
@@ -126,7 +128,7 @@ def start_of(example: Example, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _train(
-    layers: RestLayers,
+    net: RestraintNet,
     examples: Sequence[Example],
     steps: range,
     options: RefineConfig,
@@ -138,29 +140,30 @@ def _train(
     stream = batches(examples, rng)
     for step in steps:
         chosen = next(stream)
-        batch = together(chosen, [start_of(one, rng) for one in chosen], layers)
-        graphs, pos = batch.graphs, batch.graphs.pos
+        batch = together(chosen, [start_of(one, rng) for one in chosen])
+        graph, pos = batch.graph, batch.pos
         if step >= REFINED_FROM * options.steps and rng.random() < REFINED_SHARE:
             n_rounds = int(rng.integers(1, ROUNDS + 1))
-            with torch.no_grad():
-                pos = at_rest(layers, graphs.classes, pos, graphs.mask, n_rounds)
-        terms = rest_loss(layers(graphs.classes, pos, graphs.mask), batch.target)
+            pos = refine(net, graph, pos, n_rounds)
+        topology = Topology.of(graph)
+        said = net(graph, topology, PairList.of(graph, topology, pos), pos)
+        terms = refine_loss(said, graph, topology, pos, batch.target)
         weighted = [batch.weight[name] * term for name, term in terms.items()]
         loss = torch.stack(weighted).sum(dim=0).mean()
         left = (1 - step / options.steps) / (1 - DECAY_FROM)
         optimiser.scale_rates(min(1.0, (step + 1) / WARMUP, left))
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(layers.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         yield loss.item()
 
 
-def _optimiser(layers: RestLayers, lr: float, muon_lr: float) -> Together:
+def _optimiser(net: RestraintNet, lr: float, muon_lr: float) -> Together:
     """Muon for hidden matrices, AdamW for the rest."""
     hidden: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for name, parameter in layers.named_parameters():
+    for name, parameter in net.named_parameters():
         is_hidden = parameter.ndim > 1 and not name.startswith(NOT_HIDDEN)
         (hidden if is_hidden else others).append(parameter)
     return Together(

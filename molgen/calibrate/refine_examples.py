@@ -24,8 +24,8 @@ from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.cores import available_cores
 from molgen.data.store import MoleculeStore
 from molgen.models.denovo import ELEMENT, POS, DeNovo
-from molgen.models.graph_fit import ClassNumbers, Graphs, classes_of, graph_of, places, side_by_side
-from molgen.nn.rest import RestLayers
+from molgen.models.graph_fit import ClassNumbers, classes_of, graph_of, packed, places
+from molgen.nn.refine.graph import PackedGraph
 
 BATCH: Final = 32
 """Molecules per step, of nearly the same size."""
@@ -82,12 +82,14 @@ class Batch:
     """Examples side by side.
 
     Attributes:
-        graphs: Graphs and positions.
-        target: Positions of the minima, ``[B, N, 3]``.
+        graph: Molecules.
+        pos: Their positions, ``[A, 3]``.
+        target: Positions of the minima, ``[A, 3]``.
         weight: Of every term of the loss, ``[B]`` each.
     """
 
-    graphs: Graphs
+    graph: PackedGraph
+    pos: Tensor
     target: Tensor
     weight: Mapping[str, Tensor]
 
@@ -100,13 +102,13 @@ def own_examples(loaded: LoadedModel, n: int, seed: int) -> Iterator[Example]:
         n: Molecules.
         seed: Of the runs.
     """
-    network, layers = loaded.model.network, loaded.model.network.rest
+    network, layers = loaded.model.network, loaded.model.network.refine
     refined = _drawn(loaded, n, seed)
     estimated = refined
     if layers is not None:
-        network.rest = None
+        network.refine = None
         estimated = _drawn(loaded, n, seed)
-        network.rest = layers
+        network.refine = layers
     minima = run_with_limit(minimum, [one for _, one in refined], TIME_LIMIT_S, available_cores())
     for (raw, made), (_, before), target in zip(refined, estimated, minima, strict=True):
         if target is not None and not isinstance(target, Unfinished):
@@ -150,16 +152,14 @@ def minimum(molecule: Molecule) -> NDArray[np.float64] | None:
     return relaxed_pos(replace(molecule, pos=restrained.astype(np.float32)), FREE)
 
 
-def together(
-    chosen: Sequence[Example], starts: Sequence[NDArray[np.float64]], layers: RestLayers
-) -> Batch:
+def together(chosen: Sequence[Example], starts: Sequence[NDArray[np.float64]]) -> Batch:
     """A batch of examples, each from one of its starts."""
-    graphs = side_by_side([one.classes for one in chosen], starts, layers.shape)
-    target = torch.zeros_like(graphs.pos)
-    for row, one in enumerate(chosen):
-        target[row, : len(one.target)] = torch.from_numpy(one.target)
+    pos, target = (
+        torch.from_numpy(np.concatenate(parts)).float()
+        for parts in (starts, [one.target for one in chosen])
+    )
     weight = {name: torch.tensor([one.terms[name] for one in chosen]) for name in OWN_TERMS}
-    return Batch(graphs, target, weight)
+    return Batch(packed([one.classes for one in chosen]), pos, target, weight)
 
 
 def batches(examples: Sequence[Example], rng: np.random.Generator) -> Iterator[list[Example]]:

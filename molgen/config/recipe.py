@@ -98,8 +98,8 @@ class ModelConfig(Section):
         n_messages: Rounds in which atoms and bonds of a last call bring their classes to terms
             with the valences (`molgen.nn.valence_bp`), which needs ``end_aware``; 0 leaves what
             each head says by itself.
-        n_rest_layers: Layers that know what the molecule is like at rest that a last call names,
-            and bring it there (`molgen.nn.rest`), which needs ``end_aware``; 0 leaves it.
+        n_refine_layers: Layers of the network that refines the molecule of a last call
+            (`molgen.nn.refine`), which needs ``end_aware``; 0 for none.
         width: Sizes of the streams.
     """
 
@@ -111,7 +111,7 @@ class ModelConfig(Section):
     end_aware: bool = False
     n_fits: int = Field(0, ge=0, le=1000)
     n_messages: int = Field(0, ge=0, le=1000)
-    n_rest_layers: int = Field(0, ge=0, le=64)
+    n_refine_layers: int = Field(0, ge=0, le=64)
     width: WidthConfig = WidthConfig()
 
     @model_validator(mode="after")
@@ -121,7 +121,7 @@ class ModelConfig(Section):
         Raises:
             ValueError: Something is asked of last calls, and there is no telling.
         """
-        for name in ("n_fits", "n_messages", "n_rest_layers"):
+        for name in ("n_fits", "n_messages", "n_refine_layers"):
             if getattr(self, name) and not self.end_aware:
                 raise ValueError(f"{name} needs end_aware: true")
         return self

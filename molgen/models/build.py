@@ -11,7 +11,7 @@ from molgen.nn.block import Width
 from molgen.nn.network import EquivariantTransformer, Sizes
 from molgen.nn.valence_bp import ValenceBP
 
-_NEW = ("network.noise_end.", "network.distances.", "network.rest.")
+_NEW = ("network.noise_end.", "network.distances.", "network.refine.")
 """Parts that weights may lack: they change nothing until they are trained, or are so afterwards."""
 
 
@@ -35,7 +35,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         max_atoms=max_atoms,
         end_aware=model.end_aware,
         n_fits=model.n_fits,
-        n_rest_layers=model.n_rest_layers,
+        n_refine_layers=model.n_refine_layers,
     )
     network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
     scales = Scales(model.pos_scale, model.element_scale, model.element_lead)
@@ -50,7 +50,7 @@ def start_from(model: DeNovo, other: DeNovo) -> None:
 
     A model that is told where its steps end may start from one that is not: it begins by not
     listening. One that believes in distances may start from one that does not: it begins by
-    believing in those of its positions. One that brings molecules to rest has that to learn.
+    believing in those of its positions. One that refines molecules has that to learn.
 
     Raises:
         UsageError: The two have other shapes.

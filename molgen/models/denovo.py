@@ -22,10 +22,10 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, ScaledOneHot, center
 from molgen.flow.rollout import end_of_step
 from molgen.flow.state import State, sent
-from molgen.models.at_rest import at_rest
 from molgen.models.leaning import leaning
 from molgen.nn.classes import Classes
 from molgen.nn.network import EquivariantTransformer, Estimate, Hint
+from molgen.nn.refine.refine import refined
 from molgen.nn.valence_bp import ValenceBP
 
 POS = Gaussian(zero_com=True)
@@ -163,8 +163,8 @@ class DeNovo(nn.Module):
             estimate = _together(self.marginals, estimate, mask, is_last)
         return estimate
 
-    def at_rest(self, estimate: Estimate, mask: Tensor) -> Estimate:
-        """The molecule that an estimate names, at rest; as it is where no layers know of that.
+    def refined(self, estimate: Estimate, mask: Tensor) -> Estimate:
+        """The estimate with refined positions; as it is where there is no network for that.
 
         Positions were estimated before atoms and bonds were named, so they need not suit them.
 
@@ -172,10 +172,10 @@ class DeNovo(nn.Module):
             estimate: Of a last call.
             mask: Real atoms, ``[B, N]`` bool.
         """
-        layers = self.network.rest
-        if layers is None:
+        net = self.network.refine
+        if net is None:
             return estimate
-        return replace(estimate, pos=at_rest(layers, estimate.classes, estimate.pos, mask))
+        return replace(estimate, pos=refined(net, estimate.classes, estimate.pos, mask))
 
 
 def _together(
@@ -214,6 +214,7 @@ class SelfConditioned:
         steps: The grid that is walked, whose next level is told to a network that wants to know
             where its step ends; None tells nothing.
         logit_bias: How estimates lean.
+        refines: Whether the molecule of a last call is refined.
     """
 
     def __init__(
@@ -222,7 +223,10 @@ class SelfConditioned:
         mask: Tensor,
         steps: TimeGrid | None = None,
         logit_bias: LogitBias = NO_LOGIT_BIAS,
+        *,
+        refines: bool = True,
     ) -> None:
+        self.refines = refines
         self.model, self.mask, self.steps, self.logit_bias = model, mask, steps, logit_bias
         self.last: Estimate | None = None
 
@@ -253,5 +257,7 @@ class SelfConditioned:
             until = end_of_step(self.steps, float(lam))
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
         estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean, self.logit_bias)
-        self.last = estimate = self.model.at_rest(estimate, self.mask) if ends_clean else estimate
+        if ends_clean and self.refines:
+            estimate = self.model.refined(estimate, self.mask)
+        self.last = estimate
         return dict(self.model.clean(estimate, self.mask))

@@ -1,9 +1,9 @@
 """Positions that suit a graph which was decoded after the network's last call.
 
-The last call brings the molecule that it names to rest (`molgen.models.at_rest`). Where that graph
-breaks a valence, a decoder finds another one, and the same layers bring that one to rest. This is
-no call of the network: layers of .23 million weights, which see a graph and positions and no noise,
-and only for the molecules that were decoded anew.
+The last call refines the molecule that it names (`molgen.nn.refine`). Where that graph breaks a
+valence, a decoder finds another one, and the same layers refine that one. This is no call of the
+network: .23 million weights, which see a graph and positions and no noise, and only for the
+molecules that were decoded anew.
 """
 
 from __future__ import annotations
@@ -14,71 +14,52 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from molgen.chem.elements import AROMATIC, Vocabulary
 from molgen.chem.molecule import Molecule, bond_matrix
-from molgen.models.at_rest import at_rest
 from molgen.models.denovo import DeNovo
-from molgen.nn.classes import Classes
-from molgen.nn.rest import RestLayers, RestShape
-
-CERTAIN = 50.0
-"""Logit of a class that is certain."""
+from molgen.nn.refine.graph import PackedGraph
+from molgen.nn.refine.refine import refine
+from molgen.nn.refine.restraints import RefineDims, RestraintNet
 
 ClassNumbers = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]
 """Classes of elements ``(n,)``, formal charges ``(n,)`` and bonds ``(n, n)``."""
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Layers as other processes can be sent them.
-
-    Attributes:
-        shape: Their sizes.
-        weights: Their weights by name.
-    """
-
-    shape: RestShape
-    weights: dict[str, NDArray[np.float32]]
-
-    @classmethod
-    def of(cls, layers: RestLayers) -> Packed:
-        """Pack layers."""
-        weights = {
-            name: value.detach().float().cpu().numpy()
-            for name, value in layers.state_dict().items()
-        }
-        return cls(layers.shape, weights)
-
-    def layers(self) -> RestLayers:
-        """The same layers."""
-        with torch.random.fork_rng(devices=[]):  # weights that are all replaced
-            layers = RestLayers(self.shape)
-        layers.load_state_dict({name: torch.from_numpy(x) for name, x in self.weights.items()})
-        return layers
-
-
-@dataclass(frozen=True)
 class GraphFit:
-    """Fits positions to decoded graphs.
+    """Fits positions to decoded graphs; other processes can be sent it.
 
     Attributes:
-        layers: What knows molecules at rest.
+        dims: Sizes of the network that refines.
+        weights: Its weights by name.
         vocabulary: Meaning of the classes.
         pos_scale: Å per unit of the network's coordinates.
     """
 
-    layers: Packed
+    dims: RefineDims
+    weights: dict[str, NDArray[np.float32]]
     vocabulary: Vocabulary
     pos_scale: float
 
     @classmethod
     def of(cls, model: DeNovo, vocabulary: Vocabulary) -> GraphFit | None:
-        """What a model knows of molecules at rest; None where it knows nothing."""
-        layers = model.network.rest
-        return None if layers is None else cls(Packed.of(layers), vocabulary, model.scales.pos)
+        """What refines the molecules of a model; None where nothing does."""
+        net = model.network.refine
+        if net is None:
+            return None
+        weights = {
+            name: value.detach().float().cpu().numpy() for name, value in net.state_dict().items()
+        }
+        return cls(net.dims, weights, vocabulary, model.scales.pos)
+
+    @property
+    def net(self) -> RestraintNet:
+        """The network that refines."""
+        with torch.random.fork_rng(devices=[]):  # weights that are all replaced
+            net = RestraintNet(self.dims)
+        net.load_state_dict({name: torch.from_numpy(x) for name, x in self.weights.items()})
+        return net
 
     @torch.no_grad()
     def __call__(self, named: Sequence[Molecule], decoded: Sequence[Molecule]) -> list[Molecule]:
@@ -107,60 +88,29 @@ class GraphFit:
         self, molecules: Sequence[Molecule], orders: Sequence[NDArray[np.integer]]
     ) -> list[NDArray[np.float32]]:
         centres = [one.pos.mean(axis=0) for one in molecules]
-        around = [
-            (one.pos - centre) / self.pos_scale
-            for one, centre in zip(molecules, centres, strict=True)
-        ]
-        known = [
-            classes_of(one, matrix, self.vocabulary)
-            for one, matrix in zip(molecules, orders, strict=True)
-        ]
-        graphs = side_by_side(known, around, self.layers.shape)
-        fitted = at_rest(self.layers.layers(), graphs.classes, graphs.pos, graphs.mask).numpy()
-        scale = np.float32(self.pos_scale)
-        return [scale * fitted[row, : len(pos)] + centres[row] for row, pos in enumerate(around)]
+        graph = packed(
+            [
+                classes_of(one, matrix, self.vocabulary)
+                for one, matrix in zip(molecules, orders, strict=True)
+            ]
+        )
+        pos = np.concatenate([one.pos - x for one, x in zip(molecules, centres, strict=True)])
+        fitted = self.pos_scale * refine(self.net, graph, torch.from_numpy(pos) / self.pos_scale)
+        parts = fitted.split(graph.size.tolist())
+        return [part.numpy() + centre for part, centre in zip(parts, centres, strict=True)]
 
 
-@dataclass(frozen=True)
-class Graphs:
-    """Molecules side by side, of which everything is certain.
-
-    Attributes:
-        classes: Logits of their atoms and bonds.
-        pos: Where they are, ``[B, N, 3]``.
-        mask: Real atoms, ``[B, N]`` bool.
-    """
-
-    classes: Classes
-    pos: Tensor
-    mask: Tensor
-
-
-def side_by_side(
-    graphs: Sequence[ClassNumbers], pos: Sequence[NDArray[np.floating]], shape: RestShape
-) -> Graphs:
-    """A batch of graphs, each with its positions, as layers see them.
-
-    Args:
-        graphs: Classes of every molecule.
-        pos: Its positions, ``(n, 3)``, in units of the network's coordinates.
-        shape: Numbers of classes.
-    """
-    sizes = np.array([len(one) for one in pos])
-    n = int(sizes.max())
-    there = np.zeros((len(sizes), n, 3), np.float32)
-    element, charge = np.zeros((2, len(sizes), n), np.int64)
-    bond = np.zeros((len(sizes), n, n), np.int64)
-    for row, (one, where, k) in enumerate(zip(graphs, pos, sizes, strict=True)):
-        element[row, :k], charge[row, :k], bond[row, :k, :k] = one
-        there[row, :k] = where
-    classes = Classes(
-        _certain(element, shape.n_elements),
-        _certain(charge, shape.n_charges),
-        _certain(bond, shape.n_bonds),
-    )
-    mask = torch.from_numpy(np.arange(n) < sizes[:, None])
-    return Graphs(classes, torch.from_numpy(there), mask)
+def packed(molecules: Sequence[ClassNumbers]) -> PackedGraph:
+    """Molecules of these classes in one graph."""
+    element, charge, bond = zip(*molecules, strict=True)
+    sizes = np.array([len(one) for one in element])
+    bonds, order = [], []
+    for matrix, offset in zip(bond, np.cumsum(sizes) - sizes, strict=True):
+        ends = np.argwhere(np.triu(matrix, 1))
+        bonds.append(ends + offset)
+        order.append(matrix[tuple(ends.T)].astype(np.int64))
+    parts = (np.concatenate(part) for part in (element, charge, bonds, order))
+    return PackedGraph(*map(torch.from_numpy, (*parts, sizes)))
 
 
 def classes_of(
@@ -198,7 +148,3 @@ def places(values: NDArray[np.integer], classes: Sequence[int]) -> NDArray[np.in
     """Classes of atoms by the values that they stand for."""
     order = {value: place for place, value in enumerate(classes)}
     return np.array([order[int(value)] for value in values])
-
-
-def _certain(classes: NDArray[np.int64], n_classes: int) -> Tensor:
-    return CERTAIN * functional.one_hot(torch.from_numpy(classes), n_classes).float()

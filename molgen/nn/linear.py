@@ -17,14 +17,6 @@ def inverse(matrix: Tensor) -> Tensor:
     return by_elimination(matrix, unit.expand_as(matrix))
 
 
-def solution(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solutions of positive definite systems, ``[B, N, N]`` and ``[B, N]``: ``[B, N]``."""
-    columns = right[..., None]
-    if matrix.device.type == "cpu":
-        return torch.cholesky_solve(columns, torch.linalg.cholesky(matrix)).squeeze(-1)
-    return by_elimination(matrix, columns).squeeze(-1)
-
-
 def by_elimination(matrix: Tensor, right: Tensor) -> Tensor:
     """Solutions by Gauss-Jordan elimination: a positive definite matrix needs no pivots for it.
 

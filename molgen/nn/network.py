@@ -13,7 +13,7 @@ from molgen.nn.distance_head import DistanceHead
 from molgen.nn.distances import Distances
 from molgen.nn.embed import NoiseEmbedding, RadialBasis
 from molgen.nn.graph import GraphClasses, GraphEmbedding, GraphInput
-from molgen.nn.rest import RestLayers, RestShape
+from molgen.nn.refine.restraints import RefineDims, RestraintNet
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Sizes:
             for, and so learn steps of any length (Frans et al. 2024, arXiv 2410.12557).
         n_fits: Iterations that fit the positions of a last call to the distances that the
             network believes in; 0 for a network without such a head.
-        n_rest_layers: Layers that know what the molecule that a last call names is like at rest,
-            and bring it there; 0 leaves it.
+        n_refine_layers: Layers of the network that refines the molecule of a last call; 0 for
+            none.
         graph: How a graph that is given is coded; None for a network that is given none. With no
             classes of elements, charges and bonds the network predicts positions only.
     """
@@ -51,7 +51,7 @@ class Sizes:
     max_atoms: int = 29
     end_aware: bool = False
     n_fits: int = 0
-    n_rest_layers: int = 0
+    n_refine_layers: int = 0
     graph: GraphClasses | None = None
 
     @property
@@ -184,11 +184,11 @@ def _class_heads(sizes: Sizes, width: Width) -> tuple[nn.Module | None, nn.Modul
     return atom, bond
 
 
-def _rest_layers(sizes: Sizes) -> RestLayers | None:
-    if not sizes.n_rest_layers:
+def _restraint_net(sizes: Sizes) -> RestraintNet | None:
+    if not sizes.n_refine_layers:
         return None
     classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
-    return RestLayers(RestShape(sizes.n_rest_layers, *classes))
+    return RestraintNet(RefineDims(sizes.n_refine_layers, *classes))
 
 
 class EquivariantTransformer(nn.Module):
@@ -232,7 +232,7 @@ class EquivariantTransformer(nn.Module):
         self.head_vector = ChannelMix(width.vector, 1)
         self.head_atom, self.head_bond = _class_heads(sizes, width)
         self.distances = _distance_head(sizes, width)
-        self.rest = _rest_layers(sizes)
+        self.refine = _restraint_net(sizes)
         self.graph = None if sizes.graph is None else GraphEmbedding(sizes.graph, width)
 
     def embed_noise(

@@ -16,6 +16,8 @@ from molgen.flow.plan import Plan
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import Offsets
 from molgen.models.denovo import DeNovo, SelfConditioned
+from molgen.nn.classes import Classes
+from molgen.nn.refine.refine import refined
 from molgen.sampling.batching import Rows, batched
 from molgen.sampling.captured import captured, identity_of, is_static
 from molgen.sampling.consistency import ValenceTable
@@ -220,14 +222,27 @@ def _sample(
 
     def trajectory(start: Tensor, mask: Tensor) -> Readout:
         return sample_batch(
-            model, table, settings, start, mask, lambda step: noise(f"step {step}"), atoms
+            model,
+            table,
+            settings,
+            start,
+            mask,
+            lambda step: noise(f"step {step}"),
+            atoms,
+            refines=not by_graph,
         )
 
     if not by_graph:
         return trajectory(noise("noise"), mask)
     task = settings.task.name
     key = settings.plan, task, model.scales, table.total_charge, identity_of(model)
-    return captured(model).run(trajectory, key, noise("noise"), mask)
+    readout = captured(model).run(trajectory, key, noise("noise"), mask)
+    # The index lists of the refinement have the sizes that the molecules have: no recording.
+    if settings.plan.jumps is None or model.network.refine is None:
+        return readout
+    classes = Classes(readout.element_log_prob, readout.charge_log_prob, readout.bond_log_prob)
+    pos = refined(model.network.refine, classes, readout.pos / model.scales.pos, mask)
+    return readout._replace(pos=pos * model.scales.pos)
 
 
 def sample_batch(
@@ -238,6 +253,8 @@ def sample_batch(
     mask: Tensor,
     fresh: Callable[[int], Tensor],
     atoms: Sequence[GivenAtoms] | None = None,
+    *,
+    refines: bool = True,
 ) -> Readout:
     """Sample one padded batch, with nothing but queueing work on the device.
 
@@ -249,6 +266,7 @@ def sample_batch(
         mask: Real atoms, ``[B, N]``.
         fresh: More such numbers for a step, where the solver asks for them.
         atoms: What is given of each molecule; None for nothing.
+        refines: Whether the molecules are refined.
     """
 
     def prior(drawn: Tensor) -> dict[str, Tensor]:
@@ -257,7 +275,10 @@ def sample_batch(
         return {name.value: priors[name].prior(values, mask) for name, values in split.items()}
 
     plan = settings.plan
-    memory, start = SelfConditioned(model, mask, plan.jumps, plan.logit_bias), prior(noise)
+    memory, start = (
+        SelfConditioned(model, mask, plan.jumps, plan.logit_bias, refines=refines),
+        prior(noise),
+    )
     given, rows = None, None
     denoise: Denoiser = plan.called(memory, Modality.POS)
     offsets: Offsets = model.offsets

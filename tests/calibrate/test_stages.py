@@ -80,12 +80,12 @@ def test_the_refinement_changes_alone_and_goes_on(
     monkeypatch.setattr(refine_examples, "PRESET_SHARES", {1: 0.5, 2: 0.5})
     before = shipped()
     fresh = refine.calibrate(before, context())
-    assert fresh.info.config.model.n_rest_layers == 2
-    assert all(name.startswith("network.rest.") for name in changed(shipped(), fresh))
+    assert fresh.info.config.model.n_refine_layers == 2
+    assert all(name.startswith("network.refine.") for name in changed(shipped(), fresh))
     again = refine.calibrate(fresh, context())
     names = changed(fresh, again)
     assert names
-    assert all(name.startswith("network.rest.") for name in names)
+    assert all(name.startswith("network.refine.") for name in names)
 
 
 def test_element_biases_favour_what_repairs_lack(context: Callable[..., Context]) -> None:

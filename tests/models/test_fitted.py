@@ -28,14 +28,14 @@ from ..networks import (  # noqa: TID252
     fitting_model,
     random_case,
     random_model,
-    resting_model,
+    refining_model,
     seeds,
     sizes,
 )
 
 each_precision = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 Made = Callable[..., DeNovo]
-each_model = pytest.mark.parametrize("made", [fitting_model, resting_model])
+each_model = pytest.mark.parametrize("made", [fitting_model, refining_model])
 LAST = torch.full((1,), math.inf)
 
 
@@ -48,7 +48,7 @@ def told(model: DeNovo, case: Case, end: Tensor | None) -> Estimate:
 @torch.no_grad()
 def rested(model: DeNovo, case: Case) -> Tensor:
     """Where a last call ends."""
-    return model.at_rest(told(model, case, LAST), case.mask).pos
+    return model.refined(told(model, case, LAST), case.mask).pos
 
 
 def test_before_training_positions_stay_where_they_are() -> None:
@@ -167,14 +167,14 @@ def test_agreed_classes_do_not_depend_on_the_frame(dtype: torch.dtype) -> None:
         assert_close(getattr(there, name).exp(), getattr(here, name).exp(), name)
 
 
-@pytest.mark.parametrize("name", ["n_fits", "n_messages", "n_rest_layers"])
+@pytest.mark.parametrize("name", ["n_fits", "n_messages", "n_refine_layers"])
 def test_only_a_network_that_hears_of_ends_knows_its_last_call(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} needs end_aware"):
         parse_config({"model": {name: 5}})
     asked = {"end_aware": True, "n_fits": 5, name: 5}
     model = build(parse_config({"model": asked}), 9)
     assert (model.marginals is not None) == (name == "n_messages")
-    assert (model.network.rest is not None) == (name == "n_rest_layers")
+    assert (model.network.refine is not None) == (name == "n_refine_layers")
 
 
 def test_a_network_that_fits() -> None:

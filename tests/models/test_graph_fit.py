@@ -14,12 +14,12 @@ from molgen.chem.molecule import Molecule
 from molgen.models.graph_fit import GraphFit
 
 from ..chem.builders import AROMATIC_ONES, STORE  # noqa: TID252
-from ..networks import agreeing_model, resting_model  # noqa: TID252
+from ..networks import agreeing_model, refining_model  # noqa: TID252
 
 
 @pytest.fixture(scope="module")
 def fit() -> GraphFit:
-    found = GraphFit.of(resting_model(), QM9)
+    found = GraphFit.of(refining_model(), QM9)
     assert found is not None
     return found
 

@@ -33,7 +33,7 @@ from molgen.tasks.formula import FORMULA
 from molgen.tasks.given import Conditioning, GivenAtoms
 from molgen.tasks.scaffold import SCAFFOLD
 
-from ..networks import random_model, resting_model  # noqa: TID252
+from ..networks import random_model, refining_model  # noqa: TID252
 
 INFO = ModelInfo("random", parse_config({}), (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1))
 PLAN = default_plan(INFO, 2)
@@ -98,9 +98,9 @@ def test_other_processes_relax_the_same_molecules(loaded: LoadedModel) -> None:
 
 
 def test_what_is_decoded_anew_gets_positions_of_its_own(loaded: LoadedModel) -> None:
-    config = parse_config({"model": {"end_aware": True, "n_fits": 8, "n_rest_layers": 2}})
-    resting = LoadedModel(resting_model(), replace(INFO, config=config))
-    run = run_of(resting, 40, batch_size=8)
+    config = parse_config({"model": {"end_aware": True, "n_fits": 8, "n_refine_layers": 2}})
+    refining = LoadedModel(refining_model(), replace(INFO, config=config))
+    run = run_of(refining, 40, batch_size=8)
     alone, shared = (list(replace(run, workers=workers).stream(Tally())) for workers in (1, 2))
     for one, other in zip(alone, shared, strict=True):
         assert_same(one, other)
@@ -108,7 +108,7 @@ def test_what_is_decoded_anew_gets_positions_of_its_own(loaded: LoadedModel) -> 
     changed = [not np.array_equal(one.molecule.bonds, one.raw.bonds) for one in alone]
     assert any(changed)
     assert all(there for there, other in zip(moved, changed, strict=True) if other)
-    asis = list(run_of(resting, 8, batch_size=8, decode="argmax").stream(Tally()))
+    asis = list(run_of(refining, 8, batch_size=8, decode="argmax").stream(Tally()))
     assert not any((one.molecule.pos != one.raw.pos).any() for one in asis)
     assert run_of(loaded, 8).fit is None
 

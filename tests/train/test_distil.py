@@ -210,10 +210,8 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
     assert bool((doubting < wrong).all())
 
 
-def test_distillation_leaves_alone_what_brings_molecules_to_rest(
-    recipe: Recipe, teacher: Path
-) -> None:
-    fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_rest_layers=1")
+def test_distillation_leaves_the_refinement_alone(recipe: Recipe, teacher: Path) -> None:
+    fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_refine_layers=1")
     module = module_of(
         few(recipe, teacher, "distil.schedules=[{sigma: [20, 0.5]}]", *fitting), teacher
     )
@@ -222,8 +220,8 @@ def test_distillation_leaves_alone_what_brings_molecules_to_rest(
     network = module.model.network
     assert network.distances is not None
     assert network.distances.out.weight.grad is not None
-    assert network.rest is not None
-    assert all(parameter.grad is None for parameter in network.rest.parameters())
+    assert network.refine is not None
+    assert all(parameter.grad is None for parameter in network.refine.parameters())
 
 
 def fit_of(said: Distances, end: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""The learnt refinement: restraints from a graph and positions, and their solution."""
