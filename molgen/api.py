@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import update_wrapper
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
     from molgen.eval.evaluation import Evaluation
 
+
+Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)
+"""Titles and labels of molecules outlive pickling, hence process pools."""
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -182,7 +186,9 @@ def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:
     """Load a model.
 
     Args:
-        name_or_path: Name of a shipped model, or a ``.safetensors`` file.
+        name_or_path: Name of a shipped model, or a ``.safetensors`` file. A model is loaded before
+            it is known what is asked of it, so with a scaffold give ``Request.usual_model``, which
+            ``molgen sample`` takes where ``--model`` is unset.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
 
     Returns:
@@ -199,6 +205,7 @@ def evaluate(
     molecules: str | Path | Chem.Mol | Iterable[Chem.Mol],
     reference: str | None = "qm9",
     *,
+    charge: int | None = None,
     xtb: int | None = None,
 ) -> Evaluation:
     """Check molecules; every rate is over all of them.
@@ -206,6 +213,7 @@ def evaluate(
     Args:
         molecules: A file, an RDKit molecule or several; each conformer is one record.
         reference: Real molecules to compare with, by name; None for no comparison.
+        charge: Total charge of every molecule; None for that of each one's atoms.
         xtb: How many molecules, the first, to relax in GFN2-xTB too, a second or so each; None
             for none. Needs the extra ``molgen[xtb]``.
 
@@ -218,12 +226,13 @@ def evaluate(
         UsageError: If ``xtb`` is below 1, or tblite is missing.
     """
     from molgen.data.reference import load_reference
-    from molgen.eval.files import evaluate_file, evaluate_records, records_of
+    from molgen.eval.files import OF_FILES, evaluate_file, evaluate_records, records_of
 
+    criterion = replace(OF_FILES, total_charge=charge)
     if isinstance(molecules, str | Path):
-        return evaluate_file(molecules, reference, xtb=xtb)
+        return evaluate_file(molecules, reference, criterion=criterion, xtb=xtb)
     known = load_reference(reference) if reference is not None else None
-    return evaluate_records(records_of(molecules), known, xtb=xtb)
+    return evaluate_records(records_of(molecules), known, criterion=criterion, xtb=xtb)
 
 
 def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:

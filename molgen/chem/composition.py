@@ -30,6 +30,11 @@ def charge_of(record: Record) -> int:
     return sum(atom.GetFormalCharge() for atom in record.mol.GetAtoms())
 
 
+def is_mixture(record: Record) -> bool:
+    """Whether a record's bonds leave it in several pieces, as a salt's do."""
+    return record.mol is not None and len(Chem.GetMolFrags(record.mol)) > 1
+
+
 def most_bonds(atomic_number: int) -> int:
     """Largest valence of an uncharged atom; 8 for an element without a fixed one."""
     valences = list(Chem.GetPeriodicTable().GetValenceList(atomic_number))

@@ -68,6 +68,9 @@ def run_with_limit(
         n_workers: number of processes, at least 1.
         progress: called with the number of items yielded so far, after each.
 
+    In a daemonic process, such as a worker of `multiprocessing.Pool`, items run one after another
+    in this process, without a limit.
+
     Yields:
         The result, or `TimedOut` or `Crashed` for an item that has none.
 
@@ -79,6 +82,8 @@ def run_with_limit(
         raise ValueError(f"need n_workers >= 1 and timeout_s > 0, got {n_workers}, {timeout_s}")
     if not _is_importable(function):
         raise ValueError(f"{function} must be importable from a module by its name")
+    if multiprocessing.current_process().daemon:  # may not have processes of its own
+        return _in_process(function, items, progress)
     pool: _Pool[Item, Result] = _Pool(function, items, timeout_s, n_workers)
     return _run(pool, progress)
 
@@ -89,6 +94,18 @@ def _is_importable(function: Callable[..., object]) -> bool:
     except (pickle.PicklingError, AttributeError, TypeError):
         return False
     return getattr(function, "__module__", "") != "__main__"
+
+
+def _in_process(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    progress: Callable[[int], None] | None,
+) -> Iterator[Result | Unfinished]:
+    for n_done, item in enumerate(items, start=1):
+        result = function(item)
+        if progress is not None:
+            progress(n_done)
+        yield result
 
 
 def _run(

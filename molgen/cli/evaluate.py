@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,10 @@ def evaluate(
         typer.Option(
             help="A second SDF: symmetric heavy-atom RMSD of records of the same title or place."
         ),
+    ] = None,
+    charge: Annotated[
+        int | None,
+        typer.Option(help="Total charge of every molecule; unset, that of each record's atoms."),
     ] = None,
     xtb: Annotated[
         bool,
@@ -59,16 +64,22 @@ def evaluate(
     from molgen.chem.read import read_records
     from molgen.data.reference import load_reference
     from molgen.eval.ceiling import load_ceiling
-    from molgen.eval.files import ADVICE, compare_files, evaluate_records, fault_of
+    from molgen.eval.files import ADVICE, OF_FILES, compare_files, evaluate_records, fault_of
     from molgen.eval.table import render
     from molgen.eval.verdicts import as_csv, verdicts
 
+    criterion = replace(OF_FILES, total_charge=charge)
     with bar_of_stages() as progress:
         n_relaxed = (xtb_n or XTB_N) if xtb else None
         known = load_reference(reference)
         records = list(read_records(file))
         evaluation = evaluate_records(
-            records, known, name=str(file), xtb=n_relaxed, progress=progress
+            records,
+            known,
+            name=str(file),
+            criterion=criterion,
+            xtb=n_relaxed,
+            progress=progress,
         )
     comparison = compare_files(file, against) if against is not None else None
     scores = {"file": str(file), "reference": reference, **evaluation.to_dict()}
@@ -77,9 +88,9 @@ def evaluate(
     if json_out is not None:
         emit_json(scores, json_out)
     if csv_out is not None:
-        emit_csv(as_csv(verdicts(records)), csv_out)
+        emit_csv(as_csv(verdicts(records, criterion=criterion)), csv_out)
     if STDOUT not in (json_out, csv_out):
-        emit(render(evaluation, load_ceiling(reference)))
+        emit(render(evaluation, load_ceiling(reference), criterion=criterion))
         if comparison is not None:
             emit(_rmsd_line(comparison, against))
     for fault in dict.fromkeys(fault.partition(":")[0] for fault in map(fault_of, records)):

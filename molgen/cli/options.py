@@ -82,8 +82,8 @@ Model = Annotated[str, typer.Option(help="Name of a shipped model, or a .safeten
 SuitedModel = Annotated[
     str | None,
     typer.Option(
-        help="Name of a shipped model, or a .safetensors file; unset, qm9, or qm9-scaffold "
-        "with --scaffold."
+        help="Name of a shipped model, or a .safetensors file; unset, the shipped model "
+        "that suits the request."
     ),
 ]
 Out = Annotated[

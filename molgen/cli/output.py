@@ -83,11 +83,12 @@ def write_records(
         keep: Whether to keep the molecules, for the metrics.
         quiet: Whether to leave out the bar.
     """
+    from molgen.cli.watching import WatchedTally
     from molgen.sampling.progress import progress_bar
     from molgen.sampling.recording import record
     from molgen.sampling.run import Tally
 
-    tally = Tally(keep=keep)
+    tally = Tally(keep=keep) if quiet or not run.leaves_gaps else WatchedTally(keep=keep)
     began = time.perf_counter()
     show = False if quiet else None
     try:

@@ -24,6 +24,7 @@ from molgen.errors import DataError
 from molgen.eval.compare import Comparison, compare
 from molgen.eval.evaluation import Evaluation
 from molgen.eval.metrics import Progress, evaluate
+from molgen.eval.perception import Criterion
 from molgen.eval.xtb import check_asked
 
 XYZ: Final = ".xyz"
@@ -31,8 +32,14 @@ XYZ: Final = ".xyz"
 EMPTY: Final = "no atoms"
 """Reason of a molecule without atoms."""
 
+NOT_JUDGED: Final = "not judged"
+"""How reasons begin of records that are no molecules, such as those with dummy atoms."""
+
 FLAT: Final = "flat, no 3D coordinates"
 NO_HYDROGENS: Final = "hydrogens missing"
+
+OF_FILES: Final = Criterion(charged_atoms=True)
+"""Charge of each record's own atoms; nitro groups and zwitterions are molecules."""
 
 ADVICE: Final = {
     FLAT: "Embed it in 3D, as RDKit's EmbedMolecule does",
@@ -46,6 +53,7 @@ def evaluate_file(
     path: str | Path,
     reference: str | None = "qm9",
     *,
+    criterion: Criterion | None = None,
     relax: bool = True,
     xtb: int | None = None,
     n_workers: int | None = None,
@@ -59,6 +67,7 @@ def evaluate_file(
     Args:
         path: An ``.sdf``, ``.sdf.gz`` or ``.xyz`` file.
         reference: Name of the data set to compare with, or None.
+        criterion: Charges and charged atoms of valid coordinates; None for `OF_FILES`.
         relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
         xtb: How many records, the first, to relax in GFN2-xTB too; None for none.
         n_workers: Processes; None for one per core.
@@ -78,6 +87,7 @@ def evaluate_file(
         list(read_records(path)),
         known,
         name=str(path),
+        criterion=criterion,
         relax=relax,
         xtb=xtb,
         n_workers=n_workers,
@@ -90,6 +100,7 @@ def evaluate_records(
     reference: Reference | None,
     *,
     name: str = "molecules",
+    criterion: Criterion | None = None,
     relax: bool = True,
     xtb: int | None = None,
     n_workers: int | None = None,
@@ -101,6 +112,7 @@ def evaluate_records(
         records: From a file or from molecules in memory.
         reference: The data set to compare with, or None.
         name: What they are called in messages.
+        criterion: Charges and charged atoms of valid coordinates; None for `OF_FILES`.
         relax: Whether to relax geometries.
         xtb: How many records to relax in GFN2-xTB too.
         n_workers: Processes; None for one per core.
@@ -109,11 +121,14 @@ def evaluate_records(
     Raises:
         DataError: There are no coordinates.
     """
-    faults = Counter(fault for record in records if (fault := fault_of(record)))
+    judged = [one for one in records if not one.reason.startswith(NOT_JUDGED)]
+    not_judged = Counter(one.reason for one in records if one.reason.startswith(NOT_JUDGED))
+    faults = Counter(fault for record in judged if (fault := fault_of(record)))
     evaluation = evaluate(
-        [_molecule(name, record) for record in records],
+        [_molecule(name, record) for record in judged],
         reference,
         has_bonds=any(record.mol is not None for record in records),
+        criterion=criterion or OF_FILES,
         relax=relax,
         xtb=xtb,
         n_workers=n_workers,
@@ -121,6 +136,7 @@ def evaluate_records(
     )
     return replace(
         evaluation,
+        not_judged=dict(not_judged.most_common()),
         relaxed_before=_relaxed_before(records),
         invalid_reasons=_named(evaluation.invalid_reasons, faults),
         perception_reasons=_named(evaluation.perception_reasons, faults),

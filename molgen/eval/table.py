@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from molgen.eval.ceiling import Ceiling, Scores
 from molgen.eval.evaluation import Evaluation
+from molgen.eval.perception import Criterion
 
+DETERMINE_BONDS: Final = "RDKit DetermineBonds, charge 0"
 ABSENT: Final = "n/a"
 GIVEN: Final = "given"
 N_REASONS: Final = 4  # the most frequent reasons; the JSON has all
@@ -30,16 +32,12 @@ class Row:
 
 
 ROWS: Final = (
-    Row("connected_valid", "connected validity", "own bonds: sanitised, one neutral fragment"),
+    Row("connected_valid", "connected validity", "own bonds: sanitised, one fragment"),
     Row("connected_valid_raw", "  before decoding", "the same, argmax of the network's output"),
     Row("bond_graph_stable", "bond-graph stability", "own bonds: atoms fit element and charge"),
     Row("bond_graph_stable_raw", "  before decoding", "the same, argmax of the network's output"),
     Row("bond_graph_atom_stable", "  atoms", "the same, over atoms"),
-    Row(
-        "perceived_valid",
-        "validity from coordinates",
-        "RDKit DetermineBonds, charge 0",
-    ),
+    Row("perceived_valid", "validity from coordinates", DETERMINE_BONDS),
     Row("perceived_valid_raw", "  before decoding", "the same, elements by argmax"),
     Row("graphs_agree", "agreement of the graphs", "own bonds = perceived bonds, without stereo"),
     Row("edm_stable", "distance-table stability", "EDM table, every atom has its valence"),
@@ -76,7 +74,10 @@ COMPOSITION: Final = frozenset({"atom_count_tv", "element_tv"})
 
 
 def render(
-    evaluation: Evaluation, ceiling: Ceiling | None = None, given: Collection[str] = ()
+    evaluation: Evaluation,
+    ceiling: Ceiling | None = None,
+    given: Collection[str] = (),
+    criterion: Criterion | None = None,
 ) -> str:
     """The evaluation as text, about 115 columns wide.
 
@@ -84,6 +85,7 @@ def render(
         evaluation: What to print; scores that do not apply are left out or marked.
         ceiling: Scores of real molecules, for two more columns.
         given: Scores that the caller decided beforehand, marked as such.
+        criterion: How coordinates were judged; None for the literature's.
 
     Returns:
         Lines joined by newlines, without one at the end.
@@ -95,8 +97,18 @@ def render(
     lines = [_line([*header, "convention"])]
     marks = dict.fromkeys(given, GIVEN)
     shown = [row for row in ROWS if _shown(row, scores)]
+    if criterion is not None and criterion.charged_atoms:
+        shown = [
+            replace(row, convention="RDKit DetermineBonds, see below")
+            if row.name == "perceived_valid"
+            else row
+            for row in shown
+        ]
     shown += [row for row in XTB_ROWS if scores[row.name] is not None]
     lines += [_line(_cells(row, scores, ceiling, marks)) for row in shown]
+    if criterion is not None and criterion.charged_atoms:
+        lines.append(_criterion_line(criterion, ceiling))
+    lines += [f"{count} {reason}" for reason, count in evaluation.not_judged.items()]
     lines += _reason_lines("own bonds invalid", evaluation.invalid_reasons)
     lines += _reason_lines("coordinates invalid", evaluation.perception_reasons)
     lines += _reason_lines("not relaxed", evaluation.relax_reasons)
@@ -114,6 +126,14 @@ def render(
             f"{ceiling.name} kept: those with settled bonds, n = {ceiling.kept['n']}"
         )
     return "\n".join(lines)
+
+
+def _criterion_line(criterion: Criterion, ceiling: Ceiling | None) -> str:
+    charge = "each record's own charge"
+    if criterion.total_charge is not None:
+        charge = f"charge {criterion.total_charge:+d}" if criterion.total_charge else "charge 0"
+    beside = f"; columns of {ceiling.name}: charge 0 without these" if ceiling else ""
+    return f"validity from coordinates: {charge}, charged groups allowed{beside}"
 
 
 def _cells(

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from molgen.chem.io import Record
 from molgen.cores import available_cores
 from molgen.eval.agreement import check_graph, graphs_agree
-from molgen.eval.files import fault_of
-from molgen.eval.perception import perceive_all
+from molgen.eval.files import OF_FILES, fault_of
+from molgen.eval.perception import Criterion, perceive_all
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,27 @@ class Verdict:
     smiles: str = ""
 
 
-def verdicts(records: Sequence[Record], n_workers: int | None = None) -> list[Verdict]:
+def verdicts(
+    records: Sequence[Record],
+    n_workers: int | None = None,
+    criterion: Criterion | None = None,
+) -> list[Verdict]:
     """The verdict on each record.
 
     Args:
         records: Of one file.
         n_workers: Processes; None for one per core.
+        criterion: What counts as valid, as of `evaluate_records`.
     """
+    how = criterion or OF_FILES
     faults = [fault_of(record) for record in records]
     molecules = [
         record.molecule
         for record, fault in zip(records, faults, strict=True)
         if record.molecule is not None and not fault
     ]
-    seen = iter(
-        zip(molecules, perceive_all(molecules, n_workers or available_cores()), strict=True)
-    )
+    perceived_all = perceive_all(molecules, n_workers or available_cores(), criterion=how)
+    seen = iter(zip(molecules, perceived_all, strict=True))
     found = []
     for record, fault in zip(records, faults, strict=True):
         title = record.title
@@ -64,7 +69,7 @@ def verdicts(records: Sequence[Record], n_workers: int | None = None) -> list[Ve
             found.append(Verdict(record.index, title, record=fault or "no coordinates"))
             continue
         molecule, perceived = next(seen)
-        graph = perceived if record.mol is None else check_graph(molecule)
+        graph = perceived if record.mol is None else check_graph(molecule, how.total_charge)
         both = graph.is_valid and perceived.is_valid
         differ = both and not graphs_agree(graph, perceived)
         found.append(

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from rdkit import Chem
 
 from molgen.chem.composition import (
     charge_of,
     composition,
     is_flat_drawing,
+    is_mixture,
     lacks_hydrogens,
     most_bonds,
 )
@@ -76,7 +76,7 @@ def _compositions(path: Path) -> Iterator[tuple[str, list[int]]]:
                 f"{where} has a charge of {charge:+d}, and molecules like it would have none",
                 "Remove the record, or give its formula with the charge",
             )
-        if record.mol is not None and len(Chem.GetMolFrags(record.mol)) > 1:
+        if is_mixture(record):
             raise UsageError(
                 f"{where} is a salt or a mixture of several molecules", "Remove the record"
             )

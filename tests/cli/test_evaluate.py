@@ -35,3 +35,17 @@ def test_two_reports_do_not_share_stdout(molgen: Callable) -> None:
     file = CASES / "ag_a.sdf"
     molgen("evaluate", file, "--csv", "-", "--json", "-").assert_one_line(2, "both want stdout")
     molgen("evaluate", file, "--csv", "a", "--json", "a").assert_one_line(2, "would overwrite")
+
+
+def test_what_is_not_judged_is_listed_and_not_invalid(molgen: Callable) -> None:
+    answer = molgen("evaluate", CASES / "dummy.xyz", "--csv", "rows.csv")
+    assert answer.status == 0, answer
+    assert "1 not judged: dummy atom" in answer.out
+    assert "coordinates invalid" not in answer.out
+    assert "not judged: dummy atom" in Path("rows.csv").read_text()
+
+
+def test_the_charge_of_every_record_can_be_given(molgen: Callable) -> None:
+    answer = molgen("evaluate", CASES / "glycine.sdf", "--charge", "1", "--csv", "rows.csv")
+    assert "validity from coordinates: charge +1" in answer.out
+    assert next(csv.DictReader(Path("rows.csv").read_text().splitlines()))["valid"] == "false"

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -137,3 +141,33 @@ def test_molecules_in_memory_are_records() -> None:
     assert (found.n, found.connected_valid.count) == (3, 3)
     bare = molgen.evaluate([Chem.RemoveHs(mol, sanitize=True)], reference=None)
     assert bare.invalid_reasons == {"hydrogens missing": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "n_valid", "n_connected"), [("drugs20.sdf", 18, 19), ("glycine.sdf", 1, 1)]
+)
+def test_charged_records_are_judged_by_their_own_charge(
+    name: str, n_valid: int, n_connected: int
+) -> None:
+    found = evaluate_file(CASES / name, reference=None, relax=False, n_workers=1)
+    assert found.connected_valid.count == n_connected
+    assert found.perceived_valid.count >= n_valid
+
+
+def test_a_total_charge_can_be_given() -> None:
+    found = molgen.evaluate(CASES / "glycine.sdf", reference=None, charge=1)
+    assert found.connected_valid.count == found.perceived_valid.count == 0
+
+
+def test_evaluation_runs_in_a_worker_of_a_pool() -> None:
+    check = partial(evaluate_file, reference=None, relax=False)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.map(check, [CASES / "glycine.sdf"])
+    assert found[0].connected_valid.count == 1
+
+
+def test_pickled_molecules_keep_their_labels() -> None:
+    mol = Chem.MolFromSmiles("C")
+    mol.SetProp("molgen_reason", "valence")
+    assert isinstance(molgen.evaluate, Callable)  # loads molgen.api, which sets it
+    assert pickle.loads(pickle.dumps(mol)).GetProp("molgen_reason") == "valence"  # noqa: S301
