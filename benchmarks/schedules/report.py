@@ -157,7 +157,7 @@ _GIVEN_HEAD = """## Compositions of test molecules given
 
 The protocol of Kahouli et al. 2025 (arXiv 2502.08598): the elements of test molecules are given
 and the coordinates are made. These weights were trained to make both, never with elements given:
-the network sees those noised to its own level, on the atoms where it believes in them most."""
+the network sees those noised to its own level, on the atoms where they are most probable."""
 
 _WIDE_HEAD = f"""## All combinations
 
