@@ -30,9 +30,9 @@ from molgen.chem.molecule import Molecule
 from molgen.cores import available_cores
 from molgen.data.reference import load_reference
 from molgen.errors import MolgenError
-from molgen.eval.metrics import evaluate
-from molgen.eval.rate import Rate
 from molgen.flow.plan import Plan
+from molgen.metrics.evaluate import evaluate
+from molgen.metrics.rate import Rate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw as draw_molecules
 

@@ -20,9 +20,9 @@ from molgen.api import Generator
 from molgen.checkpoint import load_model
 from molgen.chem.elements import SYMBOLS
 from molgen.data.reference import load_reference
-from molgen.eval.ceiling import load_ceiling
-from molgen.eval.metrics import evaluate
-from molgen.eval.table import ROWS
+from molgen.metrics.ceiling import load_ceiling
+from molgen.metrics.evaluate import evaluate
+from molgen.metrics.table import ROWS
 from molgen.models.info import ModelInfo
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
@@ -84,11 +84,11 @@ def data_of(info: ModelInfo) -> str:
     data = f"QM9 (CC0), train split of `molgen data prepare qm9`, {n_train:,} molecules"
     if info.config.distil is None:
         return data
-    refines = bool(info.config.model.n_refine_layers)
+    refines = bool(info.config.model.refine_layers)
     taught = f"`{info.config.distil.teacher}` makes of noise; that saw {data}"
     if not refines:
         return f"none but what {taught}"
-    return f"what {taught}, some of which the refinement saw (`n_refine_layers`)"
+    return f"what {taught}, some of which the refinement saw (`refine_layers`)"
 
 
 def levels_note(info: ModelInfo) -> str:
@@ -97,11 +97,11 @@ def levels_note(info: ModelInfo) -> str:
     note = f"searched on other seeds{origin}; `python -m benchmarks presets` goes on"
     if info.config.distil is not None:
         note = "those that were trained; other numbers of calls stretch the nearest"
-    if any(ladder.input_scale for ladder in info.ladders.values()):
+    if any(preset.input_scale for preset in info.presets.values()):
         note += (
             "; × is by what the positions are scaled that a call sees (`molgen.flow.input_scale`)"
         )
-    if any(ladder.logit_bias for ladder in info.ladders.values()):
+    if any(preset.logit_bias for preset in info.presets.values()):
         note += (
             ". Estimates have a bias (`molgen.flow.logit_bias`), so that molecules have as many "
             "atoms of each element, and rings, as real ones"
@@ -112,11 +112,11 @@ def levels_note(info: ModelInfo) -> str:
 def knowing_of(info: ModelInfo) -> str:
     """What of chemistry the network knows that others leave to a decoder."""
     model, known = info.config.model, ""
-    if model.n_messages:
-        known = ", whose last call knows the valences (`n_messages`)"
-    if model.n_refine_layers:
+    if model.valence_bp_rounds:
+        known = ", whose last call knows the valences (`valence_bp_rounds`)"
+    if model.refine_layers:
         known += "; a network that sees its graph refines it, after decoding too"
-        known += " (`n_refine_layers`)"
+        known += " (`refine_layers`)"
     if info.element_prior:
         known += "; repairs lean towards the elements of real molecules"
     return known
@@ -140,7 +140,7 @@ def card(generator: Generator, results: list[dict[str, Any]], command: str) -> s
     n = results[0]["n"]
     start = f", from the weights `{training['from']}`" if "from" in training else ""
     n_seen, hours = training["molecules"], training["seconds"] / 3600
-    leans = any(ladder.logit_bias for ladder in info.ladders.values())
+    leans = any(preset.logit_bias for preset in info.presets.values())
     grids = "\n".join(_grid_row(result, leans=leans) for result in results)
     names = ", ".join(SYMBOLS[number] for number in info.vocabulary.atomic_numbers)
     heading = (

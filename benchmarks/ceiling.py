@@ -24,7 +24,7 @@ from molgen.data.reference import load_reference
 from molgen.data.sources.qm9 import find_source
 from molgen.data.splits import SPLITS, split_codes
 from molgen.data.store import MoleculeStore
-from molgen.eval.metrics import evaluate
+from molgen.metrics.evaluate import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "molgen" / "reference" / "qm9_metrics.json"

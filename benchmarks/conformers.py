@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rdkit import Chem
 
-from molgen.eval.conformer_benchmark import Maker, benchmark, etkdg, etkdg_mmff, references
+from molgen.metrics.conformer_benchmark import Maker, benchmark, etkdg, etkdg_mmff, references
 from molgen.sampling.conformers import ConformerRequest, sample_conformers
 from molgen.tasks.conformer_weights import LoadedConformerModel, load_conformer_model
 

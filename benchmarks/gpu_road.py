@@ -27,10 +27,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from molgen.atomic import atomic_path
 from molgen.device import pick_device
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
-from molgen.names import unknown
-from molgen.one_move import in_one_move
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,7 +51,7 @@ TAIL = 12
 
 GPU_TESTS = (
     "tests/flow/test_assignment.py tests/flow/test_polar.py tests/flow/test_compile.py "
-    "tests/train/test_module.py tests/data/test_loader.py tests/sampling/test_captured.py "
+    "tests/train/test_module.py tests/data/test_loader.py tests/sampling/test_cuda_graph.py "
     "tests/baselines/test_run.py"
 )
 
@@ -234,7 +234,7 @@ def _done(folder: Path) -> Mapping[str, float]:
 
 
 def _record(folder: Path, name: str, seconds: float) -> None:
-    with in_one_move(folder / "done.json") as path:
+    with atomic_path(folder / "done.json") as path:
         path.write_text(json.dumps({**_done(folder), name: round(seconds / 60, 2)}, indent=1))
 
 

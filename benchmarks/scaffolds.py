@@ -17,8 +17,8 @@ from molgen.api import load
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
 from molgen.data.store import MoleculeStore
-from molgen.eval.metrics import evaluate
 from molgen.flow.plan_options import PlanOptions
+from molgen.metrics.evaluate import evaluate
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import make_plan
 from molgen.sampling.request import Request

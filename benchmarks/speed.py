@@ -33,7 +33,7 @@ from molgen.chem.pool import map_in_order
 from molgen.chem.render import FORMATS
 from molgen.cores import available_cores
 from molgen.sampling import sampler
-from molgen.sampling.captured import Captured, captured
+from molgen.sampling.cuda_graph import Captured, captured
 from molgen.sampling.finishing import chunks_of, usual_workers
 from molgen.sampling.noise import Streams, draw_sizes, normal_noise
 from molgen.sampling.prediction import Prediction, Readout, fetch
@@ -235,7 +235,7 @@ def everything(bench: Bench, run: Run) -> None:
 
 
 def host_noise(bench: Bench, run: Run, batches: list[Prediction]) -> None:
-    """Sizes and noise of every molecule."""
+    """NetworkSpec and noise of every molecule."""
     info, seed = run.model.info, run.request.seed
     draw_sizes(size_probability(info, None), seed, range(bench.n))
     for batch in batches:

@@ -20,8 +20,8 @@ from molgen.chem.given import similarity
 from molgen.chem.mol import build_mol, molecule_of
 from molgen.chem.molecule import Molecule
 from molgen.data.store import MoleculeStore
-from molgen.eval.agreement import check_graph, graphs_agree
-from molgen.eval.perception import perceive_all
+from molgen.metrics.agreement import check_graph, graphs_agree
+from molgen.metrics.perception import perceive_all
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (

@@ -27,7 +27,7 @@ from molgen.sampling.steering.wanted import find_steering
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
-    from molgen.eval.evaluation import Evaluation
+    from molgen.metrics.evaluation import Evaluation
 
 
 Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)
@@ -226,7 +226,7 @@ def evaluate(
         UsageError: If ``xtb`` is below 1, or tblite is missing.
     """
     from molgen.data.reference import load_reference
-    from molgen.eval.files import OF_FILES, evaluate_file, evaluate_records, records_of
+    from molgen.metrics.files import OF_FILES, evaluate_file, evaluate_records, records_of
 
     criterion = replace(OF_FILES, total_charge=charge)
     if isinstance(molecules, str | Path):

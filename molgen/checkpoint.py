@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from molgen.did_you_mean import unknown
 from molgen.errors import CheckpointError, UsageError
 from molgen.models.info import ModelInfo
-from molgen.names import unknown
 from molgen.weights_file import (
     MOLECULES,
     digest_of,

@@ -26,9 +26,9 @@ from typing import (
 
 from pydantic import Field, ValidationError
 
+from molgen.atomic import atomic_path
 from molgen.config import Finite, Section
 from molgen.errors import CheckpointError, UsageError
-from molgen.one_move import in_one_move
 from molgen.tensor_file import TensorSpec, digest, read_tensor_file, strict_json
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], tree: Mapping[str, Any]) ->
 
     # Not safetensors' save_file: it makes files that only their owner may read.
     content = save(dict(tensors), metadata={KEY: json.dumps(tree)})
-    with in_one_move(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_bytes(content)
 
 

@@ -13,16 +13,18 @@ from molgen.chem.elements import QM9
 from molgen.models.build import start_from
 from molgen.models.denovo import POS, DeNovo, Scales
 from molgen.models.valences import allowed_counts
-from molgen.nn.block import Width
-from molgen.nn.network import EquivariantTransformer, Estimate, Hint, Sizes
+from molgen.nn.block import NetworkDims
+from molgen.nn.network import EquivariantTransformer, Estimate, NetworkSpec, SelfCond
 from molgen.nn.valence_bp import ValenceBP
 
 DTYPES = (torch.float32, torch.float64)
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-10}
 """Largest difference, relative to the largest entry, that rounding may make."""
 
-WIDTH = Width(scalar=24, vector=6, pair=12, pair_hidden=10, n_heads=4, n_frames=3, mlp=20, noise=16)
-SIZES = Sizes(n_layers=2, n_radial=8, max_atoms=12)
+WIDTH = NetworkDims(
+    scalar=24, vector=6, pair=12, pair_hidden=10, n_heads=4, n_frames=3, mlp=20, noise=16
+)
+SIZES = NetworkSpec(n_layers=2, n_radial=8, max_atoms=12)
 
 HEADS = ("pos", "element", "charge", "bond")
 """What every estimate says."""
@@ -38,7 +40,7 @@ class Case:
     state: dict[str, Tensor]
     lam: Tensor
     mask: Tensor
-    hint: Hint | None
+    self_cond: SelfCond | None
     lam_element: Tensor | None = None
 
 
@@ -62,7 +64,9 @@ def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32
     """
     with torch.random.fork_rng():
         torch.manual_seed(9)
-        network = EquivariantTransformer(replace(SIZES, end_aware=True, n_fits=8), WIDTH)
+        network = EquivariantTransformer(
+            replace(SIZES, step_size_cond=True, smacof_iterations=8), WIDTH
+        )
         model = DeNovo(network, Scales(1.4, 2.0, 1.0))
         start_from(model, random_model())
         head = network.distances
@@ -77,8 +81,8 @@ def fitting_model(*, untrained: bool = False, dtype: torch.dtype = torch.float32
 def agreeing_model(dtype: torch.dtype = torch.float32) -> DeNovo:
     """The fitting model, whose last call brings its classes to terms too."""
     model = fitting_model(dtype=dtype)
-    marginals = ValenceBP(allowed_counts(QM9), 4)
-    return DeNovo(model.network, model.scales, marginals).eval()
+    valence_bp = ValenceBP(allowed_counts(QM9), 4)
+    return DeNovo(model.network, model.scales, valence_bp).eval()
 
 
 @cache
@@ -86,9 +90,9 @@ def refining_model(dtype: torch.dtype = torch.float32, *, untrained: bool = Fals
     """The agreeing model, which also refines its molecules."""
     with torch.random.fork_rng():
         torch.manual_seed(13)
-        more = replace(SIZES, end_aware=True, n_fits=8, n_refine_layers=2)
+        more = replace(SIZES, step_size_cond=True, smacof_iterations=8, refine_layers=2)
         model = DeNovo(
-            EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().marginals
+            EquivariantTransformer(more, WIDTH), Scales(1.4, 2.0, 1.0), agreeing_model().valence_bp
         )
         start_from(model, fitting_model())
         layers = model.network.refine
@@ -111,7 +115,7 @@ def random_case(
 
     mask = torch.arange(n) < torch.tensor(n_atoms)[:, None]
     bond = normal(batch, n, n, SIZES.n_bonds)
-    hint = Hint(
+    self_cond = SelfCond(
         pos=POS.project(1.5 * normal(batch, n, 3), mask),
         # On padding these are whatever the heads said there.
         element=normal(batch, n, SIZES.n_elements).softmax(dim=-1),
@@ -123,34 +127,38 @@ def random_case(
     }
     levels = (batch, n) if per_atom else (batch,)
     lam, lam_element = 2.5 * normal(*levels), 2.5 * normal(*levels)
-    case = Case(state, lam, mask, hint if hinted else None, lam_element if per_atom else None)
+    case = Case(state, lam, mask, self_cond if hinted else None, lam_element if per_atom else None)
     return cast_case(case, dtype)
 
 
 def cast_case(case: Case, dtype: torch.dtype) -> Case:
     """The same numbers in another precision."""
-    hint = case.hint
-    if hint is not None:
-        hint = Hint(hint.pos.to(dtype), hint.element.to(dtype), hint.bond.to(dtype))
+    self_cond = case.self_cond
+    if self_cond is not None:
+        self_cond = SelfCond(
+            self_cond.pos.to(dtype), self_cond.element.to(dtype), self_cond.bond.to(dtype)
+        )
     state = {name: value.to(dtype) for name, value in case.state.items()}
     lam_element = case.lam_element
     if lam_element is not None:
         lam_element = lam_element.to(dtype)
-    return Case(state, case.lam.to(dtype), case.mask, hint, lam_element)
+    return Case(state, case.lam.to(dtype), case.mask, self_cond, lam_element)
 
 
 def mapped_pos(case: Case, change: object) -> Case:
     """The case with a function applied to every tensor of positions."""
     assert callable(change)
     state = {**case.state, "pos": change(case.state["pos"])}
-    hint = None if case.hint is None else replace(case.hint, pos=change(case.hint.pos))
-    return replace(case, state=state, hint=hint)
+    self_cond = (
+        None if case.self_cond is None else replace(case.self_cond, pos=change(case.self_cond.pos))
+    )
+    return replace(case, state=state, self_cond=self_cond)
 
 
 @torch.no_grad()
 def estimate_of(model: DeNovo, case: Case) -> Estimate:
     """What the model says."""
-    return model(case.state, case.lam, case.mask, case.hint, case.lam_element)
+    return model(case.state, case.lam, case.mask, case.self_cond, case.lam_element)
 
 
 def assert_same(one: Estimate, other: Estimate) -> None:

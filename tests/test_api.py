@@ -11,7 +11,7 @@ import pytest
 from rdkit import Chem
 
 import molgen
-from molgen.chem.relaxing import LABEL
+from molgen.chem.relaxation import LABEL
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
 from molgen.sampling.request import Request

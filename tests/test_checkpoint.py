@@ -22,7 +22,7 @@ from molgen.checkpoint import available_models, find_model, load_model, read_inf
 from molgen.config import parse_config
 from molgen.device import pick_device
 from molgen.errors import CheckpointError, MolgenError, UsageError
-from molgen.models.info import Ladder, ModelInfo
+from molgen.models.info import ModelInfo, SamplingPreset
 
 from .networks import SIZES, WIDTH, random_model
 
@@ -32,15 +32,15 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def info() -> ModelInfo:
     """What a file would say of `random_model`, with nothing left at its default."""
-    width = {name: getattr(WIDTH, name) for name in WIDTH.__dataclass_fields__}
-    model = {"n_layers": SIZES.n_layers, "n_radial": SIZES.n_radial, "width": width}
+    dims = {name: getattr(WIDTH, name) for name in WIDTH.__dataclass_fields__}
+    model = {"n_layers": SIZES.n_layers, "n_radial": SIZES.n_radial, "dims": dims}
     return ModelInfo(
         name="random",
         config=parse_config({"model": {**model, "pos_scale": 1.4}, "train": {"seed": 3}}),
         n_atoms=(0,) * 10 + (3, 0, 5),
-        ladders={
-            1: Ladder("ddim", (20.0,), input_scale=(1.2,)),
-            4: Ladder("dpm++2m", (20.0, 3.0, 0.5, 0.1)),
+        presets={
+            1: SamplingPreset("ddim", (20.0,), input_scale=(1.2,)),
+            4: SamplingPreset("dpm++2m", (20.0, 3.0, 0.5, 0.1)),
         },
         training={"steps": 12, "hardware": "abacus"},
     )

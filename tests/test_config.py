@@ -72,7 +72,7 @@ def test_a_recipe_is_frozen() -> None:
     [
         ({"optmi": {}}, ["'optmi'", "Did you mean 'optim'?"]),
         ({"optim": {"lrr": 1}}, ["'optim.lrr'", "Did you mean 'lr'?"]),
-        ({"model": {"width": {"scaler": 64}}}, ["'model.width.scaler'", "'scalar'"]),
+        ({"model": {"dims": {"scaler": 64}}}, ["'model.dims.scaler'", "'scalar'"]),
         ({"zzz": 1}, ["'zzz'", "Known keys: data, model, times"]),
         ({"train": {"batch_size": "many"}}, ["train.batch_size", "integer", "'many'"]),
         ({"train": {"batch_size": 0}}, ["train.batch_size", "greater than or equal to 1", "0"]),
@@ -125,7 +125,7 @@ def test_kinds_of_noise_levels() -> None:
         ("train.max_time=null", None),
         ("train.init=weights/a=b.safetensors", "weights/a=b.safetensors"),
         ("data.store=elsewhere", "elsewhere"),
-        ("model.width.scalar=64", 64),
+        ("model.dims.scalar=64", 64),
         ("lam_min=-3.5", -3.5),
         ("lam_min=-3", -3.0),
     ],
@@ -206,7 +206,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
-        ({"model": {"width": {"scalar": 50, "n_heads": 8}}}, ["model.width", "scalar", "n_heads"]),
+        ({"model": {"dims": {"scalar": 50, "n_heads": 8}}}, ["model.dims", "scalar", "n_heads"]),
         ({"train": {"seed": 2**32}}, ["train.seed", "less than"]),
     ],
 )

@@ -48,8 +48,8 @@ def test_the_front_door_is_light(code: str) -> None:
 def test_sampling_loads_neither_training_nor_plotting() -> None:
     code = """
 import pkgutil, importlib
-import molgen.api, molgen.checkpoint, molgen.sampling, molgen.eval
-for package in (molgen.sampling, molgen.eval):
+import molgen.api, molgen.checkpoint, molgen.sampling, molgen.metrics
+for package in (molgen.sampling, molgen.metrics):
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
 """

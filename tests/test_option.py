@@ -22,7 +22,7 @@ from molgen.sampling.request import Request
 class Asked:
     """A request that no code of the package knows."""
 
-    size: Annotated[tuple[int, ...], Option("Sizes.", parse=lambda text: (int(text),))]
+    size: Annotated[tuple[int, ...], Option("NetworkSpec.", parse=lambda text: (int(text),))]
     quick: Annotated[bool, Option("No rest.", decides=False)] = False
     hook: Annotated[object, Option("Python only.", cli=False, decides=False)] = None
 
@@ -39,7 +39,7 @@ def test_a_new_option_is_one_field() -> None:
     answer = CliRunner().invoke(small, ["--size", "7", "--quick"])
     assert (answer.exit_code, seen) == (0, [Asked((7,), quick=True)])
     assert deciding(seen[0]) == {"size": (7,)}
-    assert "    size: Sizes." in str(Asked.__doc__)
+    assert "    size: NetworkSpec." in str(Asked.__doc__)
 
 
 def test_both_interfaces_know_every_option() -> None:

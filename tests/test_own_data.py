@@ -26,7 +26,7 @@ model:
   n_layers: 1
   n_radial: 8
   pos_scale: 2.0
-  width: {scalar: 16, vector: 4, pair: 8, pair_hidden: 8, n_heads: 2, n_frames: 2, mlp: 16,
+  dims: {scalar: 16, vector: 4, pair: 8, pair_hidden: 8, n_heads: 2, n_frames: 2, mlp: 16,
           noise: 16}
 optim: {kind: muon, warmup_steps: 2}
 train: {batch_size: 8, batch_cost: 25000, max_steps: 4, log_every: 2, checkpoint_every: 4,

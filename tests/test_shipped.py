@@ -40,7 +40,7 @@ def test_every_model_has_its_purpose() -> None:
     assert has_per_atom_levels(known[COMPLETING_MODEL])
     assert not has_per_atom_levels(known[MODEL])
     assert {Request(n=1, steps=steps).usual_model for steps in (1, 4, 8, 50)} == {FEW_MODEL}
-    assert {1, 2, 4, 8, 20} == set(known[FEW_MODEL].ladders)
+    assert {1, 2, 4, 8, 20} == set(known[FEW_MODEL].presets)
     others = (
         Request(n=1, formula="C2H6"),
         Request(n=1, plan=PlanOptions(solver="euler")),

@@ -79,7 +79,13 @@ PRESET = {"solver": "ddim", "sigma": [20.0]}
         into("element_prior", value=[1e400]),
         *(
             into("config", "model", name, value=value)
-            for name in ("n_layers", "n_radial", "n_fits", "n_messages", "n_refine_layers")
+            for name in (
+                "n_layers",
+                "n_radial",
+                "smacof_iterations",
+                "valence_bp_rounds",
+                "refine_layers",
+            )
             for value in (10**9, -1, "many", True)
         ),
         into("config", "model", "width", "scalar", value=10**9),

@@ -31,6 +31,7 @@ from benchmarks.images.report import (
     write_methods,
     write_table,
 )
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan, steps_within
@@ -44,7 +45,6 @@ from molgen.images.picture import grid_of, write_png
 from molgen.images.plans import default_plan
 from molgen.images.sampler import draw
 from molgen.images.store import ImageStore
-from molgen.names import unknown
 
 SIGMA_MIN, SIGMA_MAX, RHO = 0.004, 80.0, 7.0
 """Karras et al. 2022 (arXiv 2206.00364) in units of the data's standard deviation: their smallest

@@ -1,4 +1,4 @@
-"""Measure ladders on a model, remembering every measurement; for `benchmarks.presets.search`."""
+"""Measure presets on a model, remembering every measurement; for `benchmarks.presets.search`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from molgen.checkpoint import LoadedModel, load_model
 from molgen.chem.decode import decode_argmax, decode_map
 from molgen.chem.valence import is_stable
 from molgen.data.reference import load_reference
-from molgen.eval.distribution import element_counts, total_variation
-from molgen.eval.perception import perceive_all
-from molgen.models.info import Ladder
+from molgen.metrics.distribution import element_counts, total_variation
+from molgen.metrics.perception import perceive_all
+from molgen.models.info import SamplingPreset
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
 
@@ -27,7 +27,7 @@ FIRST = 20.0
 """Å: the molecule is gone here (signal-to-noise ratio 0.07)."""
 
 ELEMENT_PRICE = 5.0
-"""What a ladder pays in score for shifting the composition away from the data's."""
+"""What a preset pays in score for shifting the composition away from the data's."""
 
 SPEED_SEED = 9_999
 """Seed of the molecules by which the speed is measured."""
@@ -70,14 +70,14 @@ _LOADED: dict[Path, LoadedModel] = {}
 
 
 def examine(
-    path: Path, steps: int, ladder: Ladder, seed: int, indices: range
+    path: Path, steps: int, preset: SamplingPreset, seed: int, indices: range
 ) -> tuple[list[bool], list[bool], dict[int, int]]:
     """Draw molecules and look at them."""
     if path not in _LOADED:
         torch.set_num_threads(1)
         _LOADED[path] = load_model(path, "cpu")
     model = _LOADED[path]
-    plan = default_plan(replace(model.info, ladders={steps: ladder}), steps)
+    plan = default_plan(replace(model.info, presets={steps: preset}), steps)
     beliefs = [one.beliefs for one in draw(model, indices, plan=plan, seed=seed)]
     decoded = [decode_map(one) for one in beliefs]
     valid = [one.is_valid for one in perceive_all(decoded, 1)]
@@ -103,8 +103,8 @@ class Bench:
     n_workers: int
     pool: ProcessPoolExecutor | None
 
-    def sheet(self, steps: int, ladder: Ladder, n: int, seed: int) -> Sheet:
-        """Measure a ladder on the first ``n`` molecules of a seed."""
+    def sheet(self, steps: int, preset: SamplingPreset, n: int, seed: int) -> Sheet:
+        """Measure a preset on the first ``n`` molecules of a seed."""
 
         def make() -> dict[str, Any]:
             parts = [range(first, n, self.n_workers) for first in range(self.n_workers)]
@@ -112,7 +112,7 @@ class Bench:
             valid, stable = np.zeros(n, bool), np.zeros(n, bool)
             elements: Counter[int] = Counter()
             run = map if self.pool is None else self.pool.map
-            jobs = ((self.path, steps, ladder, seed, part) for part in parts)
+            jobs = ((self.path, steps, preset, seed, part) for part in parts)
             for part, (good, sound, atoms) in zip(parts, run(_examine, jobs), strict=True):
                 valid[part.start :: self.n_workers], stable[part.start :: self.n_workers] = (
                     good,
@@ -122,13 +122,13 @@ class Bench:
             counts = {str(z): count for z, count in sorted(elements.items())}
             return {"valid": _packed(valid), "stable": _packed(stable), "elements": counts}
 
-        row = self.measured.get(["sheet", steps, bare(ladder), n, seed], make)
+        row = self.measured.get(["sheet", steps, bare(preset), n, seed], make)
         elements = {int(z): count for z, count in row["elements"].items()}
         return Sheet(_unpacked(row["valid"]), _unpacked(row["stable"]), elements)
 
-    def loss(self, steps: int, ladder: Ladder, n: int, seed: int) -> float:
+    def loss(self, steps: int, preset: SamplingPreset, n: int, seed: int) -> float:
         """The score, negative: lower is better."""
-        return -self.sheet(steps, ladder, n, seed).scores["total"]
+        return -self.sheet(steps, preset, n, seed).scores["total"]
 
     def seconds(self) -> tuple[float, float]:
         """Seconds of one network call and of everything else, per molecule."""
@@ -138,7 +138,7 @@ class Bench:
             for steps in (1, 1, 9):  # the first one loads the model
                 sigma = tuple(np.geomspace(FIRST, 0.2, steps))
                 begin = time.perf_counter()
-                examine(self.path, steps, Ladder("ddim", sigma), SPEED_SEED, range(64))
+                examine(self.path, steps, SamplingPreset("ddim", sigma), SPEED_SEED, range(64))
                 times.append((time.perf_counter() - begin) / 64)
             call = max(times[2] - times[1], 1e-4) / 8
             return [call, max(times[1] - call, 1e-4)]
@@ -147,7 +147,9 @@ class Bench:
         return call / self.n_workers, rest / self.n_workers
 
 
-def _examine(job: tuple[Path, int, Ladder, int, range]) -> tuple[list[bool], list[bool], dict]:
+def _examine(
+    job: tuple[Path, int, SamplingPreset, int, range],
+) -> tuple[list[bool], list[bool], dict]:
     return examine(*job)
 
 
@@ -159,6 +161,6 @@ def _unpacked(text: str) -> list[bool]:
     return [flag == "1" for flag in text]
 
 
-def bare(ladder: Ladder) -> dict[str, Any]:
-    """What a ladder is, without what was measured of it."""
-    return replace(ladder, scores=None).to_dict()
+def bare(preset: SamplingPreset) -> dict[str, Any]:
+    """What a preset is, without what was measured of it."""
+    return replace(preset, scores=None).to_dict()

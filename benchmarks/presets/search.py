@@ -2,8 +2,8 @@
 
     python -m benchmarks presets runs/qm9/model.safetensors --steps 1 2 3 4 6 8 --budget-minutes 60
 
-Candidates are the ladder that the weights ship now, Euler on ISSNR schedules, grids of known
-families, and random ladders with one bend; the best are then refined: levels
+Candidates are the preset that the weights ship now, Euler on ISSNR schedules, grids of known
+families, and random presets with one bend; the best are then refined: levels
 fitted to validity and to a fine solver's ends, solvers fitted to levels, the methods of steps
 exchanged. A candidate's score is the validity of its coordinates, plus half the raw stability of
 its bond graphs, less what it costs in elements; few molecules for many candidates, many for few.
@@ -47,7 +47,7 @@ from molgen.flow.plan import Plan
 from molgen.flow.schedules import ISSNR
 from molgen.flow.solvers import SOLVERS, Euler, solver_named
 from molgen.models.denovo import ELEMENT, POS, SelfConditioned
-from molgen.models.info import Ladder
+from molgen.models.info import SamplingPreset
 from molgen.sampling.noise import draw_sizes
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sizes import size_probability
@@ -69,45 +69,45 @@ N_FIT = 32
 
 @dataclass(frozen=True)
 class Candidate:
-    """A ladder and where it comes from."""
+    """A preset and where it comes from."""
 
     origin: str
-    ladder: Ladder
+    preset: SamplingPreset
 
 
-def as_ladder(plan: Plan, pos_scale: float) -> Ladder:
+def as_ladder(plan: Plan, pos_scale: float) -> SamplingPreset:
     """Name and levels in Å where they say all, with the whole plan where they do not."""
     levels = (pos_scale * math.exp(-lam) for lam in plan.grid.lam if math.isfinite(lam))
     sigma = tuple(float(f"{level:.12g}") for level in levels)
     name = next((name for name in SOLVERS if solver_named(name) == plan.solver), None)
     if name is not None and plan.grid.ends_clean and len(sigma) == plan.grid.n_steps:
-        return Ladder(name, sigma)
-    return Ladder("unipc2", sigma, plan.to_dict())
+        return SamplingPreset(name, sigma)
+    return SamplingPreset("unipc2", sigma, plan.to_dict())
 
 
-def as_plan(ladder: Ladder, model: LoadedModel) -> Plan:
-    """Solver and grid of a ladder."""
-    steps = len(ladder.sigma)
-    plan = default_plan(replace(model.info, ladders={steps: ladder}), steps)
+def as_plan(preset: SamplingPreset, model: LoadedModel) -> Plan:
+    """Solver and grid of a preset."""
+    steps = len(preset.sigma)
+    plan = default_plan(replace(model.info, presets={steps: preset}), steps)
     return Plan(plan.solver, plan.grid, "fitted")
 
 
-def bent(rng: np.random.Generator, steps: int) -> Ladder:
-    """A random ladder: pure noise, then a curve in log sigma with one bend."""
+def bent(rng: np.random.Generator, steps: int) -> SamplingPreset:
+    """A random preset: pure noise, then a curve in log sigma with one bend."""
     solver = str(rng.choice(["ddim", "dpm++2m", "unipc2", "unipc3"] if steps > 2 else ["ddim"]))
     first = FIRST if rng.random() < 0.5 else math.exp(rng.uniform(math.log(10), math.log(40)))
     if steps == 1:
-        return Ladder("ddim", (first,))
+        return SamplingPreset("ddim", (first,))
     second = math.exp(rng.uniform(math.log(1.2), math.log(6.0)))
     lowest, highest = (0.15, 1.0) if steps <= 3 else (0.04, 0.4)
     last = math.exp(rng.uniform(math.log(lowest), math.log(highest)))
     places = np.linspace(0, 1, steps - 1) ** math.exp(rng.normal(0.0, 0.5)) if steps > 2 else [1.0]
     levels = np.exp(math.log(second) + np.array(places) * (math.log(last) - math.log(second)))
-    return Ladder(solver, (first, *map(float, levels)))
+    return SamplingPreset(solver, (first, *map(float, levels)))
 
 
 def candidates(model: LoadedModel, steps: int, n: int) -> Iterator[Candidate]:
-    """The present default, Euler on ISSNR, known families, and random ladders up to ``n``."""
+    """The present default, Euler on ISSNR, known families, and random presets up to ``n``."""
     scale = model.info.config.model.pos_scale
     present = present_ladder(model, steps)
     yield Candidate("default", present)
@@ -130,10 +130,10 @@ def candidates(model: LoadedModel, steps: int, n: int) -> Iterator[Candidate]:
         yield Candidate("random", bent(rng, steps))
 
 
-def present_ladder(model: LoadedModel, steps: int) -> Ladder:
-    """The ladder by which the weights are sampled now."""
-    if steps in model.info.ladders:
-        return model.info.ladders[steps]
+def present_ladder(model: LoadedModel, steps: int) -> SamplingPreset:
+    """The preset by which the weights are sampled now."""
+    if steps in model.info.presets:
+        return model.info.presets[steps]
     plan = default_plan(model.info, steps)
     scale = model.info.config.model.pos_scale
     return as_ladder(Plan(plan.solver, plan.grid, "fitted"), scale)
@@ -171,7 +171,7 @@ def refined(bench: Bench, steps: int, best: Candidate, n: int, n_walks: int) -> 
         n_walks: Scores that each search may ask for.
     """
     scale, seed = bench.model.info.config.model.pos_scale, TUNING_SEED + steps
-    plan = as_plan(best.ladder, bench.model)
+    plan = as_plan(best.preset, bench.model)
 
     def loss(plan: Plan) -> float:
         return bench.loss(steps, as_ladder(plan, scale), n, seed)
@@ -192,7 +192,7 @@ def refined(bench: Bench, steps: int, best: Candidate, n: int, n_walks: int) -> 
         return replace(plan, grid=search_grid(score, plan.grid, n_evaluations=n_walks))
 
     def made(origin: str, make: Callable[[], Plan]) -> Candidate:
-        key = ["fit", steps, origin, bare(best.ladder), n, n_walks]
+        key = ["fit", steps, origin, bare(best.preset), n, n_walks]
         stored = bench.measured.get(key, lambda: make().to_dict())
         return Candidate(origin, as_ladder(Plan.from_dict(stored), scale))
 
@@ -204,8 +204,8 @@ def refined(bench: Bench, steps: int, best: Candidate, n: int, n_walks: int) -> 
         trajectories = teach(problem, grid, n_each=max(2, 48 // steps))
         for n_back in (2, 4):
             solver = fit_solver(problem, grid, teacher=trajectories, n_back=n_back)
-            ladder = as_ladder(replace(plan, solver=solver), scale)
-            yield Candidate(f"solver fitted, {n_back} back", ladder)
+            preset = as_ladder(replace(plan, solver=solver), scale)
+            yield Candidate(f"solver fitted, {n_back} back", preset)
         effort = Effort(n_rules=n_walks)
         yield made("methods of steps", lambda: exchange_rules(plan, loss, effort))
 
@@ -243,9 +243,9 @@ class Spending:
 def show(steps: int, candidate: Candidate, sheet: Sheet) -> None:
     """Print a row."""
     row = " ".join(f"{name} {value:.3f}" for name, value in sheet.scores.items() if name != "n")
-    levels = " ".join(f"{sigma:.3g}" for sigma in candidate.ladder.sigma)
-    method = candidate.ladder.plan["solver"]["name"] if candidate.ladder.plan else ""
-    solver = method or candidate.ladder.solver
+    levels = " ".join(f"{sigma:.3g}" for sigma in candidate.preset.sigma)
+    method = candidate.preset.plan["solver"]["name"] if candidate.preset.plan else ""
+    solver = method or candidate.preset.solver
     print(f"{steps:3d} {candidate.origin:24s} {solver:16s} {row} [{levels}]", flush=True)
 
 
@@ -255,13 +255,13 @@ def choose(bench: Bench, steps: int, spend: Spending) -> Candidate:
     field = list(candidates(bench.model, steps, spend.n_candidates))
     ranked = successive_halving(
         field,
-        lambda one, index: bench.loss(steps, one.ladder, spend.n * 4**index, seed),
+        lambda one, index: bench.loss(steps, one.preset, spend.n * 4**index, seed),
         n_rounds=3,
         n_last=2,
     )
     better = list(refined(bench, steps, ranked[0], spend.n, spend.n_walks))
     # Scores of a search's winner flatter it; a second seed does not.
-    finals = [(one, bench.sheet(steps, one.ladder, 4 * spend.n, seed + 100))
+    finals = [(one, bench.sheet(steps, one.preset, 4 * spend.n, seed + 100))
               for one in [*ranked, *better]]  # fmt: skip
     for one, sheet in finals:
         show(steps, one, sheet)
@@ -269,7 +269,7 @@ def choose(bench: Bench, steps: int, spend: Spending) -> Candidate:
     return finals[0][0]
 
 
-def decide(bench: Bench, steps: int, spend: Spending, winner: Candidate) -> Ladder | None:
+def decide(bench: Bench, steps: int, spend: Spending, winner: Candidate) -> SamplingPreset | None:
     """The winner with its numbers if it beats the present default on the held-out seed.
 
     A gain within its standard error is no gain: with few molecules chance alone would replace
@@ -280,7 +280,7 @@ def decide(bench: Bench, steps: int, spend: Spending, winner: Candidate) -> Ladd
         return None
     default = Candidate("default", present_ladder(bench.model, steps))
     seed = HELD_OUT_SEED + steps
-    sheets = {one.origin: bench.sheet(steps, one.ladder, spend.n_held_out, seed)
+    sheets = {one.origin: bench.sheet(steps, one.preset, spend.n_held_out, seed)
               for one in (default, winner)}  # fmt: skip
     new, old = sheets[winner.origin], sheets["default"]
     gain = new.scores["total"] - old.scores["total"]
@@ -293,7 +293,7 @@ def decide(bench: Bench, steps: int, spend: Spending, winner: Candidate) -> Ladd
     if not wins:
         return None
     facts = {**new.scores, "default_total": old.scores["total"], "gain_error": error}
-    return replace(winner.ladder, scores={**facts, "seed": seed})
+    return replace(winner.preset, scores={**facts, "seed": seed})
 
 
 def fit(bench: Bench, steps: int, seconds: float) -> None:
@@ -301,11 +301,11 @@ def fit(bench: Bench, steps: int, seconds: float) -> None:
     call, rest = bench.seconds()
     spend = Spending.of(seconds, call * steps + rest)
     print(f"{steps:3d} {spend}", flush=True)
-    ladder = decide(bench, steps, spend, choose(bench, steps, spend))
-    if ladder is not None:
+    preset = decide(bench, steps, spend, choose(bench, steps, spend))
+    if preset is not None:
         info = bench.model.info
-        ladders = {**info.ladders, steps: ladder}
-        save_model(bench.path, bench.model.model, replace(info, ladders=ladders))
+        presets = {**info.presets, steps: preset}
+        save_model(bench.path, bench.model.model, replace(info, presets=presets))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -334,4 +334,4 @@ def main(options: argparse.Namespace) -> None:
         measured.get(done, lambda: True)
     if pool is not None:
         pool.shutdown()
-    sys.stdout.write(f"{weights}: {len(load_model(weights, 'cpu').info.ladders)} ladders\n")
+    sys.stdout.write(f"{weights}: {len(load_model(weights, 'cpu').info.presets)} presets\n")

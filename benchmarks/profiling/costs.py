@@ -40,7 +40,7 @@ def _bytes_of(tensor: Tensor) -> int:
 def cost_of(module: DenoisingModule, batches: Sequence[Batch]) -> tuple[float, float]:
     """Floating-point operations of matrix products and bytes, per molecule, of training on batches.
 
-    Counted on a network that is not compiled, once for each width, with and without a hint.
+    Counted on a network that is not compiled, once for each width, with and without a self_cond.
     """
     share = module.config.train.self_condition
     by_width: dict[int, tuple[float, float]] = {}
@@ -64,11 +64,11 @@ def _count(module: DenoisingModule, batch: Batch, *, hinted: bool) -> tuple[floa
     is_mixed = module.config.train.precision == "bf16-mixed"
     flops, traffic = FlopCounterMode(display=False), TrafficMode()
     with flops, traffic, torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
-        hint = None
+        self_cond = None
         if hinted:
             with torch.no_grad():
-                hint = module.model.hint(module.model(*known, None, noised.lam_element))
-        estimate = module.model(*known, hint, noised.lam_element)
+                self_cond = module.model.self_cond(module.model(*known, None, noised.lam_element))
+        estimate = module.model(*known, self_cond, noised.lam_element)
         heads = (estimate.pos, estimate.element, estimate.charge, estimate.bond)
         torch.stack([head.float().square().mean() for head in heads]).sum().backward()
     module.zero_grad()

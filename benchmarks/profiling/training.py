@@ -29,7 +29,7 @@ from molgen.device import keep_freed_memory, pick_device
 from molgen.models.build import build
 from molgen.train.fit import machine, quiet_trainer
 from molgen.train.module import DenoisingModule
-from molgen.train.pace import Pace
+from molgen.train.time_budget import TimeBudget
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,15 +51,15 @@ def run(config: Config, device: torch.device, observer: Observer) -> dict[str, A
     data = load_split(store, "train", vocabulary, device)
     pl.seed_everything(config.train.seed, verbose=False)
     max_atoms = int(store.n_atoms.max())
-    pace = Pace(config.train.max_steps, None)
-    module = DenoisingModule(build(config, max_atoms), config, pace)
+    budget = TimeBudget(config.train.max_steps, None)
+    module = DenoisingModule(build(config, max_atoms), config, budget)
     attach(module, observer.watch)
     batches = BatchStream(data, config.train.batch_size, config.train.seed)
     stream = TimedStream(batches, observer.watch, observer.warmup + observer.steps)
     trainer = quiet_trainer(config, device, [observer], max_steps=observer.n_steps)
     trainer.fit(module, train_dataloaders=stream)
     memory = peak_memory(device)
-    plain = DenoisingModule(build(_plain(config), max_atoms), _plain(config), pace).to(device)
+    plain = DenoisingModule(build(_plain(config), max_atoms), _plain(config), budget).to(device)
     measured = stream.kept[observer.warmup :]
     flops, traffic = cost_of(plain, measured)
     return {

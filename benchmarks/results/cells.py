@@ -225,7 +225,7 @@ def digest_of(path: Path) -> str:
 def _loaded(model: str, device: str, *, heads_alone: bool) -> Generator:
     generator = load(model, device)
     if heads_alone:
-        generator.model.model.marginals = None
+        generator.model.model.valence_bp = None
     return generator
 
 

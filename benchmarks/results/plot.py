@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from benchmarks.schedules.plot import GREY, INK, plt, style
 from benchmarks.results.points import Point
 
-from molgen.eval.rate import Rate
+from molgen.metrics.rate import Rate
 
 PANELS = (
     ("perceived_valid", "valid from coordinates alone (RDKit)"),

@@ -11,8 +11,8 @@ from benchmarks.results.cells import DATA
 from benchmarks.results.scores import RATES
 from benchmarks.schedules.table import Row, number
 
-from molgen.eval.ceiling import load_ceiling
-from molgen.eval.rate import Rate
+from molgen.metrics.ceiling import load_ceiling
+from molgen.metrics.rate import Rate
 
 WHOLE = "real QM9, whole test split"
 KEPT = "real QM9, bonds settled"

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from molgen.chem import valence
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
-from molgen.eval.distribution import total_variation
-from molgen.eval.evaluation import Evaluation
-from molgen.eval.geometry import radii_of_gyration, ring_counts, ring_sizes, wasserstein
-from molgen.eval.metrics import evaluate
-from molgen.eval.rate import Rate, rate_of, spread_of
-from molgen.eval.relax import Relaxation, relax_all
-from molgen.eval.shape import Shapes, shape_distance, shapes_of
+from molgen.metrics.distribution import total_variation
+from molgen.metrics.evaluation import Evaluation
+from molgen.metrics.geometry import radii_of_gyration, ring_counts, ring_sizes, wasserstein
+from molgen.metrics.evaluate import evaluate
+from molgen.metrics.rate import Rate, rate_of, spread_of
+from molgen.metrics.relax import Relaxation, relax_all
+from molgen.metrics.shape import Shapes, shape_distance, shapes_of
 
 TRAINING_SET = "qm9"
 

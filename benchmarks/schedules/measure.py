@@ -22,7 +22,7 @@ from benchmarks.schedules.cells import (
 from benchmarks.schedules.scores import COLUMNS, Bench, measure, new_bench
 from benchmarks.schedules.table import append_row, finalists, key_of, read_rows
 from molgen.api import load
-from molgen.names import unknown
+from molgen.did_you_mean import unknown
 from molgen.sampling.progress import progress_bar
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from benchmarks.schedules.cells import DEFAULT
 from benchmarks.schedules.plot import plot_main, plot_panels
 from benchmarks.schedules.scores import COLUMNS, NUMBERS, RATES
 from benchmarks.schedules.table import RULE, Row, number, pooled, read_rows, way_of
-from molgen.eval.ceiling import load_ceiling
+from molgen.metrics.ceiling import load_ceiling
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,10 +15,10 @@ from molgen.api import Generator
 from molgen.chem.molecule import Molecule
 from molgen.data.reference import load_reference
 from molgen.data.store import MoleculeStore
-from molgen.eval.metrics import evaluate
-from molgen.eval.rate import Rate, rate_of
-from molgen.eval.shape import Shapes, shape_distance, shapes_of
 from molgen.integrations.openbabel import is_stable
+from molgen.metrics.evaluate import evaluate
+from molgen.metrics.rate import Rate, rate_of
+from molgen.metrics.shape import Shapes, shape_distance, shapes_of
 from molgen.sampling.request import Request
 from molgen.sampling.run import Run, Tally
 from molgen.tasks.formula import FORMULA

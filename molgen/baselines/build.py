@@ -14,6 +14,7 @@ from molgen.baselines.egnn import EGNN
 from molgen.baselines.model import Baseline, OwnFrame, UnitFrame, Units
 from molgen.config import Section
 from molgen.config.networks import EGNNConfig, TransformerConfig
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.grid import TimeGrid
 from molgen.flow.parameterisation import PARAMETERISATIONS
@@ -21,9 +22,8 @@ from molgen.flow.plan import Plan, steps_for
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import SCHEDULES
 from molgen.flow.solvers import solver_named
-from molgen.names import unknown
-from molgen.nn.block import Width
-from molgen.nn.network import EquivariantTransformer, Sizes
+from molgen.nn.block import NetworkDims
+from molgen.nn.network import EquivariantTransformer, NetworkSpec
 
 REACH = 10.0
 """Å: largest distance that the radial functions of this package's network resolve."""
@@ -82,7 +82,7 @@ def _transformer(section: TransformerConfig, config: BaselineConfig, max_atoms: 
     schedule = schedule_of(config)
     ends = torch.tensor([schedule.t_max, schedule.t_min], dtype=torch.float64)
     lam_min, lam_max = schedule.lam(ends).tolist()
-    sizes = Sizes(
+    sizes = NetworkSpec(
         n_elements=len(config.data.atomic_numbers),
         n_charges=0,
         n_bonds=1,
@@ -93,7 +93,7 @@ def _transformer(section: TransformerConfig, config: BaselineConfig, max_atoms: 
         lam_max=lam_max,
         max_atoms=max_atoms,
     )
-    return UnitFrame(EquivariantTransformer(sizes, Width(**section.width.model_dump())))
+    return UnitFrame(EquivariantTransformer(sizes, NetworkDims(**section.dims.model_dump())))
 
 
 _FIELDS: Mapping[type[Section], Callable[[Any, BaselineConfig, int], nn.Module]] = MappingProxyType(

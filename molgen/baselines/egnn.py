@@ -23,7 +23,7 @@ class PairLayers(nn.Module):
     even where the rest is not: eight bits of a squared distance are 0.003 Å of a bond's length.
 
     Args:
-        hidden: Width of atoms and of pairs.
+        hidden: NetworkDims of atoms and of pairs.
     """
 
     def __init__(self, hidden: int) -> None:
@@ -53,7 +53,7 @@ class EquivariantBlock(nn.Module):
     """Messages between all atoms, then a move of every atom away from or towards the others.
 
     Args:
-        hidden: Width.
+        hidden: NetworkDims.
     """
 
     def __init__(self, hidden: int) -> None:
@@ -100,7 +100,7 @@ class EGNN(nn.Module):
     Args:
         n_in: Features per atom that are read.
         n_out: Features per atom that are written.
-        hidden: Width; 256 in the paper.
+        hidden: NetworkDims; 256 in the paper.
         n_layers: Number of blocks; 9 in the paper.
     """
 

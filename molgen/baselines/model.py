@@ -18,7 +18,7 @@ from molgen.flow.process import Gaussian, ScaledOneHot
 from molgen.flow.schedule import Schedule
 from molgen.flow.solvers.base import Denoiser
 from molgen.flow.state import State, expand_like
-from molgen.nn.network import EquivariantTransformer, Hint
+from molgen.nn.network import EquivariantTransformer, SelfCond
 
 PROCESSES = {"pos": Gaussian(zero_com=True), "element": Gaussian()}
 """Corruption of each modality, in the order in which noise is drawn for them."""
@@ -47,7 +47,7 @@ class OwnFrame(nn.Module):
 
 
 class UnitFrame(nn.Module):
-    """This package's network, which reads unit total variance; it gets no hints.
+    """This package's network, which reads unit total variance; it gets no self_cond.
 
     Args:
         network: With one class of bonds and no charges: nothing is asked of these heads.
@@ -62,9 +62,11 @@ class UnitFrame(nn.Module):
         pos, element = state["pos"], state["element"]
         nothing = torch.zeros((), dtype=pos.dtype, device=pos.device)
         pairs = (*mask.shape, mask.shape[1], self.network.sizes.n_bonds)
-        hint = Hint(nothing.expand_as(pos), nothing.expand_as(element), nothing.expand(pairs))
+        self_cond = SelfCond(
+            nothing.expand_as(pos), nothing.expand_as(element), nothing.expand(pairs)
+        )
         level = lam.to(pos)
-        estimate = self.network(pos, element, level, level, hint, mask)
+        estimate = self.network(pos, element, level, level, self_cond, mask)
         return {"pos": estimate.pos, "element": estimate.element}
 
 

@@ -14,8 +14,8 @@ from molgen.flow.schedule import unit_tv
 from molgen.flow.state import expand_like
 from molgen.flow.times import UniformTime
 from molgen.train.base import TrainingModule
-from molgen.train.pace import Pace
 from molgen.train.parts import coupling_of
+from molgen.train.time_budget import TimeBudget
 
 TERMS = ("pos", "element")
 
@@ -29,15 +29,15 @@ class BaselineModule(TrainingModule):
     Args:
         model: The model.
         config: The recipe.
-        pace: Progress of the run.
+        budget: Progress of the run.
     """
 
     terms: ClassVar[tuple[str, ...]] = TERMS
     config: BaselineConfig
     model: Baseline
 
-    def __init__(self, model: Baseline, config: BaselineConfig, pace: Pace) -> None:
-        super().__init__(model, config, pace)
+    def __init__(self, model: Baseline, config: BaselineConfig, budget: TimeBudget) -> None:
+        super().__init__(model, config, budget)
         self.times, self.coupling = UniformTime(model.schedule), coupling_of(config.coupling)
 
     @property

@@ -9,7 +9,7 @@ from molgen.baselines.build import plan_of
 from molgen.baselines.checkpoint import BaselineInfo, LoadedBaseline, save_baseline
 from molgen.baselines.module import TERMS, BaselineModule
 from molgen.baselines.sampler import draw
-from molgen.eval.quick import quick_score
+from molgen.metrics.quick import quick_score
 from molgen.train.recorder import Counts, Recorder
 
 SCORES = ("edm_atom_stable", "edm_stable")

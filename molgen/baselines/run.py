@@ -17,7 +17,7 @@ from molgen.baselines.recorder import BaselineRecorder
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.store import MoleculeStore
 from molgen.train.fit import Job, RunOptions, fit, machine
-from molgen.train.pace import Pace
+from molgen.train.time_budget import TimeBudget
 
 
 def train(config: BaselineConfig, name: str, options: RunOptions) -> Path:
@@ -57,11 +57,11 @@ def _job(config: BaselineConfig, name: str, where: torch.device) -> Job:
     )
 
 
-def _module(config: BaselineConfig, max_atoms: int, pace: Pace) -> BaselineModule:
+def _module(config: BaselineConfig, max_atoms: int, budget: TimeBudget) -> BaselineModule:
     model = build(config, max_atoms)
     if config.train.init is not None:
         model.load_state_dict(load_baseline(config.train.init, "cpu").model.state_dict())
-    return BaselineModule(model, config, pace)
+    return BaselineModule(model, config, budget)
 
 
 def _is_same_model(config: BaselineConfig, started: Path) -> bool:

@@ -48,7 +48,7 @@ class Context:
         Raises:
             UsageError: The weights were not distilled, or not for one of these numbers.
         """
-        known = sorted(info.ladders)
+        known = sorted(info.presets)
         if info.config.distil is None:
             raise UsageError(
                 f"{info.name} is not distilled", "Give weights of a recipe with a section distil"

@@ -20,7 +20,7 @@ from molgen.calibrate.context import Context
 from molgen.calibrate.last_calls import BATCH, LastCall, last_calls
 from molgen.checkpoint import LoadedModel
 from molgen.chem.decode import Decoder
-from molgen.chem.settle import Settler
+from molgen.chem.decode_relax import DecodeRelax
 from molgen.data.store import MoleculeStore
 from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo
@@ -59,10 +59,10 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     context.presets(loaded.info)
     model, options = loaded.model, context.config.distance_head
     head = model.network.distances
-    if head is None or model.marginals is None:
+    if head is None or model.valence_bp is None:
         raise UsageError(
             f"{loaded.name} has no distance head with valence belief propagation",
-            "Set model.n_fits and model.n_messages in its recipe",
+            "Set model.smacof_iterations and model.valence_bp_rounds in its recipe",
         )
     model.requires_grad_(requires_grad=False)
     lessons = _lessons(loaded, options.n // BATCH, context.config.seed)
@@ -136,8 +136,8 @@ def _lessons(loaded: LoadedModel, n_batches: int, seed: int) -> dict[int, list[L
     vocabulary, config = loaded.info.vocabulary, loaded.info.config
     if config.distil is None:
         raise ValueError("the weights were not distilled")
-    settler = Settler(Decoder("geometry", distances=loaded.info.distances), 0, 0.0)
-    decoder = TargetDecoder(settler, vocabulary, loaded.model.scales.pos)
+    decode_relax = DecodeRelax(Decoder("geometry", distances=loaded.info.distances), 0, 0.0)
+    decoder = TargetDecoder(decode_relax, vocabulary, loaded.model.scales.pos)
     balances = class_balances_of(config.distil, student_schedules_of(config)[0], vocabulary)
     lessons: dict[int, list[Lesson]] = defaultdict(list)
     for call in last_calls(loaded, n_batches, seed):

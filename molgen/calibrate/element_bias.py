@@ -17,8 +17,8 @@ from molgen.calibrate.context import Context
 from molgen.calibrate.last_calls import BATCH, last_calls
 from molgen.checkpoint import LoadedModel
 from molgen.chem.decode import Decoder
-from molgen.chem.settle import Settler
-from molgen.eval.distribution import element_counts
+from molgen.chem.decode_relax import DecodeRelax
+from molgen.metrics.distribution import element_counts
 from molgen.train.class_balance import ClassBalance
 from molgen.train.distil_loss import Target
 from molgen.train.target_decoder import TargetDecoder, shares_of
@@ -35,8 +35,8 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     options, vocabulary = context.config.element_bias, loaded.info.vocabulary
     fewest = min(context.presets(loaded.info))
     balance = ClassBalance(shares_of(element_counts(context.held_out()), vocabulary))
-    settler = Settler(Decoder("geometry", distances=loaded.info.distances))
-    decoder = TargetDecoder(settler, vocabulary, loaded.model.scales.pos)
+    decode_relax = DecodeRelax(Decoder("geometry", distances=loaded.info.distances))
+    decoder = TargetDecoder(decode_relax, vocabulary, loaded.model.scales.pos)
     seed, n_batches = context.config.seed, options.n // BATCH
     kept = []
     for call in last_calls(loaded, n_batches, seed, lambda n: float(n == fewest)):

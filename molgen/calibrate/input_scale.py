@@ -21,8 +21,8 @@ import numpy as np
 from molgen.calibrate.context import Context, drawn
 from molgen.checkpoint import LoadedModel
 from molgen.chem import valence
-from molgen.eval.real_set import RealSet
-from molgen.models.info import Ladder
+from molgen.metrics.real_set import RealSet
+from molgen.models.info import SamplingPreset
 
 KNOTS: Final = (20.0, 2.0, 0.7, 0.25)
 """Å; noise levels whose scales are found."""
@@ -59,10 +59,10 @@ class Score:
 def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
     """The weights with an input scale for every call of every preset."""
     real = RealSet.of(context.held_out())
-    presets = dict(loaded.info.ladders)
+    presets = dict(loaded.info.presets)
     for steps in context.presets(loaded.info):
         presets[steps] = _fitted(loaded, steps, real, context)
-    return replace(loaded, info=replace(loaded.info, ladders=presets))
+    return replace(loaded, info=replace(loaded.info, presets=presets))
 
 
 def scales_of(sigma: Sequence[float], scales: Sequence[float]) -> tuple[float, ...]:
@@ -122,14 +122,14 @@ def _along(
         scales = trial
 
 
-def _fitted(loaded: LoadedModel, steps: int, real: RealSet, context: Context) -> Ladder:
-    preset = loaded.info.ladders[steps]
+def _fitted(loaded: LoadedModel, steps: int, real: RealSet, context: Context) -> SamplingPreset:
+    preset = loaded.info.presets[steps]
     options = context.config.input_scale
     plain: list[Score] = []
 
     def score(scales: tuple[float, ...]) -> float:
         tried = replace(preset, input_scale=scales_of(preset.sigma, scales))
-        info = replace(loaded.info, ladders={steps: tried})
+        info = replace(loaded.info, presets={steps: tried})
         found = _measure(replace(loaded, info=info), steps, options.n, context.config.seed, real)
         plain.append(found)
         value = found.against(plain[0])

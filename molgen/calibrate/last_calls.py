@@ -17,7 +17,7 @@ from molgen.flow.logit_bias import LogitBias
 from molgen.models.denovo import DeNovo
 from molgen.models.rollout import Molecules, advance, call, noise
 from molgen.nn.network import Estimate
-from molgen.train.blank import BlankStream
+from molgen.train.size_batches import SizeStream
 from molgen.train.student_schedule import student_schedules_of
 
 BATCH: Final = 32
@@ -65,12 +65,12 @@ def last_calls(
     if weight is not None:
         weights = torch.tensor([weight(one.grid.n_steps) for one in schedules])
     generator = torch.Generator().manual_seed(seed)
-    sizes = BlankStream(loaded.info.n_atoms, BATCH, seed, torch.device("cpu"))
+    sizes = SizeStream(loaded.info.n_atoms, BATCH, seed, torch.device("cpu"))
     for batch in islice(sizes, n_batches):
         grid = schedules[int(torch.multinomial(weights, 1, generator=generator))].grid
         state = noise(model, batch.mask, generator)
         before: Estimate | None = None
-        preset = loaded.info.ladders[grid.n_steps]
+        preset = loaded.info.presets[grid.n_steps]
         scales = preset.input_scale or (1.0,) * grid.n_steps
         for step, scale in zip(pairwise(grid.lam), scales, strict=True):
             seen = cast("Molecules", scaled(state, scale, "pos"))

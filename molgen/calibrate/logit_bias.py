@@ -19,9 +19,9 @@ from molgen.calibrate.context import Context, drawn
 from molgen.checkpoint import LoadedModel
 from molgen.chem.elements import N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
-from molgen.eval.distribution import element_counts
-from molgen.eval.geometry import ring_counts
 from molgen.flow.logit_bias import LogitBias
+from molgen.metrics.distribution import element_counts
+from molgen.metrics.geometry import ring_counts
 from molgen.train.target_decoder import shares_of
 
 ELEMENT_GAIN: Final = 4.0
@@ -125,7 +125,7 @@ def _rounds(loaded: LoadedModel, steps: int, real: Content, context: Context) ->
     """The biases after every round."""
     vocabulary, options = loaded.info.vocabulary, context.config.logit_bias
     free = (np.array(vocabulary.atomic_numbers) != PIVOT) & (real.elements > COUNTABLE)
-    bias = Bias.of(loaded.info.ladders[steps].logit_bias, vocabulary)
+    bias = Bias.of(loaded.info.presets[steps].logit_bias, vocabulary)
     for place in range(options.rounds):
         seed = context.config.seed + place
         tally = drawn(_with_bias(loaded, steps, bias), steps, options.n, seed)
@@ -140,6 +140,6 @@ def _rounds(loaded: LoadedModel, steps: int, real: Content, context: Context) ->
 
 
 def _with_bias(loaded: LoadedModel, steps: int, bias: Bias) -> LoadedModel:
-    preset = replace(loaded.info.ladders[steps], logit_bias=bias.rounded())
-    presets = {**loaded.info.ladders, steps: preset}
-    return replace(loaded, info=replace(loaded.info, ladders=presets))
+    preset = replace(loaded.info.presets[steps], logit_bias=bias.rounded())
+    presets = {**loaded.info.presets, steps: preset}
+    return replace(loaded, info=replace(loaded.info, presets=presets))

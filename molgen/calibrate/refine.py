@@ -106,11 +106,11 @@ def calibrate(loaded: LoadedModel, context: Context) -> LoadedModel:
 def with_layers(loaded: LoadedModel, n_layers: int) -> LoadedModel:
     """A copy of a model with a refinement of so many layers, its own where it has as many."""
     config = loaded.info.config
-    section = config.model.model_copy(update={"n_refine_layers": n_layers})
+    section = config.model.model_copy(update={"refine_layers": n_layers})
     info = replace(loaded.info, config=config.model_copy(update={"model": section}))
     model = build(info.config, info.max_atoms).eval().requires_grad_(requires_grad=False)
     state = loaded.model.state_dict()
-    if config.model.n_refine_layers != n_layers:
+    if config.model.refine_layers != n_layers:
         state = {name: x for name, x in state.items() if not name.startswith("network.refine.")}
     model.load_state_dict(state, strict=False)
     return LoadedModel(model, info)

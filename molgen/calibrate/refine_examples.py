@@ -173,7 +173,7 @@ def batches(examples: Sequence[Example], rng: np.random.Generator) -> Iterator[l
 
 def _drawn(loaded: LoadedModel, n: int, seed: int) -> list[tuple[Molecule, Molecule]]:
     """Undecoded and decoded molecules of the presets that the weights have."""
-    known = {steps: PRESET_SHARES.get(steps, 0.0) for steps in loaded.info.ladders}
+    known = {steps: PRESET_SHARES.get(steps, 0.0) for steps in loaded.info.presets}
     total = sum(known.values())
     pairs: list[tuple[Molecule, Molecule]] = []
     for steps, share in known.items():
@@ -232,8 +232,8 @@ def _estimates(
         ),
     }
     level = torch.full((len(chosen),), lam)
-    hint = model.hint(teacher(state, level, mask))
-    estimate = model(state, level, mask, hint, None, torch.full_like(level, math.inf), True)
+    self_cond = model.self_cond(teacher(state, level, mask))
+    estimate = model(state, level, mask, self_cond, None, torch.full_like(level, math.inf), True)
     return [estimate.pos[row, :k].double().numpy() for row, k in enumerate(sizes)]
 
 

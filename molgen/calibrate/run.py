@@ -11,12 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from molgen.atomic import atomic_path
 from molgen.calibrate import distance_head, element_bias, input_scale, logit_bias, refine
 from molgen.calibrate.context import Context
 from molgen.checkpoint import LoadedModel, load_model, read_info, save_model
+from molgen.did_you_mean import unknown
 from molgen.errors import OutputError, UsageError
-from molgen.names import unknown
-from molgen.one_move import in_one_move
 
 Stage = Callable[[LoadedModel, Context], LoadedModel]
 
@@ -124,5 +124,5 @@ def _begin(calibration: Calibration, context: Context, *, resume: bool) -> None:
             f"{calibration.folder} is of other weights or settings", "Choose another --out"
         )
     calibration.folder.mkdir(parents=True, exist_ok=True)
-    with in_one_move(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_text(settings, encoding="utf-8")

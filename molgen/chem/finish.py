@@ -22,8 +22,8 @@ from molgen.chem.mol import BuiltMol, build_mol
 from molgen.chem.molecule import Molecule, bonds_of_matrix
 from molgen.chem.naming import LEFT_OUT, Name, name_of
 from molgen.chem.packed import PackedMolecules, PackedMols
-from molgen.chem.relaxing import TAG as RELAXED_TAG
-from molgen.chem.relaxing import Relaxed, Relaxing
+from molgen.chem.relaxation import TAG as RELAXED_TAG
+from molgen.chem.relaxation import Relaxation, Relaxed
 from molgen.chem.render import Format, TagValue
 
 Fit = Callable[[Sequence[Molecule], Sequence[Molecule]], list[Molecule]]
@@ -168,7 +168,7 @@ class Finisher:
 
     decoder: Decoder
     labels: Labels | None = None
-    relaxing: Relaxing | None = None
+    relaxing: Relaxation | None = None
     fit: Fit | None = None
     element_prior: tuple[float, ...] = ()
     demands: Demands = NOTHING_ASKED

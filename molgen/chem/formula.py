@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from molgen.chem.elements import ATOMIC_NUMBERS, SYMBOLS
+from molgen.did_you_mean import suggestion
 from molgen.errors import UsageError
-from molgen.names import suggestion
 
 _ATOMS: Final = r"(?P<atoms>(?:[A-Z][a-z]?[0-9]*)+)"
 _FORMULAS: Final = (

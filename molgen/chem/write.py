@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, Final, Self
 
 from rdkit import Chem
 
+from molgen.atomic import create
 from molgen.chem.render import FORMATS, Format, Tags
 from molgen.chem.resume import suffix_of
 from molgen.errors import OutputError
-from molgen.one_move import create
 
 STDOUT: Final = "-"
 """Stands for standard output, as uncompressed SDF."""

@@ -41,9 +41,9 @@ def conformers(
     force: options.Force = False,
 ) -> None:
     """Make conformers; OUT.csv says for every input what became of it."""
+    from molgen.atomic import atomic_path
     from molgen.checkpoint import find_model
     from molgen.chem.conformer_files import read_inputs
-    from molgen.one_move import in_one_move
     from molgen.sampling.conformers import ConformerRequest, sample_conformers
     from molgen.tasks.conformer_weights import load_conformer_model
 
@@ -56,8 +56,8 @@ def conformers(
     inputs = read_inputs(molecules)
     row = n_made = 0
     with (
-        in_one_move(out) as sdf,
-        in_one_move(status) as table,
+        atomic_path(out) as sdf,
+        atomic_path(status) as table,
         sdf.open("w", encoding="utf-8") as records,
         table.open("w", newline="", encoding="utf-8") as rows,
     ):

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from molgen.atomic import atomic_path
 from molgen.errors import OutputError
-from molgen.one_move import in_one_move
 from molgen.sampling.destination import STDOUT
 
 
@@ -91,7 +91,7 @@ def write_whole(path: Path, text: str) -> None:
         OutputError: If the file cannot be written.
     """
     try:
-        with in_one_move(path) as partial:
+        with atomic_path(path) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         reason = f"cannot write {path} ({error.strerror})"

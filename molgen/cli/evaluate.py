@@ -14,7 +14,7 @@ from molgen.errors import UsageError
 from molgen.sampling.destination import STDOUT, check_apart, check_new
 
 if TYPE_CHECKING:
-    from molgen.eval.compare import Comparison
+    from molgen.metrics.compare import Comparison
 
 XTB_N = 100  # a second or so each
 
@@ -63,10 +63,10 @@ def evaluate(
         raise UsageError("--xtb-n without --xtb has no effect", "Add --xtb")
     from molgen.chem.read import read_records
     from molgen.data.reference import load_reference
-    from molgen.eval.ceiling import load_ceiling
-    from molgen.eval.files import ADVICE, OF_FILES, compare_files, evaluate_records, fault_of
-    from molgen.eval.table import render
-    from molgen.eval.verdicts import as_csv, verdicts
+    from molgen.metrics.ceiling import load_ceiling
+    from molgen.metrics.files import ADVICE, OF_FILES, compare_files, evaluate_records, fault_of
+    from molgen.metrics.table import render
+    from molgen.metrics.verdicts import as_csv, verdicts
 
     criterion = replace(OF_FILES, total_charge=charge)
     with bar_of_stages() as progress:

@@ -11,9 +11,9 @@ import typer
 
 from molgen.cli import options
 from molgen.cli.console import emit, emit_json, note
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
-from molgen.names import unknown
 from molgen.sampling.destination import STDOUT, check_apart, check_new
 
 SUFFIXES = (".png", ".npz")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from molgen.cli.console import emit
 if TYPE_CHECKING:
     from molgen.images.info import ImageInfo
     from molgen.models.info import ModelInfo
+    from molgen.tasks.conformer_weights import ConformerInfo
+    from molgen.weights_file import Header
 
 
 def models(
@@ -19,15 +21,22 @@ def models(
 ) -> None:
     """List the models that the package ships."""
     from molgen.checkpoint import available_models, shipped
-    from molgen.images.info import DOMAIN, read_image_info
+    from molgen.images.info import DOMAIN as IMAGES
+    from molgen.images.info import read_image_info
+    from molgen.tasks.conformer_weights import DOMAIN as CONFORMERS
+    from molgen.tasks.conformer_weights import read_conformer_info
 
     molecules = available_models()
-    images = [read_image_info(path) for path in shipped(DOMAIN)]
+    conformers = [read_conformer_info(path) for path in shipped(CONFORMERS)]
+    images = [read_image_info(path) for path in shipped(IMAGES)]
     if as_json:
-        trees = [info.to_dict() for info in molecules] + [info.to_dict() for info in images]
-        emit(json.dumps(trees, indent=2))
+        headers: list[Header[Any]] = [*molecules, *conformers, *images]
+        emit(json.dumps([info.to_dict() for info in headers], indent=2))
         return
     _table([("name", "elements", "atoms", "molecules", "tuned for steps"), *map(_row, molecules)])
+    if conformers:
+        emit("")
+        _table([("name", "conformers of", "trained on"), *map(_conformer_row, conformers)])
     if images:
         emit("")
         _table([("name", "pixels", "images", "tuned for steps"), *map(_image_row, images)])
@@ -46,8 +55,13 @@ def _row(info: ModelInfo) -> tuple[str, ...]:
         " ".join(info.vocabulary.symbols),
         f"{sizes[0]}-{sizes[-1]}",
         f"{sum(info.n_atoms):,}",
-        " ".join(map(str, sorted(info.ladders))) or "-",
+        " ".join(map(str, sorted(info.presets))) or "-",
     )
+
+
+def _conformer_row(info: ConformerInfo) -> tuple[str, ...]:
+    seen = info.training.get("molecules", 0)
+    return (info.name, "given molecules", f"{seen:,} molecules")
 
 
 def _image_row(info: ImageInfo) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from molgen.cli.console import bar_of_stages, emit, emit_json, note
 from molgen.sampling.destination import STDOUT
 
 if TYPE_CHECKING:
-    from molgen.eval.evaluation import Evaluation
+    from molgen.metrics.evaluation import Evaluation
     from molgen.sampling.recording import Recordable, Start
     from molgen.sampling.run import Run, Tally
 
@@ -44,9 +44,9 @@ def report(
     if json_out is not None:  # first: printing may fail
         emit_json(facts(run, tally, start, seconds, evaluation), json_out)
     if evaluation is not None and not quiet:
-        from molgen.chem.relaxing import LABEL
-        from molgen.eval.ceiling import load_ceiling
-        from molgen.eval.table import COMPOSITION, render
+        from molgen.chem.relaxation import LABEL
+        from molgen.metrics.ceiling import load_ceiling
+        from molgen.metrics.table import COMPOSITION, render
 
         if start.n_done:
             note(f"Checked: what was drawn since --resume. For all: molgen evaluate {out}")
@@ -79,7 +79,7 @@ def facts(
     run: Run, tally: Tally, start: Start, seconds: float, evaluation: Evaluation | None
 ) -> dict[str, Any]:
     """The run and its scores as plain JSON types under stable names."""
-    from molgen.chem.relaxing import LABEL
+    from molgen.chem.relaxation import LABEL
 
     request = run.request
     return {
@@ -115,8 +115,8 @@ def facts(
 
 def _evaluate(run: Run, tally: Tally, *, quiet: bool) -> Evaluation:
     from molgen.data.reference import reference_of
-    from molgen.eval.metrics import evaluate
-    from molgen.eval.perception import Criterion
+    from molgen.metrics.evaluate import evaluate
+    from molgen.metrics.perception import Criterion
 
     changed = run.request.decode != "argmax" or run.request.relax
     raw = tally.raw if changed else None

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from molgen.cli.console import note
+from molgen.did_you_mean import unknown
 from molgen.errors import ConfigError
-from molgen.names import unknown
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def train(
 ) -> None:
     """Train a model; a killed run goes on with --resume."""
     from molgen.config import load_tree
-    from molgen.train.pace import seconds_of
+    from molgen.train.time_budget import seconds_of
 
     tree = load_tree(config, overrides or [])
     domain = str(tree.get("domain", "molecules"))[:80]

@@ -32,12 +32,12 @@ from molgen.config.reading import load_config, load_tree, parse_config, recipes,
 from molgen.config.recipe import (
     Config,
     DataConfig,
+    DimsConfig,
     LossConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
     TrainConfig,
-    WidthConfig,
 )
 from molgen.config.section import Finite, Section
 
@@ -54,6 +54,7 @@ __all__ = [
     "CouplingParts",
     "CurriculumConfig",
     "DataConfig",
+    "DimsConfig",
     "DistilConfig",
     "EDMWeightConfig",
     "Finite",
@@ -77,7 +78,6 @@ __all__ = [
     "UniformTimeConfig",
     "UnitConfig",
     "WeightingParts",
-    "WidthConfig",
     "load_config",
     "load_tree",
     "parse_config",

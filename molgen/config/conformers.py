@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from molgen.config.recipe import OptimConfig, TrainConfig, WidthConfig
+from molgen.config.recipe import DimsConfig, OptimConfig, TrainConfig
 from molgen.config.section import Section
 
 
@@ -59,7 +59,7 @@ class ConformerModelConfig(Section):
     pos_scale: float = Field(2.0, gt=0)
     prior_scale: float = Field(1.6, gt=0)
     step_size_cond: bool = False
-    dims: WidthConfig = WidthConfig()
+    dims: DimsConfig = DimsConfig()
 
 
 class ConformerLossConfig(Section):

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 
 from molgen.config.section import Section
 from molgen.config.strict_yaml import read_yaml
+from molgen.did_you_mean import suggestion
 from molgen.errors import ConfigError
-from molgen.names import suggestion
 
 DEFAULT = "qm9"
 """Data set of recipes that name none."""

@@ -43,7 +43,7 @@ class AdversaryConfig(Section):
             gradient that the loss has there.
         last: The same for last calls, except the only one of a schedule; 0 leaves them to the loss.
         last_sigma: Least and largest noise, in Å, under which their molecules are shown.
-        hidden: Width of the critic's own layers.
+        hidden: NetworkDims of the critic's own layers.
         lr: Its learning rate.
         alone: Batches from which it learns before it is heard.
     """

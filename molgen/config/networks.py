@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from molgen.config.recipe import WidthConfig
+from molgen.config.recipe import DimsConfig
 from molgen.config.section import Section
 
 
@@ -24,7 +24,7 @@ class TransformerConfig(Section):
     kind: Literal["transformer"] = "transformer"
     n_layers: int = Field(6, ge=1, le=256)
     n_radial: int = Field(32, ge=4, le=1024)
-    width: WidthConfig = WidthConfig()
+    dims: DimsConfig = DimsConfig()
 
 
 Networks = Annotated[EGNNConfig | TransformerConfig, Field(discriminator="kind")]

@@ -14,8 +14,8 @@ from molgen.config.parts import CouplingParts, WeightingParts
 from molgen.config.recipe import Config
 from molgen.config.section import Section
 from molgen.config.strict_yaml import MAX_LENGTH, read_yaml
+from molgen.did_you_mean import nearest
 from molgen.errors import ConfigError
-from molgen.names import nearest
 from molgen.regular_file import open_regular
 
 KINDS: dict[str, Any] = {

@@ -64,8 +64,8 @@ class DataConfig(Section):
         return self.store or f"data/{self.dataset.name}"
 
 
-class WidthConfig(Section):
-    """Sizes of the network's streams; see `molgen.nn.block.Width`."""
+class DimsConfig(Section):
+    """Sizes of the network's streams; see `molgen.nn.block.NetworkDims`."""
 
     scalar: int = Field(192, ge=8, le=8192)
     vector: int = Field(24, ge=2, le=1024)
@@ -77,7 +77,7 @@ class WidthConfig(Section):
     noise: int = Field(128, ge=8, le=8192)
 
     @model_validator(mode="after")
-    def _heads_share_the_scalars(self) -> WidthConfig:
+    def _heads_share_the_scalars(self) -> DimsConfig:
         if self.scalar % self.n_heads:
             raise ValueError(f"scalar {self.scalar} is not a multiple of n_heads {self.n_heads}")
         return self
@@ -92,14 +92,14 @@ class ModelConfig(Section):
         pos_scale: Å per unit of the network's coordinates (the data's standard deviation).
         element_scale: Height of the one-hot elements that are diffused.
         element_lead: Half-log-SNR by which elements run ahead of coordinates.
-        end_aware: Whether the network is told where the step ends that a call is for.
-        n_fits: Iterations that fit the positions of a last call to the distances that the
-            network believes in, which needs ``end_aware``; 0 for a network without them.
-        n_messages: Rounds in which atoms and bonds of a last call bring their classes to terms
-            with the valences (`molgen.nn.valence_bp`), which needs ``end_aware``; 0 leaves what
-            each head says by itself.
-        n_refine_layers: Layers of the network that refines the molecule of a last call
-            (`molgen.nn.refine`), which needs ``end_aware``; 0 for none.
+        step_size_cond: Whether the network is told where the step ends that a call is for.
+        smacof_iterations: Iterations that fit the positions of a last call to the distances that
+            the network predicts, which needs ``step_size_cond``; 0 for a network without them.
+        valence_bp_rounds: Rounds of belief propagation between atoms and bonds of a last call
+            (`molgen.nn.valence_bp`), which needs ``step_size_cond``; 0 leaves each head's own
+            probabilities.
+        refine_layers: Layers of the network that refines the molecule of a last call
+            (`molgen.nn.refine`), which needs ``step_size_cond``; 0 for none.
         width: Sizes of the streams.
     """
 
@@ -108,11 +108,11 @@ class ModelConfig(Section):
     pos_scale: float = Field(2**0.5, gt=0, le=1000)
     element_scale: float = Field(2.0, gt=0, le=1000)
     element_lead: float = Field(1.0, ge=0, le=100)
-    end_aware: bool = False
-    n_fits: int = Field(0, ge=0, le=1000)
-    n_messages: int = Field(0, ge=0, le=1000)
-    n_refine_layers: int = Field(0, ge=0, le=64)
-    width: WidthConfig = WidthConfig()
+    step_size_cond: bool = False
+    smacof_iterations: int = Field(0, ge=0, le=1000)
+    valence_bp_rounds: int = Field(0, ge=0, le=1000)
+    refine_layers: int = Field(0, ge=0, le=64)
+    dims: DimsConfig = DimsConfig()
 
     @model_validator(mode="after")
     def _fits_last_calls(self) -> Self:
@@ -121,9 +121,9 @@ class ModelConfig(Section):
         Raises:
             ValueError: Something is asked of last calls, and there is no telling.
         """
-        for name in ("n_fits", "n_messages", "n_refine_layers"):
-            if getattr(self, name) and not self.end_aware:
-                raise ValueError(f"{name} needs end_aware: true")
+        for name in ("smacof_iterations", "valence_bp_rounds", "refine_layers"):
+            if getattr(self, name) and not self.step_size_cond:
+                raise ValueError(f"{name} needs step_size_cond: true")
         return self
 
 
@@ -142,10 +142,10 @@ class LossConfig(Section):
         distance_sigma: Noise, in Å, above which the distance loss is off.
         distance_reach: Pairs closer than this in the clean molecule count, in Å.
         fit: Weight of the negative log-likelihood of the distances that a last call is fitted
-            to (`ModelConfig.n_fits`).
+            to (`ModelConfig.smacof_iterations`).
         graph: Weight of the cross-entropy of a last call's elements, charges and bonds after they
-            were brought to terms (`ModelConfig.n_messages`); the terms above are of the heads by
-            themselves.
+            went through belief propagation (`ModelConfig.valence_bp_rounds`); the terms above are
+            of the heads by themselves.
     """
 
     weighting: WeightingParts = MinSNRConfig()

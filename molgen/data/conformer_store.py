@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from molgen.chem.boltzmann import boltzmann_weights
 from molgen.errors import DataError
-from molgen.one_move import in_one_move
+from molgen.atomic import atomic_path
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -151,7 +151,7 @@ def write_store(folder: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     for name, dtype in DTYPES.items():
-        with in_one_move(folder / f"{name}.npy") as beside, beside.open("wb") as file:
+        with atomic_path(folder / f"{name}.npy") as beside, beside.open("wb") as file:
             np.save(file, arrays[name].astype(dtype))
-    with in_one_move(folder / MANIFEST) as beside:
+    with atomic_path(folder / MANIFEST) as beside:
         beside.write_text(json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")

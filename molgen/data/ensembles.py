@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from molgen.chem.ensemble import Ensemble, NoEnsemble, SearchOptions, search
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.errors import DataError, OutputError
-from molgen.one_move import in_one_move
+from molgen.atomic import atomic_path
 
 PART: Final = 50
 """Molecules in one file: some minutes of a core."""
@@ -180,7 +180,7 @@ def _write(path: Path, indices: list[int], answers: list[Ensemble | NoEnsemble])
         ).astype(np.int16),
     }
     try:
-        with in_one_move(path) as beside, beside.open("wb") as file:
+        with atomic_path(path) as beside, beside.open("wb") as file:
             np.savez_compressed(file, **arrays)
     except OSError as error:
         raise OutputError(
@@ -211,7 +211,7 @@ def _settle_settings(out: Path, settings: dict[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            with in_one_move(path) as beside:
+            with atomic_path(path) as beside:
                 beside.write_text(text, encoding="utf-8")
         elif json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
             raise OutputError(

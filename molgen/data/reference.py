@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from molgen.config.dataset import Dataset
 from molgen.data.statistics import Statistics
 from molgen.errors import DataError
-from molgen.names import suggestion
+from molgen.did_you_mean import suggestion
 
 
 

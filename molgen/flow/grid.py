@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.schedules import OTFlow
-from molgen.names import unknown
 
 if TYPE_CHECKING:
     from molgen.flow.mmse import MMSECurve

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.grid import GRIDS, GridOptions, TimeGrid, grid_named
 from molgen.flow.input_scale import InputScale, check_input_scale
@@ -18,7 +19,6 @@ from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import SCHEDULES
 from molgen.flow.solvers.base import Denoiser, Solver
 from molgen.flow.solvers.table import solver_from_dict, solver_named, solver_to_dict
-from molgen.names import unknown
 
 
 def steps_within(solver: Solver, nfe: int) -> int | None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.schedule import Schedule, slope, unit_tv
-from molgen.names import unknown
 
 VARIANCES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.reshape import RESHAPES, VARIANCES, WithVariance
 from molgen.flow.schedule import Schedule, unit_tv
-from molgen.names import unknown
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from molgen.images.model import ImageDenoiser
 from molgen.images.stream import to_unit
 from molgen.train.base import TrainingModule
 from molgen.train.levels import Range, levels_of
-from molgen.train.pace import Pace
 from molgen.train.parts import balance_of, coupling_of, weighting_of
+from molgen.train.time_budget import TimeBudget
 
 TERMS = ("v",)
 
@@ -30,15 +30,15 @@ class ImageModule(TrainingModule):
     Args:
         model: The model.
         config: The recipe.
-        pace: Progress of the run.
+        budget: Progress of the run.
     """
 
     terms: ClassVar[tuple[str, ...]] = TERMS
     config: ImageConfig
     model: ImageDenoiser
 
-    def __init__(self, model: ImageDenoiser, config: ImageConfig, pace: Pace) -> None:
-        super().__init__(model, config, pace, balance_of(config.balance))
+    def __init__(self, model: ImageDenoiser, config: ImageConfig, budget: TimeBudget) -> None:
+        super().__init__(model, config, budget, balance_of(config.balance))
         self.levels = levels_of(
             config.times, Range(config.lam_min, config.lam_max), config.curriculum
         )
@@ -56,7 +56,7 @@ class ImageModule(TrainingModule):
         x0 = to_unit(batch, data.center, data.scale)
         if data.flip:
             x0 = mirror_half(x0, generator)
-        times = self.levels.at(self.pace.progress(self.global_step))
+        times = self.levels.at(self.budget.progress(self.global_step))
         objective = Objective(Gaussian(), self.coupling, times, self.weighting, V)
         loss = objective.loss(self.compiled, x0, generator)
         if self.meter is not None:

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from torch import Tensor
 
+from molgen.atomic import atomic_path
 from molgen.images.picture import grid_of, write_png
-from molgen.one_move import in_one_move
 
 _SHOWN_SIDE = 96
 """Pixels per side at which a small image is shown."""
@@ -21,7 +21,7 @@ def _png(path: Path, images: Tensor) -> None:
 
 
 def _npz(path: Path, images: Tensor) -> None:
-    with in_one_move(path) as partial, partial.open("wb") as file:
+    with atomic_path(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, images=images.permute(0, 2, 3, 1).numpy())
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from molgen.one_move import in_one_move
+from molgen.atomic import atomic_path
 
 _GAP = 1
 
@@ -38,5 +38,5 @@ def grid_of(images: Tensor, n_columns: int | None = None) -> Tensor:
 def write_png(path: Path, image: Tensor, zoom: int = 1) -> None:
     """Write ``[C, H, W]`` uint8 as PNG in one move, every pixel ``zoom`` x ``zoom``."""
     pixels = image.permute(1, 2, 0).repeat_interleave(zoom, 0).repeat_interleave(zoom, 1)
-    with in_one_move(path) as partial:
+    with atomic_path(path) as partial:
         Image.fromarray(pixels.numpy()).save(partial, format="PNG")

@@ -16,7 +16,7 @@ from molgen.images.recorder import ImageRecorder
 from molgen.images.store import ImageStore
 from molgen.images.stream import ImageStream
 from molgen.train.fit import Job, RunOptions, fit, machine
-from molgen.train.pace import Pace
+from molgen.train.time_budget import TimeBudget
 
 
 def train(config: ImageConfig, name: str, options: RunOptions) -> Path:
@@ -55,11 +55,11 @@ def _job(config: ImageConfig, name: str, where: torch.device) -> Job:
     )
 
 
-def _module(config: ImageConfig, pace: Pace) -> ImageModule:
+def _module(config: ImageConfig, budget: TimeBudget) -> ImageModule:
     model = ImageDenoiser(config)
     if config.train.init is not None:
         model.load_state_dict(load_images(config.train.init, "cpu").model.state_dict())
-    return ImageModule(model, config, pace)
+    return ImageModule(model, config, budget)
 
 
 def _is_same_model(config: ImageConfig, started: Path) -> bool:

@@ -7,8 +7,8 @@ from molgen.config import Config
 from molgen.errors import UsageError
 from molgen.models.denovo import DeNovo, Scales
 from molgen.models.valences import allowed_counts
-from molgen.nn.block import Width
-from molgen.nn.network import EquivariantTransformer, Sizes
+from molgen.nn.block import NetworkDims
+from molgen.nn.network import EquivariantTransformer, NetworkSpec
 from molgen.nn.valence_bp import ValenceBP
 
 _NEW = ("network.noise_end.", "network.distances.", "network.refine.")
@@ -23,7 +23,7 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         max_atoms: Largest molecule of the training data.
     """
     model = config.model
-    sizes = Sizes(
+    sizes = NetworkSpec(
         n_elements=len(config.data.atomic_numbers),
         n_charges=len(config.data.charges),
         n_bonds=N_BOND_CLASSES,
@@ -33,16 +33,16 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         lam_min=config.lam_min,
         lam_max=config.lam_max,
         max_atoms=max_atoms,
-        end_aware=model.end_aware,
-        n_fits=model.n_fits,
-        n_refine_layers=model.n_refine_layers,
+        step_size_cond=model.step_size_cond,
+        smacof_iterations=model.smacof_iterations,
+        refine_layers=model.refine_layers,
     )
-    network = EquivariantTransformer(sizes, Width(**model.width.model_dump()))
+    network = EquivariantTransformer(sizes, NetworkDims(**model.dims.model_dump()))
     scales = Scales(model.pos_scale, model.element_scale, model.element_lead)
-    if not model.n_messages:
+    if not model.valence_bp_rounds:
         return DeNovo(network, scales)
     vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
-    return DeNovo(network, scales, ValenceBP(allowed_counts(vocabulary), model.n_messages))
+    return DeNovo(network, scales, ValenceBP(allowed_counts(vocabulary), model.valence_bp_rounds))
 
 
 def start_from(model: DeNovo, other: DeNovo) -> None:

@@ -22,9 +22,9 @@ from molgen.flow.parameterisation import V
 from molgen.flow.process import Gaussian, ScaledOneHot, center
 from molgen.flow.rollout import end_of_step
 from molgen.flow.state import State, sent
-from molgen.models.leaning import leaning
+from molgen.models.logit_bias import leaning
 from molgen.nn.classes import Classes
-from molgen.nn.network import EquivariantTransformer, Estimate, Hint
+from molgen.nn.network import EquivariantTransformer, Estimate, SelfCond
 from molgen.nn.refine.refine import refined
 from molgen.nn.valence_bp import ValenceBP
 
@@ -53,14 +53,14 @@ class DeNovo(nn.Module):
     Args:
         network: The equivariant transformer.
         scales: Units of the diffused state.
-        marginals: Brings the classes of a last call to terms with each other; None leaves them.
+        valence_bp: Brings the classes of a last call to terms with each other; None leaves them.
     """
 
     def __init__(
-        self, network: EquivariantTransformer, scales: Scales, marginals: ValenceBP | None = None
+        self, network: EquivariantTransformer, scales: Scales, valence_bp: ValenceBP | None = None
     ) -> None:
         super().__init__()
-        self.network, self.scales, self.marginals = network, scales, marginals
+        self.network, self.scales, self.valence_bp = network, scales, valence_bp
 
     @property
     def offsets(self) -> dict[str, float]:
@@ -77,20 +77,20 @@ class DeNovo(nn.Module):
         element = ELEMENT.project(self.clean_elements(probability), mask)
         return {"pos": estimate.pos, "element": element}
 
-    def no_hint(self, mask: Tensor, dtype: torch.dtype = torch.float32) -> Hint:
-        """The hint of a first call: nothing is known yet."""
+    def no_self_cond(self, mask: Tensor, dtype: torch.dtype = torch.float32) -> SelfCond:
+        """The self_cond of a first call: nothing is known yet."""
         batch, n = mask.shape
         sizes = self.network.sizes
         zeros = torch.zeros((), dtype=dtype, device=mask.device)
-        return Hint(
+        return SelfCond(
             pos=zeros.expand(batch, n, 3),
             element=zeros.expand(batch, n, sizes.n_elements),
             bond=zeros.expand(batch, n, n, sizes.n_bonds),
         )
 
-    def hint(self, estimate: Estimate) -> Hint:
+    def self_cond(self, estimate: Estimate) -> SelfCond:
         """Feed an estimate back into the next call."""
-        return Hint(
+        return SelfCond(
             pos=estimate.pos.detach(),
             element=estimate.element.detach().softmax(dim=-1).to(estimate.pos.dtype),
             bond=estimate.bond.detach().softmax(dim=-1).to(estimate.pos.dtype),
@@ -101,7 +101,7 @@ class DeNovo(nn.Module):
         state: dict[str, Tensor],
         lam: Tensor,
         mask: Tensor,
-        hint: Hint | None = None,
+        self_cond: SelfCond | None = None,
         lam_element: Tensor | None = None,
         lam_end: Tensor | None = None,
         ends_clean: bool | None = None,
@@ -119,7 +119,7 @@ class DeNovo(nn.Module):
             state: ``pos`` ``[B, N, 3]`` and ``element`` ``[B, N, K]`` at unit total variance.
             lam: Half log-SNR of the positions, ``[B]``, or per atom, ``[B, N]``.
             mask: Real atoms, ``[B, N]``.
-            hint: An earlier estimate, if there is one.
+            self_cond: An earlier estimate, if there is one.
             lam_element: Half log-SNR of the elements, shaped like ``lam`` or not; None puts
                 them ahead of the positions by the lead of `Scales`.
             lam_end: Half log-SNR of the positions at which the step ends that the estimate is
@@ -134,11 +134,11 @@ class DeNovo(nn.Module):
         Returns:
             The estimate; ``pos`` is clean, scaled, and centred where no atom is given.
         """
-        hint = self.no_hint(mask, state["pos"].dtype) if hint is None else hint
+        self_cond = self.no_self_cond(mask, state["pos"].dtype) if self_cond is None else self_cond
         if lam_element is None:
             lam_element = lam + self.scales.element_lead
         streams = self.network.streams(
-            state["pos"], state["element"], lam, lam_element, hint, mask, lam_end
+            state["pos"], state["element"], lam, lam_element, self_cond, mask, lam_end
         )
         raw = self.network.read(streams, mask)
         pos = center(V.x0(center(raw.pos, mask), state["pos"], lam), mask)
@@ -151,16 +151,18 @@ class DeNovo(nn.Module):
         # Before the last call an estimate is a place to aim at, not a molecule.
         is_last = None if ends_clean else torch.isinf(lam_end)
         if self.network.distances is not None:
-            head, n_fits = self.network.distances, self.network.sizes.n_fits
+            head, smacof_iterations = self.network.distances, self.network.sizes.smacof_iterations
             distances, evidence = head(streams.scalars, streams.pairs, raw.bond, pos, mask)
             estimate = replace(
                 _named(estimate, estimate.heads.plus(evidence), is_last),
-                pos=_where(is_last, center(distances.fitted(pos, mask, n_fits), mask), pos),
+                pos=_where(
+                    is_last, center(distances.fitted(pos, mask, smacof_iterations), mask), pos
+                ),
                 distances=distances,
             )
         estimate = leaning(estimate, logit_bias)
-        if self.marginals is not None:
-            estimate = _together(self.marginals, estimate, mask, is_last)
+        if self.valence_bp is not None:
+            estimate = _together(self.valence_bp, estimate, mask, is_last)
         return estimate
 
     def refined(self, estimate: Estimate, mask: Tensor) -> Estimate:
@@ -179,11 +181,11 @@ class DeNovo(nn.Module):
 
 
 def _together(
-    marginals: ValenceBP, estimate: Estimate, mask: Tensor, is_last: Tensor | None
+    valence_bp: ValenceBP, estimate: Estimate, mask: Tensor, is_last: Tensor | None
 ) -> Estimate:
     """The estimate with its classes brought to terms."""
     alone = estimate.heads
-    agreed = Classes(*marginals(alone.element, alone.charge, alone.bond, mask))
+    agreed = Classes(*valence_bp(alone.element, alone.charge, alone.bond, mask))
     return replace(_named(estimate, agreed, is_last), alone=alone)
 
 
@@ -251,12 +253,14 @@ class SelfConditioned:
         level = sent(lam.to(x["pos"].dtype), x["pos"].device)
         level = level if level.dim() else level.expand(len(self.mask))
         ahead = None if lam_element is None else lam_element.to(x["pos"])
-        hint = None if self.last is None else self.model.hint(self.last)
+        self_cond = None if self.last is None else self.model.self_cond(self.last)
         end, ends_clean = None, None
         if self.steps is not None and not lam.dim():
             until = end_of_step(self.steps, float(lam))
             end, ends_clean = torch.full_like(level, until), math.isinf(until)
-        estimate = self.model(x, level, self.mask, hint, ahead, end, ends_clean, self.logit_bias)
+        estimate = self.model(
+            x, level, self.mask, self_cond, ahead, end, ends_clean, self.logit_bias
+        )
         if ends_clean and self.refines:
             estimate = self.model.refined(estimate, self.mask)
         self.last = estimate

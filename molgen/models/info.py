@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ladder:
+class SamplingPreset:
     """The measured best way to sample with a given number of network calls.
 
     Attributes:
@@ -74,7 +74,7 @@ class Ladder:
         sigma: Noise levels of the calls in Å, from large to small.
         plan: Solver and grid in full, as `molgen.flow.plan.Plan` stores them, where name and
             levels do not say all; other numbers of calls are derived from the two alone.
-        scores: What the ladder was chosen by, and on how many molecules.
+        scores: What the preset was chosen by, and on how many molecules.
         input_scale: Total standard deviation of the positions at each call
             (`molgen.flow.input_scale`); None for 1, which is that of the process.
         logit_bias: What is added to the log-probabilities of elements and bonds in every estimate
@@ -102,7 +102,7 @@ class Ladder:
         return {"solver": self.solver, "sigma": list(self.sigma), **given}
 
     @classmethod
-    def from_dict(cls, tree: dict[str, Any]) -> Ladder:
+    def from_dict(cls, tree: dict[str, Any]) -> SamplingPreset:
         """From the JSON form.
 
         Raises:
@@ -197,7 +197,7 @@ class ModelInfo(MoleculeHeader[Config]):
     """Everything about a model but its weights.
 
     Attributes:
-        ladders: Best measured grids, by number of network calls.
+        presets: Best measured grids, by number of network calls.
         mmse: Error at every noise level, for grids that follow it; None if never measured.
         element_prior: What a decoder adds to the logarithms of the probabilities of the elements,
             so that what it repairs has the shares of real molecules; empty for nothing.
@@ -206,17 +206,17 @@ class ModelInfo(MoleculeHeader[Config]):
     domain: ClassVar[str] = MOLECULES
     schema: ClassVar[type[HeaderSchema]] = ModelSchema
 
-    ladders: dict[int, Ladder] = field(default_factory=dict)
+    presets: dict[int, SamplingPreset] = field(default_factory=dict)
     mmse: ErrorCurve | None = None
     element_prior: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; what was not measured is left out."""
-        ladders = {str(steps): one.to_dict() for steps, one in sorted(self.ladders.items())}
+        presets = {str(steps): one.to_dict() for steps, one in sorted(self.presets.items())}
         measured: dict[str, Any] = {} if self.mmse is None else {"mmse": self.mmse.to_dict()}
         if self.element_prior:
             measured["element_prior"] = list(self.element_prior)
-        return {**super().to_dict(), "presets": ladders, **measured}
+        return {**super().to_dict(), "presets": presets, **measured}
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any], origin: str) -> ModelInfo:
@@ -230,8 +230,9 @@ class ModelInfo(MoleculeHeader[Config]):
             name=tree["name"],
             config=parse_config(tree["config"], origin),
             n_atoms=tuple(tree["n_atoms"]),
-            ladders={
-                int(steps): Ladder.from_dict(ladder) for steps, ladder in tree["presets"].items()
+            presets={
+                int(steps): SamplingPreset.from_dict(preset)
+                for steps, preset in tree["presets"].items()
             },
             training=tree["training"],
             mmse=ErrorCurve.from_dict(tree["mmse"]) if "mmse" in tree else None,

@@ -111,8 +111,8 @@ class ReuseFeatures(SelfConditioned):
 def _with_blocks(model: DeNovo, blocks: list[nn.Module]) -> DeNovo:
     """The same model with other blocks; every weight is shared."""
     with torch.device("meta"):  # these weights are all replaced
-        network = EquivariantTransformer(model.network.sizes, model.network.width)
+        network = EquivariantTransformer(model.network.sizes, model.network.dims)
     for name, child in model.network.named_children():
         setattr(network, name, child)
     network.blocks = nn.ModuleList(blocks)
-    return DeNovo(network, model.scales, model.marginals).train(model.training)
+    return DeNovo(network, model.scales, model.valence_bp).train(model.training)

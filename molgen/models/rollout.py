@@ -53,10 +53,10 @@ def call(
         logit_bias: How the estimate leans.
     """
     level, until = (x["pos"].new_full((len(mask),), value) for value in step)
-    hint = None if before is None else model.hint(before)
+    self_cond = None if before is None else model.self_cond(before)
     ends_clean = math.isinf(step[1])
     estimate: Estimate = (forward or model)(
-        x, level, mask, hint, None, until, ends_clean, logit_bias
+        x, level, mask, self_cond, None, until, ends_clean, logit_bias
     )
     return estimate
 

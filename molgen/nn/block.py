@@ -16,18 +16,18 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class Width:
+class NetworkDims:
     """Sizes of a layer's streams.
 
     Attributes:
         scalar: Invariant features per atom.
         vector: Vector channels per atom.
         pair: Invariant features per pair of atoms.
-        pair_hidden: Hidden width of the pair update.
+        pair_hidden: Hidden dims of the pair update.
         n_heads: Attention heads.
         n_frames: Vector channels whose mutual distances the pair update sees.
-        mlp: Hidden width of the scalar MLP.
-        noise: Width of the noise embedding.
+        mlp: Hidden dims of the scalar MLP.
+        noise: NetworkDims of the noise embedding.
     """
 
     scalar: int = 192
@@ -65,10 +65,10 @@ class ChannelMix(nn.Linear):
 class VectorMessage(nn.Module):
     """Sum of differences of neighbours' vectors, weighted by pair features."""
 
-    def __init__(self, width: Width) -> None:
+    def __init__(self, dims: NetworkDims) -> None:
         super().__init__()
-        self.mix_in = ChannelMix(width.vector, width.vector)
-        self.mix_out = ChannelMix(width.vector, width.vector)
+        self.mix_in = ChannelMix(dims.vector, dims.vector)
+        self.mix_out = ChannelMix(dims.vector, dims.vector)
 
     def forward(self, vectors: Tensor, weights: Tensor) -> Tensor:
         """Vectors ``[B, N, 3, C]`` and weights ``[B, N, N, C]`` to an update of the vectors."""
@@ -82,14 +82,14 @@ class VectorMessage(nn.Module):
 class PairUpdate(nn.Module):
     """Residual update of pair features from both atoms and from distances in learnt frames."""
 
-    def __init__(self, width: Width) -> None:
+    def __init__(self, dims: NetworkDims) -> None:
         super().__init__()
-        hidden = width.pair_hidden
-        self.norm = nn.LayerNorm(width.pair)
-        self.frames = ChannelMix(width.vector, width.n_frames)
-        self.of_pair = nn.Linear(width.pair + width.n_frames, hidden)
-        self.of_atoms = nn.Linear(width.scalar, 2 * hidden, bias=False)
-        self.out = nn.Linear(hidden, width.pair)
+        hidden = dims.pair_hidden
+        self.norm = nn.LayerNorm(dims.pair)
+        self.frames = ChannelMix(dims.vector, dims.n_frames)
+        self.of_pair = nn.Linear(dims.pair + dims.n_frames, hidden)
+        self.of_atoms = nn.Linear(dims.scalar, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, dims.pair)
 
     def forward(self, scalars: Tensor, vectors: Tensor, pairs: Tensor) -> Tensor:
         """Return the new pairs ``[B, N, N, P]``."""
@@ -104,35 +104,35 @@ class Block(nn.Module):
     """Attention with pair biases, vector messages, a gated MLP and a pair update.
 
     Args:
-        width: Sizes of the streams.
+        dims: Sizes of the streams.
         updates_pairs: Whether pairs are read after this block; if not, they are left.
     """
 
-    def __init__(self, width: Width, *, updates_pairs: bool = True) -> None:
+    def __init__(self, dims: NetworkDims, *, updates_pairs: bool = True) -> None:
         super().__init__()
-        self.width = width
-        dim, heads = width.scalar, width.n_heads
-        self.modulation = nn.Linear(width.noise, 4 * dim + width.vector)
+        self.dims = dims
+        dim, heads = dims.scalar, dims.n_heads
+        self.modulation = nn.Linear(dims.noise, 4 * dim + dims.vector)
         self.norm_attention = nn.LayerNorm(dim, elementwise_affine=False)
         self.norm_mlp = nn.LayerNorm(dim, elementwise_affine=False)
-        self.norm_pair = nn.LayerNorm(width.pair)
+        self.norm_pair = nn.LayerNorm(dims.pair)
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
-        self.from_pair = nn.Linear(width.pair, heads + width.vector)
-        self.message = VectorMessage(width)
-        self.invariants = ChannelMix(width.vector, 2 * width.vector)
-        self.out = nn.Linear(dim + heads * width.pair + width.vector, dim)
-        self.mlp_in = nn.Linear(dim, 2 * width.mlp)
-        self.mlp_out = nn.Linear(width.mlp, dim)
-        self.vector_gate = nn.Linear(dim, width.vector)
-        self.vector_mix = ChannelMix(width.vector, width.vector)
-        self.pair_update = PairUpdate(width) if updates_pairs else None
+        self.from_pair = nn.Linear(dims.pair, heads + dims.vector)
+        self.message = VectorMessage(dims)
+        self.invariants = ChannelMix(dims.vector, 2 * dims.vector)
+        self.out = nn.Linear(dim + heads * dims.pair + dims.vector, dim)
+        self.mlp_in = nn.Linear(dim, 2 * dims.mlp)
+        self.mlp_out = nn.Linear(dims.mlp, dim)
+        self.vector_gate = nn.Linear(dim, dims.vector)
+        self.vector_mix = ChannelMix(dims.vector, dims.vector)
+        self.pair_update = PairUpdate(dims) if updates_pairs else None
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
     def attend(self, scalars: Tensor, pairs: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Attention over atoms; also pools pair features with the same weights."""
         batch, n, dim = scalars.shape
-        heads = self.width.n_heads
+        heads = self.dims.n_heads
         qkv = self.qkv(scalars).view(batch, n, 3, heads, dim // heads).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)  # B H N d
         logits = (query @ key.transpose(-1, -2)) * (dim // heads) ** -0.5 + bias
@@ -154,12 +154,12 @@ class Block(nn.Module):
             noise: Embedding of the noise levels, ``[B, N, E]``, or ``[B, 1, E]`` for all atoms.
             mask: Real pairs, ``[B, N, N]``, one where both atoms exist.
         """
-        dim, channels = self.width.scalar, self.width.vector
+        dim, channels = self.dims.scalar, self.dims.vector
         scale1, shift1, scale2, shift2, vector_scale = self.modulation(noise).split(
             [dim] * 4 + [channels], dim=-1
         )
         normed_pairs = self.norm_pair(pairs)
-        bias, weights = self.from_pair(normed_pairs).split([self.width.n_heads, channels], dim=-1)
+        bias, weights = self.from_pair(normed_pairs).split([self.dims.n_heads, channels], dim=-1)
         bias = bias.permute(0, 3, 1, 2).masked_fill(~mask[:, None], -1e4)
         normed = self.norm_attention(scalars) * (1 + scale1) + shift1
         read, pooled = self.attend(normed, normed_pairs, bias)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from molgen.nn.block import Width
+from molgen.nn.block import NetworkDims
 from molgen.nn.embed import NoiseEmbedding
 from molgen.nn.network import Streams
 
@@ -19,16 +19,16 @@ class Critic(nn.Module):
     count: rings, say. An untrained critic gives every molecule zero.
 
     Args:
-        width: Sizes of the denoiser's streams.
+        dims: Sizes of the denoiser's streams.
         lam_min: Smallest half log-SNR that it judges.
         lam_max: Largest half log-SNR.
-        hidden: Width of the critic's own layers.
+        hidden: NetworkDims of the critic's own layers.
     """
 
-    def __init__(self, width: Width, lam_min: float, lam_max: float, hidden: int = 96) -> None:
+    def __init__(self, dims: NetworkDims, lam_min: float, lam_max: float, hidden: int = 96) -> None:
         super().__init__()
-        self.of_atom = _features(width.scalar, hidden)
-        self.of_pair = _features(width.pair, hidden)
+        self.of_atom = _features(dims.scalar, hidden)
+        self.of_pair = _features(dims.pair, hidden)
         self.level = nn.Sequential(
             NoiseEmbedding(hidden, lam_min, lam_max), nn.Linear(hidden, 4 * hidden)
         )
@@ -56,10 +56,10 @@ class Critic(nn.Module):
         return self.score(nn.functional.silu(features * (1 + gain) + shift)).squeeze(-1)
 
 
-def _features(width: int, hidden: int) -> nn.Sequential:
+def _features(dims: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.LayerNorm(width),
-        nn.Linear(width, hidden),
+        nn.LayerNorm(dims),
+        nn.Linear(dims, hidden),
         nn.SiLU(),
         nn.Linear(hidden, hidden),
         nn.SiLU(),

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from molgen.nn.block import Width, pair_distances
+from molgen.nn.block import NetworkDims, pair_distances
 from molgen.nn.classes import Classes
 from molgen.nn.distances import Distances
 from molgen.nn.embed import RadialBasis
 from molgen.nn.probability import probability
 
 HIDDEN = 128
-"""Width of the head."""
+"""NetworkDims of the head."""
 
 EVIDENCE = 10.0
 """Logits per unit of the head's output: a distance can rule a bond out, which at the learning rate
@@ -27,28 +27,28 @@ class DistanceHead(nn.Module):
     these add to the logits.
 
     Args:
-        width: Sizes of the streams.
+        dims: Sizes of the streams.
         n_radial: Radial functions per distance.
         cutoff: Largest distance resolved, in units of the network's coordinates.
         n_classes: Numbers of elements, formal charges and bond classes.
     """
 
     def __init__(
-        self, width: Width, n_radial: int, cutoff: float, n_classes: tuple[int, int, int]
+        self, dims: NetworkDims, n_radial: int, cutoff: float, n_classes: tuple[int, int, int]
     ) -> None:
         super().__init__()
         n_elements, n_charges, n_bonds = n_classes
         self.n_elements = n_elements
         self.radial = RadialBasis(n_radial, cutoff)
-        self.norm_pair = nn.LayerNorm(width.pair)
-        self.norm_atom = nn.LayerNorm(width.scalar)
-        self.of_pair = nn.Linear(width.pair + n_radial + n_bonds, HIDDEN)
-        self.of_atom = nn.Linear(width.scalar, HIDDEN, bias=False)
+        self.norm_pair = nn.LayerNorm(dims.pair)
+        self.norm_atom = nn.LayerNorm(dims.scalar)
+        self.of_pair = nn.Linear(dims.pair + n_radial + n_bonds, HIDDEN)
+        self.of_atom = nn.Linear(dims.scalar, HIDDEN, bias=False)
         self.middle = nn.Linear(HIDDEN, HIDDEN)
         self.out = nn.Linear(HIDDEN, 2)
-        self.own = nn.Linear(width.scalar, 1)
+        self.own = nn.Linear(dims.scalar, 1)
         self.bond = nn.Linear(HIDDEN, n_bonds)
-        self.atom = nn.Linear(HIDDEN + width.scalar, n_elements + n_charges)
+        self.atom = nn.Linear(HIDDEN + dims.scalar, n_elements + n_charges)
         for last in (self.out, self.own, self.bond, self.atom):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)

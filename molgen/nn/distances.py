@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from molgen.nn.majorize import majorized
+from molgen.nn.smacof import smacof
 
 SPREADS = (0.006, 0.5)
 """Least and largest standard deviation of a distance, in units of the network's coordinates.
@@ -69,7 +69,7 @@ class Distances:
         """Positions near ``pos``, ``[B, N, 3]``, with these distances."""
         with torch.autocast(pos.device.type, enabled=False):
             weight, anchor = (-2 * self.log_spread).exp(), (-2 * self.log_own).exp()
-            return majorized(pos, self.mean, weight, anchor, mask, n_iterations)
+            return smacof(pos, self.mean, weight, anchor, mask, n_iterations)
 
 
 def _within(log: Tensor, bounds: tuple[float, float]) -> Tensor:

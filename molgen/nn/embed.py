@@ -15,7 +15,7 @@ class NoiseEmbedding(nn.Module):
     a sampler's first call at (almost) zero SNR sees a level that the network has learnt.
 
     Args:
-        dim: Width of the embedding.
+        dim: NetworkDims of the embedding.
         lam_min: Smallest half log-SNR of training.
         lam_max: Largest half log-SNR of training.
         n_frequencies: Number of sine and of cosine features.

@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from molgen.nn.block import Width
+from molgen.nn.block import NetworkDims
 from molgen.nn.stereo import StereoCentres, StereoEmbedding
 
 
@@ -50,7 +50,7 @@ class GraphEmbedding(nn.Module):
 
     offsets: Tensor
 
-    def __init__(self, classes: GraphClasses, dims: Width) -> None:
+    def __init__(self, classes: GraphClasses, dims: NetworkDims) -> None:
         super().__init__()
         self.classes = classes
         offsets = [0, *accumulate(classes.atom)][:-1]

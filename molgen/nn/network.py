@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from molgen.nn.block import Block, ChannelMix, Width, pair_distances
+from molgen.nn.block import Block, ChannelMix, NetworkDims, pair_distances
 from molgen.nn.classes import Classes
 from molgen.nn.distance_head import DistanceHead
 from molgen.nn.distances import Distances
@@ -17,7 +17,7 @@ from molgen.nn.refine.restraints import RefineDims, RestraintNet
 
 
 @dataclass(frozen=True)
-class Sizes:
+class NetworkSpec:
     """What the network reads and writes.
 
     Attributes:
@@ -30,11 +30,11 @@ class Sizes:
         lam_min: Smallest half log-SNR of training.
         lam_max: Largest half log-SNR of training.
         max_atoms: Largest molecule; scales the size feature.
-        end_aware: Whether the network can be told at which level the step ends that a call is
+        step_size_cond: Whether the network can be told at which level the step ends that a call is
             for, and so learn steps of any length (Frans et al. 2024, arXiv 2410.12557).
-        n_fits: Iterations that fit the positions of a last call to the distances that the
-            network believes in; 0 for a network without such a head.
-        n_refine_layers: Layers of the network that refines the molecule of a last call; 0 for
+        smacof_iterations: Iterations that fit the positions of a last call to the distances that
+            the network predicts; 0 for a network without such a head.
+        refine_layers: Layers of the network that refines the molecule of a last call; 0 for
             none.
         graph: How a graph that is given is coded; None for a network that is given none. With no
             classes of elements, charges and bonds the network predicts positions only.
@@ -49,9 +49,9 @@ class Sizes:
     lam_min: float = -4.0
     lam_max: float = 5.0
     max_atoms: int = 29
-    end_aware: bool = False
-    n_fits: int = 0
-    n_refine_layers: int = 0
+    step_size_cond: bool = False
+    smacof_iterations: int = 0
+    refine_layers: int = 0
     graph: GraphClasses | None = None
 
     @property
@@ -117,7 +117,7 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class Hint:
+class SelfCond:
     """An earlier estimate, fed back as input (self-conditioning, Chen et al. 2023).
 
     Attributes:
@@ -143,52 +143,54 @@ def columns(lam: Tensor) -> Tensor:
     return lam[:, :1] if torch.equal(lam, lam[:, :1].expand_as(lam)) else lam
 
 
-def _noise_of_elements(sizes: Sizes, width: Width) -> NoiseEmbedding | None:
+def _noise_of_elements(sizes: NetworkSpec, dims: NetworkDims) -> NoiseEmbedding | None:
     """Embedding of the elements' level; None where no elements are noised."""
     if not sizes.n_elements:
         return None
-    return NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
+    return NoiseEmbedding(dims.noise, sizes.lam_min, sizes.lam_max + 1)
 
 
-def _silent_end(sizes: Sizes, width: Width) -> nn.Sequential:
+def _silent_end(sizes: NetworkSpec, dims: NetworkDims) -> nn.Sequential:
     """Embedding of the level at which a step ends: zero at first, so that old weights stay true.
 
     Clean data lie one unit beyond the lowest noise of training.
     """
-    embedding = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max + 1)
-    last = nn.Linear(width.noise, width.noise, bias=False)
+    embedding = NoiseEmbedding(dims.noise, sizes.lam_min, sizes.lam_max + 1)
+    last = nn.Linear(dims.noise, dims.noise, bias=False)
     nn.init.zeros_(last.weight)
     return nn.Sequential(embedding, last)
 
 
-def _distance_head(sizes: Sizes, width: Width) -> DistanceHead | None:
-    if not sizes.n_fits:
+def _distance_head(sizes: NetworkSpec, dims: NetworkDims) -> DistanceHead | None:
+    if not sizes.smacof_iterations:
         return None
     classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
-    return DistanceHead(width, sizes.n_radial, sizes.cutoff, classes)
+    return DistanceHead(dims, sizes.n_radial, sizes.cutoff, classes)
 
 
-def _class_heads(sizes: Sizes, width: Width) -> tuple[nn.Module | None, nn.Module | None]:
+def _class_heads(
+    sizes: NetworkSpec, dims: NetworkDims
+) -> tuple[nn.Module | None, nn.Module | None]:
     """Heads of atoms and of pairs; None where no class is predicted."""
     if not sizes.predicts_classes:
         return None, None
     atom = nn.Sequential(
-        nn.LayerNorm(width.scalar), nn.Linear(width.scalar, sizes.n_elements + sizes.n_charges)
+        nn.LayerNorm(dims.scalar), nn.Linear(dims.scalar, sizes.n_elements + sizes.n_charges)
     )
     bond = nn.Sequential(
-        nn.LayerNorm(width.pair),
-        nn.Linear(width.pair, width.pair_hidden),
+        nn.LayerNorm(dims.pair),
+        nn.Linear(dims.pair, dims.pair_hidden),
         nn.SiLU(),
-        nn.Linear(width.pair_hidden, sizes.n_bonds),
+        nn.Linear(dims.pair_hidden, sizes.n_bonds),
     )
     return atom, bond
 
 
-def _restraint_net(sizes: Sizes) -> RestraintNet | None:
-    if not sizes.n_refine_layers:
+def _restraint_net(sizes: NetworkSpec) -> RestraintNet | None:
+    if not sizes.refine_layers:
         return None
     classes = (sizes.n_elements, sizes.n_charges, sizes.n_bonds)
-    return RestraintNet(RefineDims(sizes.n_refine_layers, *classes))
+    return RestraintNet(RefineDims(sizes.refine_layers, *classes))
 
 
 class EquivariantTransformer(nn.Module):
@@ -199,41 +201,41 @@ class EquivariantTransformer(nn.Module):
 
     Args:
         sizes: Classes, depth and ranges.
-        width: Sizes of the streams.
+        dims: Sizes of the streams.
     """
 
-    def __init__(self, sizes: Sizes, width: Width) -> None:
+    def __init__(self, sizes: NetworkSpec, dims: NetworkDims) -> None:
         super().__init__()
-        self.sizes, self.width = sizes, width
-        self.noise_pos = NoiseEmbedding(width.noise, sizes.lam_min, sizes.lam_max)
-        self.noise_element = _noise_of_elements(sizes, width)
-        self.noise_end = _silent_end(sizes, width) if sizes.end_aware else None
-        self.size = nn.Linear(1, width.noise)
+        self.sizes, self.dims = sizes, dims
+        self.noise_pos = NoiseEmbedding(dims.noise, sizes.lam_min, sizes.lam_max)
+        self.noise_element = _noise_of_elements(sizes, dims)
+        self.noise_end = _silent_end(sizes, dims) if sizes.step_size_cond else None
+        self.size = nn.Linear(1, dims.noise)
         self.noise = nn.Sequential(
-            nn.Linear(width.noise, width.noise),
+            nn.Linear(dims.noise, dims.noise),
             nn.SiLU(),
-            nn.Linear(width.noise, width.noise),
+            nn.Linear(dims.noise, dims.noise),
             nn.SiLU(),
         )
         self.radial = RadialBasis(sizes.n_radial, sizes.cutoff)
-        self.scalars = nn.Linear(2 * sizes.n_elements + width.noise, width.scalar)
-        self.vectors = ChannelMix(2, width.vector)
+        self.scalars = nn.Linear(2 * sizes.n_elements + dims.noise, dims.scalar)
+        self.vectors = ChannelMix(2, dims.vector)
         self.pairs = nn.Sequential(
-            nn.Linear(2 * sizes.n_radial + sizes.n_bonds, width.pair_hidden),
+            nn.Linear(2 * sizes.n_radial + sizes.n_bonds, dims.pair_hidden),
             nn.SiLU(),
-            nn.Linear(width.pair_hidden, width.pair),
+            nn.Linear(dims.pair_hidden, dims.pair),
         )
-        self.of_atoms = nn.Linear(width.scalar, 2 * width.pair, bias=False)
+        self.of_atoms = nn.Linear(dims.scalar, 2 * dims.pair, bias=False)
         last = sizes.n_layers - 1
         self.blocks = nn.ModuleList(
-            Block(width, updates_pairs=sizes.predicts_classes or layer < last)
+            Block(dims, updates_pairs=sizes.predicts_classes or layer < last)
             for layer in range(sizes.n_layers)
         )
-        self.head_vector = ChannelMix(width.vector, 1)
-        self.head_atom, self.head_bond = _class_heads(sizes, width)
-        self.distances = _distance_head(sizes, width)
+        self.head_vector = ChannelMix(dims.vector, 1)
+        self.head_atom, self.head_bond = _class_heads(sizes, dims)
+        self.distances = _distance_head(sizes, dims)
         self.refine = _restraint_net(sizes)
-        self.graph = None if sizes.graph is None else GraphEmbedding(sizes.graph, width)
+        self.graph = None if sizes.graph is None else GraphEmbedding(sizes.graph, dims)
 
     def embed_noise(
         self, lam_pos: Tensor, lam_element: Tensor, mask: Tensor, lam_end: Tensor | None = None
@@ -267,7 +269,7 @@ class EquivariantTransformer(nn.Module):
         element: Tensor,
         lam_pos: Tensor,
         lam_element: Tensor,
-        hint: Hint,
+        self_cond: SelfCond,
         mask: Tensor,
         lam_end: Tensor | None = None,
         graph: GraphInput | None = None,
@@ -279,7 +281,7 @@ class EquivariantTransformer(nn.Module):
             element: Noised one-hot elements at unit total variance, ``[B, N, K]``.
             lam_pos: Half log-SNR of the coordinates, ``[B]``, or per atom, ``[B, N]``.
             lam_element: Half log-SNR of the elements, ``[B]``, or per atom, ``[B, N]``.
-            hint: Earlier estimate, or zeros.
+            self_cond: Earlier estimate, or zeros.
             mask: Real atoms, ``[B, N]`` bool.
             lam_end: Half log-SNR at which the step ends, ``[B]``, or None; see `embed_noise`.
             graph: The graph, where the network is given one.
@@ -287,7 +289,7 @@ class EquivariantTransformer(nn.Module):
         Returns:
             The estimate; its ``pos`` is the raw vector field of the coordinate head.
         """
-        streams = self.streams(pos, element, lam_pos, lam_element, hint, mask, lam_end, graph)
+        streams = self.streams(pos, element, lam_pos, lam_element, self_cond, mask, lam_end, graph)
         return self.read(streams, mask)
 
     def streams(
@@ -296,19 +298,19 @@ class EquivariantTransformer(nn.Module):
         element: Tensor,
         lam_pos: Tensor,
         lam_element: Tensor,
-        hint: Hint,
+        self_cond: SelfCond,
         mask: Tensor,
         lam_end: Tensor | None = None,
         graph: GraphInput | None = None,
     ) -> Streams:
         """What the blocks make of a noised molecule; arguments as of `forward`."""
         noise = self.embed_noise(lam_pos, lam_element, mask, lam_end)
-        both = torch.stack([pos, hint.pos], dim=-1)  # B N 3 2
+        both = torch.stack([pos, self_cond.pos], dim=-1)  # B N 3 2
         vectors = self.vectors(both)
         noise_per_atom = noise.expand(-1, pos.shape[1], -1)
-        scalars = self.scalars(torch.cat([element, hint.element, noise_per_atom], dim=-1))
+        scalars = self.scalars(torch.cat([element, self_cond.element, noise_per_atom], dim=-1))
         radial = self.radial(pair_distances(both)).flatten(-2)
-        pair_features = torch.cat([radial, hint.bond], dim=-1)
+        pair_features = torch.cat([radial, self_cond.bond], dim=-1)
         if self.graph is None or graph is None:
             pairs = self.pairs(pair_features)
         else:

@@ -1,4 +1,4 @@
-"""Belief propagation on valences: marginals of atoms and bonds whose counts must be allowed.
+"""Belief propagation on valences: valence_bp of atoms and bonds whose counts must be allowed.
 
 A network gives probabilities of every atom and every pair on their own; a carbon may come with
 five likely bonds. Here atoms are factors of a graph (Pearl 1982): the bonds of an atom must add up
@@ -62,7 +62,7 @@ class ValenceBP(nn.Module):
     def forward(
         self, element: Tensor, charge: Tensor, bond: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-marginals of all classes.
+        """Log-valence_bp of all classes.
 
         Args:
             element: Element logits, ``[B, N, K]``.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from molgen.did_you_mean import unknown
 from molgen.errors import OutputError, UsageError
-from molgen.names import unknown
 
 SUFFIXES: Final = (".sdf", ".sdf.gz", ".smi", ".xyz")
 """What can be written; the suffix decides."""

@@ -9,9 +9,9 @@ from molgen.flow.mmse import MMSECurve
 from molgen.flow.plan import Defaults, Plan, departed
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.solvers import solver_named
-from molgen.models.info import Ladder, ModelInfo
+from molgen.models.info import ModelInfo, SamplingPreset
 
-FIRST_LADDER = Ladder("dpm++2m", (20.0, 4.2, 1.9, 1.0, 0.55, 0.3, 0.16, 0.07))
+FIRST_LADDER = SamplingPreset("dpm++2m", (20.0, 4.2, 1.9, 1.0, 0.55, 0.3, 0.16, 0.07))
 """Levels (Å) for weights that were never tuned: wide enough for any molecule, low at the end."""
 
 
@@ -22,11 +22,11 @@ def default_plan(info: ModelInfo, steps: int) -> Plan:
         info: The model.
         steps: Network calls, at least 1.
     """
-    ladder = _ladder(info, steps)
-    if ladder.plan is not None:
-        return Plan.from_dict(ladder.plan)
-    grid = TimeGrid.from_sigma([sigma / info.config.model.pos_scale for sigma in ladder.sigma])
-    return Plan(solver_named(ladder.solver), grid, "fitted", ladder.input_scale, ladder.logit_bias)
+    preset = _ladder(info, steps)
+    if preset.plan is not None:
+        return Plan.from_dict(preset.plan)
+    grid = TimeGrid.from_sigma([sigma / info.config.model.pos_scale for sigma in preset.sigma])
+    return Plan(solver_named(preset.solver), grid, "fitted", preset.input_scale, preset.logit_bias)
 
 
 def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
@@ -46,26 +46,26 @@ def make_plan(info: ModelInfo, steps: int, options: PlanOptions) -> Plan:
     return departed(default, steps, options)
 
 
-def _ladder(info: ModelInfo, steps: int) -> Ladder:
-    return info.ladders.get(steps) or stretch(_nearest(info.ladders, steps), steps)
+def _ladder(info: ModelInfo, steps: int) -> SamplingPreset:
+    return info.presets.get(steps) or stretch(_nearest(info.presets, steps), steps)
 
 
-def _nearest(ladders: dict[int, Ladder], steps: int) -> Ladder:
-    """The ladder to stretch: rather not one with a plan, which was measured at its own count."""
-    if not ladders:
+def _nearest(presets: dict[int, SamplingPreset], steps: int) -> SamplingPreset:
+    """The preset to stretch: rather not one with a plan, which was measured at its own count."""
+    if not presets:
         return FIRST_LADDER
-    plain = {count: ladder for count, ladder in ladders.items() if ladder.plan is None}
-    choice = plain or ladders
+    plain = {count: preset for count, preset in presets.items() if preset.plan is None}
+    choice = plain or presets
     return choice[min(choice, key=lambda known: abs(math.log(known / steps)))]
 
 
-def stretch(ladder: Ladder, steps: int) -> Ladder:
+def stretch(preset: SamplingPreset, steps: int) -> SamplingPreset:
     """The same range of levels with another number of calls, interpolated in log sigma.
 
     Total standard deviations are interpolated with them; what leans is kept.
     """
-    logs = [math.log(sigma) for sigma in ladder.sigma]
-    input_scale = None if ladder.input_scale is None else list(ladder.input_scale)
+    logs = [math.log(sigma) for sigma in preset.sigma]
+    input_scale = None if preset.input_scale is None else list(preset.input_scale)
     if len(logs) == 1:
         logs = [logs[0], math.log(0.05)]
         input_scale = None if input_scale is None else [input_scale[0], 1.0]
@@ -74,7 +74,7 @@ def stretch(ladder: Ladder, steps: int) -> Ladder:
     stretched = (
         None if input_scale is None else tuple(_between(input_scale, place) for place in places)
     )
-    return Ladder(ladder.solver, sigma, input_scale=stretched, logit_bias=ladder.logit_bias)
+    return SamplingPreset(preset.solver, sigma, input_scale=stretched, logit_bias=preset.logit_bias)
 
 
 def _between(values: list[float], place: float) -> float:

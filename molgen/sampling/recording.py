@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from molgen.atomic import atomic_path
 from molgen.chem.io import STDOUT, Record, open_writer, suffix_of
 from molgen.chem.render import RUN
 from molgen.chem.resume import read_back, whole_chunks
 from molgen.errors import OutputError, UsageError
-from molgen.one_move import in_one_move
 from molgen.sampling.destination import WITHOUT_TAGS, Destination
 from molgen.sampling.run import Run, Sample, TagValue, Tally
 
@@ -190,7 +190,7 @@ def write_sidecar(path: Path, fingerprint: str) -> None:
         OutputError: It cannot be written.
     """
     try:
-        with in_one_move(path) as partial:
+        with atomic_path(path) as partial:
             partial.write_text(json.dumps({RUN: fingerprint}) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write {path} ({error.strerror})") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from molgen.chem.formula import parse_formula
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.plan_options import AS_PRESCRIBED, PlanOptions
-from molgen.names import unknown
 from molgen.option import Option, documented
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _SIZES: Final = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
 
-MAX_N: Final = 5_000_000
-"""Molecules of one run; more are made by several runs with other seeds."""
+MAX_N: Final = sys.maxsize
+"""Records that the machine can count; they are made one batch after another."""
 
 MAX_STEPS: Final = 10_000
 
@@ -39,7 +40,7 @@ MODEL: Final = "qm9"
 """The shipped model that estimates expected molecules, as solvers, grids and guides want it to."""
 
 FEW_MODEL: Final = "qm9-few"
-"""The shipped model that was trained to make molecules from nothing, on ladders of its own."""
+"""The shipped model that was trained to make molecules from nothing, on presets of its own."""
 
 COMPLETING_MODEL: Final = "qm9-scaffold"
 """The shipped model that was trained to complete a part of a molecule."""
@@ -230,7 +231,7 @@ class Request:
     def usual_model(self) -> str:
         """The shipped model that suits this request best.
 
-        The few-step model knows its own ladders, and nothing of what is given beforehand.
+        The few-step model knows its own presets, and nothing of what is given beforehand.
         """
         if self.scaffold is not None:
             return COMPLETING_MODEL

@@ -19,7 +19,7 @@ from molgen.chem.demands import Demands
 from molgen.chem.finish import Finisher, Labels
 from molgen.chem.formula import parse_formula
 from molgen.chem.molecule import Molecule
-from molgen.chem.relaxing import LABEL, Relaxing
+from molgen.chem.relaxation import LABEL, Relaxation
 from molgen.chem.render import Format, TagValue
 from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
@@ -136,13 +136,13 @@ class Run:
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @cached_property
-    def relaxing(self) -> Relaxing | None:
+    def relaxing(self) -> Relaxation | None:
         """How samples are relaxed, what is given in place kept there; None for not at all."""
         if not self.request.relax:
             return None
         if not self.task.finish.restore or self.given is None:
-            return Relaxing()
-        return Relaxing(tuple(one.n_atoms for one in self.given.atoms))
+            return Relaxation()
+        return Relaxation(tuple(one.n_atoms for one in self.given.atoms))
 
     @cached_property
     def fit(self) -> GraphFit | None:
@@ -254,7 +254,7 @@ class Run:
 def as_asked(content: dict[str, Any]) -> dict[str, Any]:
     """Options of a request, for a fingerprint.
 
-    Relaxing is named as it is done, since another way would make other molecules, and left out
+    Relaxation is named as it is done, since another way would make other molecules, and left out
     where it is off, so that runs from before there was this option can be continued.
     """
     relax = {"relax": LABEL} if content["relax"] else {}

@@ -19,8 +19,8 @@ from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.nn.classes import Classes
 from molgen.nn.refine.refine import refined
 from molgen.sampling.batching import Rows, batched
-from molgen.sampling.captured import captured, identity_of, is_static
 from molgen.sampling.consistency import ValenceTable
+from molgen.sampling.cuda_graph import captured, identity_of, is_static
 from molgen.sampling.noise import Streams, normal_noise
 from molgen.sampling.prediction import Prediction, Readout, fetch, read_out
 from molgen.sampling.sizes import sizes_of

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from molgen.config.conformers import ConformerConfig
 from molgen.config.reading import validated
 from molgen.errors import UsageError
-from molgen.tasks.conformers import ConformerModel, build_conformer_model
 from molgen.weights_file import Header, HeaderSchema, load_network, read_header
+
+if TYPE_CHECKING:
+    from molgen.tasks.conformers import ConformerModel
 
 DOMAIN = "conformers"
 
@@ -47,6 +49,16 @@ class LoadedConformerModel:
     info: ConformerInfo
 
 
+def read_conformer_info(path: Path) -> ConformerInfo:
+    """Read the header of a conformer model.
+
+    Raises:
+        UsageError: It is another kind of model.
+        CheckpointError: The file is missing, truncated, or not a molgen model.
+    """
+    return read_header(path, ConformerInfo, _other_model)
+
+
 def load_conformer_model(path: Path, device: str = "auto") -> LoadedConformerModel:
     """Load a conformer model.
 
@@ -54,7 +66,9 @@ def load_conformer_model(path: Path, device: str = "auto") -> LoadedConformerMod
         UsageError: It is another kind of model.
         CheckpointError: The file is missing, truncated, or not a molgen model.
     """
-    info = read_header(path, ConformerInfo, _other_model)
+    info = read_conformer_info(path)
+    from molgen.tasks.conformers import build_conformer_model
+
     model = load_network(path, lambda: build_conformer_model(info.config.model), device)
     return LoadedConformerModel(model, info)
 

@@ -17,9 +17,9 @@ from molgen.chem.graph_classes import ATOM_CLASSES, PAIR_CLASSES
 from molgen.config.conformers import ConformerConfig, ConformerLossConfig, ConformerModelConfig
 from molgen.data.conformer_batches import ConformerBatch, GraphBatch
 from molgen.flow.harmonic import centred, harmonic_noise, turned_onto
-from molgen.nn.block import Width
+from molgen.nn.block import NetworkDims
 from molgen.nn.graph import GraphClasses, GraphInput
-from molgen.nn.network import EquivariantTransformer, Hint, Sizes
+from molgen.nn.network import EquivariantTransformer, NetworkSpec, SelfCond
 from molgen.nn.stereo import StereoCentres
 
 TERMS = ("pos", "distance")
@@ -85,7 +85,7 @@ class ConformerModel(nn.Module):
             none,
             lam,
             lam,
-            Hint(earlier, none, no_pair),
+            SelfCond(earlier, none, no_pair),
             mask,
             None if t_end is None else half_log_snr(t_end),
             graph_input(graph),
@@ -125,7 +125,7 @@ class ConformerModel(nn.Module):
 
 def build_conformer_model(config: ConformerModelConfig) -> ConformerModel:
     """The model of a recipe with fresh weights."""
-    spec = Sizes(
+    spec = NetworkSpec(
         n_elements=0,
         n_charges=0,
         n_bonds=0,
@@ -135,10 +135,10 @@ def build_conformer_model(config: ConformerModelConfig) -> ConformerModel:
         lam_min=LAM_RANGE[0],
         lam_max=LAM_RANGE[1],
         max_atoms=MAX_ATOMS,
-        end_aware=config.step_size_cond,
+        step_size_cond=config.step_size_cond,
         graph=GraphClasses(ATOM_CLASSES, PAIR_CLASSES),
     )
-    network = EquivariantTransformer(spec, Width(**config.dims.model_dump()))
+    network = EquivariantTransformer(spec, NetworkDims(**config.dims.model_dump()))
     return ConformerModel(network, config.pos_scale, config.prior_scale)
 
 

@@ -1,4 +1,4 @@
-"""The Lightning module that every domain shares: the weight average, the pace, the meter."""
+"""The Lightning module that every domain shares: the weight average, the budget, the meter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from molgen.flow.weighting import IntervalWeights
 from molgen.train.average import WeightAverage
 from molgen.train.meter import LossMeter
 from molgen.train.optimiser import Together, build_optimiser
-from molgen.train.pace import Pace, learning_rate_factor
+from molgen.train.time_budget import TimeBudget, learning_rate_factor
 
 
 class Recipe(Protocol):
@@ -37,7 +37,7 @@ class TrainingModule(pl.LightningModule):
     Args:
         model: The model.
         config: The recipe.
-        pace: Progress of the run.
+        budget: Progress of the run.
         balance: Weights of the loss that are learned by level, or none; sampling needs none.
 
     Attributes:
@@ -47,10 +47,14 @@ class TrainingModule(pl.LightningModule):
     terms: ClassVar[tuple[str, ...]]
 
     def __init__(
-        self, model: nn.Module, config: Recipe, pace: Pace, balance: IntervalWeights | None = None
+        self,
+        model: nn.Module,
+        config: Recipe,
+        budget: TimeBudget,
+        balance: IntervalWeights | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.config, self.pace, self.balance = model, config, pace, balance
+        self.model, self.config, self.budget, self.balance = model, config, budget, balance
         self.average = WeightAverage(model, self._move_average)
         self.average.requires_grad_(False)
         self.meter: LossMeter | None = None
@@ -104,7 +108,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate from the run's progress."""
         step = self.global_step
-        factor = learning_rate_factor(step, self.pace.progress(step), self.config.optim)
+        factor = learning_rate_factor(step, self.budget.progress(step), self.config.optim)
         cast("Together", self.trainer.optimizers[0]).scale_rates(factor)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -119,8 +123,8 @@ class TrainingModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the time spent, so that a resumed run anneals where this one would have."""
-        checkpoint["molgen_seconds"] = self.pace.seconds
+        checkpoint["molgen_seconds"] = self.budget.seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Count the time of the run that is resumed."""
-        self.pace.before = float(checkpoint["molgen_seconds"])
+        self.budget.before = float(checkpoint["molgen_seconds"])

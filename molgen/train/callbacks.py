@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from molgen.checkpoint import LoadedModel, save_model
 from molgen.chem.decode import decode_argmax
-from molgen.eval.quick import quick_score
+from molgen.metrics.quick import quick_score
 from molgen.models.info import ModelInfo
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw

@@ -35,8 +35,8 @@ from molgen.tasks.conformers import (
 )
 from molgen.train.base import TrainingModule
 from molgen.train.fit import Job, RunOptions, fit, machine
-from molgen.train.pace import Pace
 from molgen.train.recorder import Counts, Recorder
+from molgen.train.time_budget import TimeBudget
 from molgen.weights_file import save_network
 
 SIGMA_AT_NOISE = 5.0
@@ -51,15 +51,15 @@ class ConformerModule(TrainingModule):
     Args:
         model: The model.
         config: The recipe.
-        pace: Progress of the run.
+        budget: Progress of the run.
     """
 
     terms: ClassVar[tuple[str, ...]] = TERMS
     config: ConformerConfig
     model: ConformerModel
 
-    def __init__(self, model: ConformerModel, config: ConformerConfig, pace: Pace) -> None:
-        super().__init__(model, config, pace)
+    def __init__(self, model: ConformerModel, config: ConformerConfig, budget: TimeBudget) -> None:
+        super().__init__(model, config, budget)
 
     @property
     def averaged(self) -> ConformerModel:
@@ -226,7 +226,7 @@ def _job(config: ConformerConfig, name: str, where: torch.device) -> Job:
     )
 
 
-def _module(config: ConformerConfig, pace: Pace) -> ConformerModule:
+def _module(config: ConformerConfig, budget: TimeBudget) -> ConformerModule:
     model = build_conformer_model(config.model)
     if config.train.init is not None:
         other = load_conformer_model(Path(config.train.init), "cpu").model
@@ -239,7 +239,7 @@ def _module(config: ConformerConfig, pace: Pace) -> ConformerModule:
                 f"the weights of {config.train.init} are of another network",
                 "Take the model section of the recipe from their run",
             )
-    return ConformerModule(model, config, pace)
+    return ConformerModule(model, config, budget)
 
 
 def _is_same_model(config: ConformerConfig, started: Path) -> bool:

@@ -4,7 +4,7 @@ The student is rolled out from noise on its own schedule, a call per step. At ev
 visits the teacher takes several short steps to the level where the student's step ends. The student
 learns to land where the teacher did. So it is trained at the states that it will meet
 when it samples, with targets that answer to these states. Data are shown to its critic alone, if
-it has one (`molgen.train.adversary`).
+it has one (`molgen.train.critic_loss`).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from molgen.flow.solvers.base import Solver
 from molgen.models.denovo import DeNovo, SelfConditioned
 from molgen.models.rollout import Molecules, advance, call, noise
 from molgen.nn.network import Estimate
-from molgen.train.adversary import Adversary
-from molgen.train.blank import Blank
 from molgen.train.class_balance import ClassBalance
 from molgen.train.compiled import compile_blocks
+from molgen.train.critic_loss import Adversary
 from molgen.train.distil_loss import DISTIL_TERMS, Comparison, Target, per_molecule
 from molgen.train.loss import total
 from molgen.train.molecules import MoleculeModule
-from molgen.train.pace import Pace
 from molgen.train.parts import coupling_of
+from molgen.train.size_batches import SizeBatch
 from molgen.train.student_schedule import StudentSchedule, class_balances_of, student_schedules_of
 from molgen.train.target_decoder import TargetDecoder, target_decoder_of
+from molgen.train.time_budget import TimeBudget
 
 CLASS_BALANCES = "molgen_class_balances"
 """Where a checkpoint keeps what was counted of the elements."""
@@ -63,7 +63,7 @@ class DistillationModule(MoleculeModule):
         model: The student.
         teacher: The teacher, in evaluation mode, on the device of training; it is not saved.
         config: The recipe, with a section ``distil``.
-        pace: Progress of the run.
+        budget: Progress of the run.
         real: Molecules that the critic compares with, if the recipe has an adversary.
 
     Raises:
@@ -77,10 +77,10 @@ class DistillationModule(MoleculeModule):
         model: DeNovo,
         teacher: DeNovo,
         config: Config,
-        pace: Pace,
+        budget: TimeBudget,
         real: SameSizes | None = None,
     ) -> None:
-        super().__init__(model, config, pace)
+        super().__init__(model, config, budget)
         self.schedules, self.weights = student_schedules_of(config)
         self.part = cast("DistilConfig", config.distil)
         self.solver: Solver = solver_named(self.part.solver)
@@ -132,7 +132,7 @@ class DistillationModule(MoleculeModule):
         if self.target_decoder is not None:
             self.target_decoder.close()
 
-    def training_step(self, batch: Blank, batch_idx: int) -> Tensor:
+    def training_step(self, batch: SizeBatch, batch_idx: int) -> Tensor:
         """Learn from a new rollout, or once more from an old one."""
         if self.kept and self.global_step % (1 + self.part.replay):
             choosing = self.generator(stream=CHOOSING)
@@ -141,7 +141,7 @@ class DistillationModule(MoleculeModule):
             return torch.stack([self._learn(one, judging)[0] for one in self.kept[place]]).sum()
         return self._rollout(batch)
 
-    def _rollout(self, batch: Blank) -> Tensor:
+    def _rollout(self, batch: SizeBatch) -> Tensor:
         """Roll out one schedule from fresh noise, and compare steps with the teacher's."""
         generator, judging = self.generator(self.device), self.generator(self.device, JUDGING)
         choosing = self.generator(stream=CHOOSING)
@@ -187,7 +187,7 @@ class DistillationModule(MoleculeModule):
 
     def _is_self_target(self, choosing: torch.Generator) -> bool:
         """Whether the last step of this rollout leads to the student's own molecules."""
-        if self.pace.progress(self.global_step) < self.part.self_target_from:
+        if self.budget.progress(self.global_step) < self.part.self_target_from:
             return False
         return self.happens(self.part.self_target_prob, choosing)
 

@@ -22,10 +22,10 @@ from molgen.locks import lock
 from molgen.memory import available_memory
 from molgen.memory_budget import BudgetError, MemoryBudget
 from molgen.train.base import Recipe, TrainingModule
-from molgen.train.pace import Pace, seconds_of
 from molgen.train.recorder import WEIGHTS, DivergedError, Recorder, TimeBox
 from molgen.train.resumption import LAST, Checkpoints, find_checkpoint, read_checkpoint
 from molgen.train.stopping import StoppedError, StopSignal, stop_signals
+from molgen.train.time_budget import TimeBudget, seconds_of
 
 WEIGHTS_IN_TRAINING = 5
 """Times that training holds every weight."""
@@ -51,7 +51,7 @@ class Job:
     """
 
     stream: Stream
-    module: Callable[[Pace], TrainingModule]
+    module: Callable[[TimeBudget], TrainingModule]
     recorder: Callable[[Path, int], Recorder[Any, Any]]
 
 
@@ -135,11 +135,11 @@ def _run(
     """Train from the checkpoint, or from the start."""
     pl.seed_everything(config.train.seed, verbose=False)
     limit = options.max_time.total_seconds() if options.max_time else None
-    pace = Pace(config.train.max_steps, limit or seconds_of(config.train.max_time))
-    module = _within_memory(job.module, pace)
+    budget = TimeBudget(config.train.max_steps, limit or seconds_of(config.train.max_time))
+    module = _within_memory(job.module, budget)
     if checkpoint is not None:
         job.stream.step = int(read_checkpoint(checkpoint)["global_step"])
-    box = TimeBox(pace)
+    box = TimeBox(budget)
     callbacks = [job.recorder(options.folder, job.stream.step), box]
     trainer = quiet_trainer(config, where, callbacks, progress=options.progress)
     try:
@@ -151,7 +151,9 @@ def _run(
         raise CheckpointError(f"{checkpoint} does not fit this run ({reason})") from None
 
 
-def _within_memory(build: Callable[[Pace], TrainingModule], pace: Pace) -> TrainingModule:
+def _within_memory(
+    build: Callable[[TimeBudget], TrainingModule], budget: TimeBudget
+) -> TrainingModule:
     """The module, whose weights need room for an average, a gradient and two moments too.
 
     Raises:
@@ -159,10 +161,10 @@ def _within_memory(build: Callable[[Pace], TrainingModule], pace: Pace) -> Train
     """
     free = available_memory()
     if free is None:
-        return build(pace)
+        return build(budget)
     try:
         with MemoryBudget(free // WEIGHTS_IN_TRAINING):
-            return build(pace)
+            return build(budget)
     except BudgetError as error:
         raise ConfigError(f"the network is too large to train here: {error}") from None
 

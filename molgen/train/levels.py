@@ -16,6 +16,7 @@ from molgen.config import (
     TogetherConfig,
     UniformTimeConfig,
 )
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.asynchronous import Asynchronous, Completion
 from molgen.flow.schedules import SCHEDULES
@@ -29,7 +30,6 @@ from molgen.flow.times import (
     TimeSampler,
     UniformTime,
 )
-from molgen.names import unknown
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from molgen.atomic import atomic_path
 from molgen.errors import CheckpointError
-from molgen.one_move import in_one_move
 
 SIGMA_EDGES = (0.05, 0.15, 0.4, 1.0, 4.0)
 """Boundaries, in Å, of the noise levels that are reported apart."""
@@ -69,7 +69,7 @@ class CsvLog:
     def __init__(self, path: Path, columns: list[str], first_step: int = 0) -> None:
         self.path, self.columns = path, columns
         header = ",".join(columns) + "\n"
-        with in_one_move(path) as partial:
+        with atomic_path(path) as partial:
             partial.write_text(header + "".join(_rows_until(path, header, first_step)))
 
     def write(self, row: dict[str, float | int | str]) -> None:

@@ -18,8 +18,8 @@ from molgen.tasks.task import Role, Task
 from molgen.train.levels import Levels, Range, levels_of
 from molgen.train.loss import Corrupted, corrupt, per_molecule, total
 from molgen.train.molecules import MoleculeModule
-from molgen.train.pace import Pace
 from molgen.train.parts import balance_of, coupling_of
+from molgen.train.time_budget import TimeBudget
 
 
 def noise_levels(config: Config) -> Levels:
@@ -56,27 +56,27 @@ class DenoisingModule(MoleculeModule):
     Args:
         model: The model.
         config: The recipe.
-        pace: Progress of the run.
+        budget: Progress of the run.
     """
 
-    def __init__(self, model: DeNovo, config: Config, pace: Pace) -> None:
-        super().__init__(model, config, pace, balance_of(config.loss.balance))
+    def __init__(self, model: DeNovo, config: Config, budget: TimeBudget) -> None:
+        super().__init__(model, config, budget, balance_of(config.loss.balance))
         self.coupling = coupling_of(config.coupling)
         self.levels, self.tasks = noise_levels(config), tasks_of(config)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Noise a batch, estimate it (half of the time with a hint), and compare."""
+        """Noise a batch, estimate it (half of the time with a self_cond), and compare."""
         generator = self.generator(self.device)
         with torch.autocast(self.device.type, enabled=False):
             noised = self._corrupt(batch, generator)
         known = (noised.state, noised.lam, batch.mask)
-        hint = None
+        self_cond = None
         if self.happens(self.config.train.self_condition, generator):
             with torch.no_grad():
-                hint = self.model.hint(self.compiled(*known, None, noised.lam_element))
+                self_cond = self.model.self_cond(self.compiled(*known, None, noised.lam_element))
             # Older versions of torch would use the weights rounded here again, without gradients.
             torch.clear_autocast_cache()
-        estimate = self.compiled(*known, hint, noised.lam_element)
+        estimate = self.compiled(*known, self_cond, noised.lam_element)
         scale = self.model.scales.pos
         with torch.autocast(self.device.type, enabled=False):
             asked = self.tasks.losses
@@ -90,7 +90,7 @@ class DenoisingModule(MoleculeModule):
 
     def _corrupt(self, batch: Batch, generator: torch.Generator) -> Corrupted:
         """Draw the levels of the present point of the run, and noise the batch to them."""
-        sampler = self.levels.at(self.pace.progress(self.global_step))
+        sampler = self.levels.at(self.budget.progress(self.global_step))
         lam = sampler.levels(batch.pos, generator, batch.mask)
         if not self.config.tasks:
             return corrupt(self.model, batch, lam, self.coupling, generator)

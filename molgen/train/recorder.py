@@ -13,8 +13,8 @@ import torch
 
 from molgen.train.base import TrainingModule
 from molgen.train.meter import CsvLog, columns_of
-from molgen.train.pace import Pace
 from molgen.train.resumption import LAST
+from molgen.train.time_budget import TimeBudget
 from molgen.weights_file import Header
 
 WEIGHTS = "model.safetensors"
@@ -35,8 +35,8 @@ class TimeBox(pl.Callback):
         has_begun: Whether the first step has been reached.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace, self.has_begun = pace, False
+    def __init__(self, budget: TimeBudget) -> None:
+        self.budget, self.has_begun = budget, False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember that everything has been restored."""
@@ -51,7 +51,7 @@ class TimeBox(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Stop once the run's progress is complete."""
-        if self.pace.progress(trainer.global_step) >= 1.0:
+        if self.budget.progress(trainer.global_step) >= 1.0:
             trainer.should_stop = True
 
 
@@ -127,7 +127,7 @@ class Recorder(pl.Callback, ABC, Generic[ModuleT, HeaderT]):
         """Where the run stands."""
         step = trainer.global_step
         seen = step * module.config.train.batch_size
-        return {"step": step, self.items: seen, "seconds": module.pace.seconds}
+        return {"step": step, self.items: seen, "seconds": module.budget.seconds}
 
     def record(self, trainer: pl.Trainer, module: ModuleT) -> None:
         """Write the mean losses since the last row.

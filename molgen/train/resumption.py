@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from molgen.atomic import atomic_path
 from molgen.errors import CheckpointError
-from molgen.one_move import in_one_move
 from molgen.tensor_file import digest
 
 LAST: Final = "last.ckpt"
@@ -43,16 +43,16 @@ class Checkpoints(CheckpointIO):
             OSError: It cannot be written.
         """
         place = Path(path)
-        with in_one_move(place) as partial:
+        with atomic_path(place) as partial:
             with partial.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             digests = [digest(partial), *(_digests(place.parent) or ())][:_KEPT]
-            with in_one_move(place.with_name(DIGESTS)) as listed:
+            with atomic_path(place.with_name(DIGESTS)) as listed:
                 listed.write_text("\n".join(digests) + "\n")
             if place.exists():
-                with in_one_move(place.with_name(PREVIOUS)) as kept:
+                with atomic_path(place.with_name(PREVIOUS)) as kept:
                     kept.unlink(missing_ok=True)
                     os.link(place, kept)
 

@@ -18,13 +18,13 @@ from molgen.data.same_sizes import SameSizes
 from molgen.data.store import MoleculeStore
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
-from molgen.models.info import Ladder, ModelInfo
-from molgen.train.blank import BlankStream
+from molgen.models.info import ModelInfo, SamplingPreset
 from molgen.train.callbacks import DistillationRecorder, MoleculeRecorder
 from molgen.train.distil import DistillationModule
 from molgen.train.fit import Job, RunOptions, fit, machine
 from molgen.train.module import DenoisingModule
-from molgen.train.pace import Pace
+from molgen.train.size_batches import SizeStream
+from molgen.train.time_budget import TimeBudget
 
 
 def train(
@@ -82,7 +82,7 @@ def _on_data(config: Config, name: str, where: torch.device) -> Job:
         stream=BatchStream(
             data, config.train.batch_size, config.train.seed, max_cost=config.train.batch_cost
         ),
-        module=lambda pace: DenoisingModule(_model(config, info.max_atoms), config, pace),
+        module=lambda budget: DenoisingModule(_model(config, info.max_atoms), config, budget),
         recorder=partial(MoleculeRecorder, info),
     )
 
@@ -91,19 +91,19 @@ def _distil(config: Config, name: str, where: torch.device) -> Job:
     """Load the teacher, which says what there is to know about the data."""
     part = cast("DistilConfig", config.distil)
     teacher = load_model(part.teacher, str(where))
-    ladders = {len(one.sigma): Ladder("ddim", one.sigma) for one in part.schedules}
-    info = replace(teacher.info, name=name, config=config, ladders=ladders, mmse=None).trained(
+    presets = {len(one.sigma): SamplingPreset("ddim", one.sigma) for one in part.schedules}
+    info = replace(teacher.info, name=name, config=config, presets=presets, mmse=None).trained(
         teacher=teacher.name, **machine(where)
     )
     train = config.train
     real = None if part.adversary is None else _real(config, info, where)
 
-    def module(pace: Pace) -> DistillationModule:
+    def module(budget: TimeBudget) -> DistillationModule:
         student = _model(config, info.max_atoms)
-        return DistillationModule(student, teacher.model, config, pace, real)
+        return DistillationModule(student, teacher.model, config, budget, real)
 
     return Job(
-        stream=BlankStream(info.n_atoms, train.batch_size, train.seed, where),
+        stream=SizeStream(info.n_atoms, train.batch_size, train.seed, where),
         module=module,
         recorder=partial(DistillationRecorder, info),
     )

@@ -25,11 +25,11 @@ class StoppedError(MolgenError):
 
     Args:
         stop: The signal.
-        hint: What the user can do next.
+        self_cond: What the user can do next.
     """
 
-    def __init__(self, stop: StopSignal, hint: str) -> None:
-        super().__init__(f"training was stopped by {stop.number.name}", hint)
+    def __init__(self, stop: StopSignal, self_cond: str) -> None:
+        super().__init__(f"training was stopped by {stop.number.name}", self_cond)
         self.exit_code = 128 + stop.number
 
 

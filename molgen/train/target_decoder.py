@@ -22,11 +22,11 @@ from torch.nn import functional
 
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import Decoder
+from molgen.chem.decode_relax import DecodeRelax
 from molgen.chem.distances import DistanceStatistics
 from molgen.chem.elements import AROMATIC, N_BOND_CLASSES, Vocabulary
 from molgen.chem.molecule import Molecule
 from molgen.chem.pool import processes, told_if_killed
-from molgen.chem.settle import Settler
 from molgen.chem.workers import without_main
 from molgen.config import DistilConfig
 from molgen.train.class_balance import ClassBalance
@@ -43,16 +43,20 @@ class TargetDecoder:
     """Decides targets, in other processes if there are any.
 
     Args:
-        settler: How beliefs become molecules.
+        decode_relax: How beliefs become molecules.
         vocabulary: Meaning of the classes.
         pos_scale: Å per unit of position.
         n_workers: Processes beside this one; 0 for none. They start with the first batch.
     """
 
     def __init__(
-        self, settler: Settler, vocabulary: Vocabulary, pos_scale: float, n_workers: int = 0
+        self,
+        decode_relax: DecodeRelax,
+        vocabulary: Vocabulary,
+        pos_scale: float,
+        n_workers: int = 0,
     ) -> None:
-        self.settler, self.vocabulary, self.pos_scale = settler, vocabulary, pos_scale
+        self.decode_relax, self.vocabulary, self.pos_scale = decode_relax, vocabulary, pos_scale
         self.n_workers = n_workers
         self._processes = ExitStack()
         self._executor: Executor | None = None
@@ -76,7 +80,7 @@ class TargetDecoder:
         orders = np.zeros(target.bond.shape[:3], np.int64)
         for row, molecule in enumerate(molecules):
             n = molecule.n_atoms
-            if self.settler.relax:
+            if self.decode_relax.relax:
                 pos[row, :n] = molecule.pos / self.pos_scale
             for out, values in zip(classes, _classes(molecule, self.vocabulary), strict=True):
                 out[row, :n] = values
@@ -122,14 +126,14 @@ class TargetDecoder:
 
     def _settle(self, beliefs: list[Beliefs]) -> list[Molecule]:
         if not self.n_workers:
-            return self.settler(beliefs)
+            return self.decode_relax(beliefs)
         if self._executor is None:
             self._executor = self._processes.enter_context(processes(self.n_workers))
         # Several parts per process, since molecules that contradict themselves take long.
         size = -(-len(beliefs) // (PARTS * self.n_workers))
         parts = [beliefs[start : start + size] for start in range(0, len(beliefs), size)]
         with without_main(), told_if_killed():
-            return [one for part in self._executor.map(self.settler, parts) for one in part]
+            return [one for part in self._executor.map(self.decode_relax, parts) for one in part]
 
 
 def target_decoder_of(
@@ -149,8 +153,8 @@ def target_decoder_of(
     if part.decoder is None:
         return None
     decoder = Decoder(part.decoder, distances=distances)
-    settler = Settler(decoder, part.relax, part.restraint)
-    return TargetDecoder(settler, vocabulary, pos_scale, part.workers)
+    decode_relax = DecodeRelax(decoder, part.relax, part.restraint)
+    return TargetDecoder(decode_relax, vocabulary, pos_scale, part.workers)
 
 
 def shares_of(elements: Mapping[int, int], vocabulary: Vocabulary) -> np.ndarray:

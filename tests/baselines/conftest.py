@@ -18,9 +18,9 @@ SMALL = {
     "otflow": (
         "network.n_layers=2",
         "network.n_radial=8",
-        "network.width={scalar: 16, vector: 4, pair: 8, pair_hidden: 8, n_heads: 2, n_frames: 2}",
-        "network.width.mlp=16",
-        "network.width.noise=16",
+        "network.dims={scalar: 16, vector: 4, pair: 8, pair_hidden: 8, n_heads: 2, n_frames: 2}",
+        "network.dims.mlp=16",
+        "network.dims.noise=16",
     ),
 }
 """Every shipped recipe, and what makes it small."""

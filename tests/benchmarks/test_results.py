@@ -69,7 +69,7 @@ def test_a_cell_is_measured_once_and_a_torn_row_again(tiny_weights: Path, tmp_pa
 
 def test_counts_equal_those_of_the_evaluation(tiny_weights: Path, tmp_path: Path) -> None:
     from molgen.api import load
-    from molgen.eval.metrics import evaluate
+    from molgen.metrics.evaluate import evaluate
     from molgen.sampling.request import Request
     from molgen.sampling.run import Tally
 

@@ -12,7 +12,7 @@ from benchmarks import mean_weights
 from molgen.checkpoint import load_model, read_info, save_model
 from molgen.config import parse_config
 from molgen.models.build import build
-from molgen.models.info import Ladder, ModelInfo
+from molgen.models.info import ModelInfo, SamplingPreset
 
 N_ATOMS = (0, 0, 0, 1, 1)
 
@@ -21,8 +21,8 @@ def run_at(path: Path, seed: int, **model: int) -> Path:
     torch.manual_seed(seed)
     config = parse_config({"model": {"n_layers": 1, **model}, "train": {"init": "/somewhere"}})
     training = {"steps": 10, "molecules": 320, "seconds": 5.4, "teacher": "qm9"}
-    ladders = {2: Ladder("ddim", (20.0, 0.5))}
-    info = ModelInfo("run", config, N_ATOMS, ladders=ladders, training=training)
+    presets = {2: SamplingPreset("ddim", (20.0, 0.5))}
+    info = ModelInfo("run", config, N_ATOMS, presets=presets, training=training)
     save_model(path, build(config, len(N_ATOMS) - 1), info)
     return path
 
@@ -47,7 +47,7 @@ def test_the_mean_is_written_in_half_the_room(tmp_path: Path) -> None:
     assert info.training["steps"] == 30
     assert info.training["seconds"] == 16
     assert info.training["teacher"] == "qm9"
-    assert list(info.ladders) == [2]
+    assert list(info.presets) == [2]
 
 
 def test_runs_of_different_networks_have_no_mean(tmp_path: Path) -> None:

@@ -55,4 +55,4 @@ def test_a_killed_calibration_goes_on_where_it_was(
     calibrate(asked, context(), silent, resume=True)
     assert calls == ["first", "second", "second"]
     assert [path.name for path in tmp_path.iterdir()] == ["out.safetensors"]
-    assert load_model(asked.out, "cpu").info.ladders == load_model(WEIGHTS, "cpu").info.ladders
+    assert load_model(asked.out, "cpu").info.presets == load_model(WEIGHTS, "cpu").info.presets

@@ -42,10 +42,10 @@ def test_input_scales_change_one_preset(context: Callable[..., Context]) -> None
     asked = replace(context(1), report=lines.append)
     before, after = shipped(), input_scale.calibrate(shipped(), asked)
     assert changed(before, after) == set()
-    found = after.info.ladders[1]
+    found = after.info.presets[1]
     assert found.input_scale is not None
     assert len(found.input_scale) == 1
-    assert {**after.info.ladders, 1: before.info.ladders[1]} == before.info.ladders
+    assert {**after.info.presets, 1: before.info.presets[1]} == before.info.presets
     scores = [float(line.split(": ")[1].split(",")[0]) for line in lines]
     assert scores[0] == 1.0
     best = next(line for line in lines if f"({found.input_scale[0]}," in line)
@@ -55,13 +55,13 @@ def test_input_scales_change_one_preset(context: Callable[..., Context]) -> None
 def test_logit_biases_change_one_preset(context: Callable[..., Context]) -> None:
     before = shipped()
     presets = {
-        steps: replace(one, logit_bias=NO_LOGIT_BIAS) for steps, one in before.info.ladders.items()
+        steps: replace(one, logit_bias=NO_LOGIT_BIAS) for steps, one in before.info.presets.items()
     }
-    plain = replace(before, info=replace(before.info, ladders=presets))
+    plain = replace(before, info=replace(before.info, presets=presets))
     after = logit_bias.calibrate(plain, context(2))
     assert changed(plain, after) == set()
-    assert set(after.info.ladders[2].logit_bias.to_dict()) == {"element", "bond"}
-    assert {**after.info.ladders, 2: presets[2]} == presets
+    assert set(after.info.presets[2].logit_bias.to_dict()) == {"element", "bond"}
+    assert {**after.info.presets, 2: presets[2]} == presets
 
 
 def test_the_distance_head_changes_alone(context: Callable[..., Context]) -> None:
@@ -80,7 +80,7 @@ def test_the_refinement_changes_alone_and_goes_on(
     monkeypatch.setattr(refine_examples, "PRESET_SHARES", {1: 0.5, 2: 0.5})
     before = shipped()
     fresh = refine.calibrate(before, context())
-    assert fresh.info.config.model.n_refine_layers == 2
+    assert fresh.info.config.model.refine_layers == 2
     assert all(name.startswith("network.refine.") for name in changed(shipped(), fresh))
     again = refine.calibrate(fresh, context())
     names = changed(fresh, again)

@@ -19,7 +19,7 @@ from molgen.chem.mol import build_mol, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.chem.naming import Name, name_of
 from molgen.chem.packed import PackedMolecules, PackedMols
-from molgen.chem.relaxing import LABEL, Relaxing
+from molgen.chem.relaxation import LABEL, Relaxation
 from molgen.chem.render import FORMATS
 from molgen.data.distances import shipped_distances
 
@@ -122,7 +122,7 @@ def test_a_prior_is_for_decoders_and_for_what_is_not_settled() -> None:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_relaxing_comes_after_decoding_and_touches_positions_only(decoder: str) -> None:
-    relaxing = Relaxing((0, 2))
+    relaxing = Relaxation((0, 2))
     plain, relaxed = finisher_of(decoder), finisher_of(decoder, relaxing=relaxing)
     chunk = chunk_of(beliefs(), searches=plain.decoder.searches)
     before, after = plain(chunk), relaxed(chunk)

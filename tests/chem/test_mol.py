@@ -13,7 +13,7 @@ from molgen.chem.mol import build_mol, molecule_of, smiles_of
 from molgen.chem.molecule import Molecule
 from molgen.chem.render import render_sdf
 from molgen.errors import ChemistryError
-from molgen.eval.agreement import check_graph
+from molgen.metrics.agreement import check_graph
 
 from .builders import STORE, molecule, molecules, ring, same_graph
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from molgen.chem.io import read_records
-from molgen.chem.relaxing import LABEL
+from molgen.chem.relaxation import LABEL
 
 METHANE = """5
 methane

@@ -11,10 +11,10 @@ from shutil import copy
 
 import pytest
 
+from molgen.atomic import atomic_path
 from molgen.chem.io import open_writer
 from molgen.errors import OutputError
 from molgen.locks import lock
-from molgen.one_move import in_one_move
 
 CASES = Path(__file__).parent.parent / "cases"
 
@@ -72,7 +72,7 @@ def test_a_link_in_the_place_of_a_partial_file_is_replaced(tmp_path: Path) -> No
     precious = tmp_path / "precious"
     precious.write_text("kept")
     (tmp_path / "x.json.partial").symlink_to(precious)
-    with in_one_move(tmp_path / "x.json") as partial:
+    with atomic_path(tmp_path / "x.json") as partial:
         partial.write_text("new")
     link = tmp_path / "m.sdf"
     link.symlink_to(precious)

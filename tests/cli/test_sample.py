@@ -11,7 +11,7 @@ import pytest
 
 from molgen.chem.decode import DECODERS as DECODER_TABLE
 from molgen.chem.io import FORMATS, read_records
-from molgen.chem.relaxing import LABEL
+from molgen.chem.relaxation import LABEL
 from molgen.sampling.destination import SUFFIXES
 from molgen.sampling.request import DECODERS
 

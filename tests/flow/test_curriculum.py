@@ -38,24 +38,24 @@ def test_the_last_stage_is_the_density_itself() -> None:
 @given(st.integers(1, 12))
 def test_every_stage_of_a_plateau_opens_one_more_cluster(n: int) -> None:
     course = Curriculum(LogUniform(0.01, 10.0), tuple(-2.0 + 4 * i / n for i in range(n - 1)))
-    pace = Plateau(n, patience=1)
+    budget = Plateau(n, patience=1)
     for stage in range(n):
-        opened = course.at(pace.progress)
+        opened = course.at(budget.progress)
         expected = course.edges[stage] if stage < n - 1 else -math.log(0.01)
         highest = opened.quantile(torch.tensor(1.0, dtype=torch.float64))
         assert float(highest) == pytest.approx(expected, abs=1e-6)
-        pace = pace.observe(1.0).observe(1.0)
+        budget = budget.observe(1.0).observe(1.0)
 
 
 def test_a_plateau_waits_for_patience_and_forgets_the_old_loss() -> None:
-    pace = Plateau(3, patience=2, gain=0.1)
+    budget = Plateau(3, patience=2, gain=0.1)
     for loss, stage in [(1.0, 0), (0.5, 0), (0.49, 0), (0.48, 1), (9.0, 1), (8.9, 1), (8.8, 2)]:
-        pace = pace.observe(loss)
-        assert pace.stage == stage, loss
+        budget = budget.observe(loss)
+        assert budget.stage == stage, loss
     for _ in range(9):
-        pace = pace.observe(1.0)
-    assert pace.stage == 2
-    assert pace.progress == pytest.approx(2 / 3)
+        budget = budget.observe(1.0)
+    assert budget.stage == 2
+    assert budget.progress == pytest.approx(2 / 3)
 
 
 def test_edges_out_of_order_and_empty_clusters_are_refused() -> None:

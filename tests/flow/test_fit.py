@@ -37,7 +37,7 @@ from molgen.flow.fit.trajectories import refine, rmse
 from molgen.flow.plan import Plan
 from molgen.flow.solvers import Ancestral, Stepwise
 from molgen.flow.state import State
-from molgen.models.info import Ladder, ModelInfo
+from molgen.models.info import ModelInfo, SamplingPreset
 from molgen.sampling.plan import default_plan
 
 from .mixtures import Mixture, bell, mol27, sliced_w2, toy2
@@ -290,9 +290,9 @@ def test_bad_searches_are_usage_errors() -> None:
 def test_weights_carry_a_fitted_plan_and_what_it_was_chosen_by() -> None:
     grid = TimeGrid.uniform(OTFlow(), 3)
     plan = Plan(fit_solver(problem(toy2(), 8, 0), grid), grid, "fitted")
-    ladder = Ladder("unipc2", (20.0, 1.0, 0.2), plan.to_dict(), {"total": 0.5, "n": 800})
-    info = ModelInfo("tuned", Config(), (0, 0, 1), {3: ladder})
+    preset = SamplingPreset("unipc2", (20.0, 1.0, 0.2), plan.to_dict(), {"total": 0.5, "n": 800})
+    info = ModelInfo("tuned", Config(), (0, 0, 1), {3: preset})
     read = ModelInfo.from_dict(json.loads(json.dumps(info.to_dict())), "test")
-    assert read.ladders == info.ladders
+    assert read.presets == info.presets
     assert default_plan(read, 3) == plan
     assert default_plan(read, 5).solver == UniPC2()

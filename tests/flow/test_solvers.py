@@ -189,7 +189,7 @@ def test_weights_integrate_polynomials_exactly(
 # ----------------------------------------------------------------------------- convergence
 
 
-def ladder(n_steps: int) -> TimeGrid:
+def preset(n_steps: int) -> TimeGrid:
     return TimeGrid.log_snr(0.05, 20.0, n_steps, to_data=False)
 
 
@@ -201,7 +201,7 @@ def exact_ends() -> dict[int, Tensor]:
     """Ends of the exact flow by dimension of the data."""
     fine = RK45(OTFlow(), lower_order_final=False)
     return {
-        data.dim: tensor(fine.solve(data.denoise, normal(N_ENDS, data.dim), ladder(80)))
+        data.dim: tensor(fine.solve(data.denoise, normal(N_ENDS, data.dim), preset(80)))
         for data in (toy2(), bell())
     }
 
@@ -210,7 +210,7 @@ def order(solver: Solver, data: Mixture, steps: tuple[int, int], exact: Tensor) 
     """Slope of the endpoint error over step counts, in logarithms."""
     x = normal(N_ENDS, data.dim)
     errors = [
-        (tensor(solver.solve(data.denoise, x, ladder(n), noise=lambda _: x)) - exact).norm()
+        (tensor(solver.solve(data.denoise, x, preset(n), noise=lambda _: x)) - exact).norm()
         for n in steps
     ]
     return math.log(errors[0] / errors[1]) / math.log(steps[1] / steps[0])
@@ -253,7 +253,7 @@ def test_runge_kutta_converges_at_order_five(
 
 @pytest.mark.parametrize("solver", [DDIM(), DPMpp2M(False), UniPC2(False), Heun(OTFlow())])
 def test_gaussian_data_keep_their_exact_spread(solver: Solver) -> None:
-    data, grid = bell(), ladder(160)
+    data, grid = bell(), preset(160)
     a, b = unit_tv(doubles(grid.lam[0], grid.lam[-1]))
     deviation = (a**2 * data.deviations**2 + b**2).sqrt()
     end = solver.solve(data.denoise, deviation[:1, None], grid)

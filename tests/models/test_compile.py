@@ -13,7 +13,7 @@ from ..networks import TOLERANCE, random_case, random_model  # noqa: TID252
 def test_the_compiled_model_agrees(per_atom: bool) -> None:
     model = random_model()
     case = random_case([5, 7], 3, torch.float32, hinted=True, per_atom=per_atom)
-    given = (case.state, case.lam, case.mask, case.hint, case.lam_element)
+    given = (case.state, case.lam, case.mask, case.self_cond, case.lam_element)
     compiled = torch.compile(model, backend="aot_eager")
     with torch.no_grad():
         usual, fast = model(*given), compiled(*given)

@@ -1,4 +1,4 @@
-"""What the model's numbers mean: parameterisation, hints, the solver's view of it."""
+"""What the model's numbers mean: parameterisation, self_cond, the solver's view of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from molgen.flow.grid import TimeGrid
 from molgen.flow.logit_bias import NO_LOGIT_BIAS, LogitBias
 from molgen.models.build import build
 from molgen.models.denovo import ELEMENT, SelfConditioned
-from molgen.nn.block import Width
+from molgen.nn.block import NetworkDims
 
 from ..networks import (  # noqa: TID252
     DTYPES,
@@ -33,7 +33,7 @@ from ..networks import (  # noqa: TID252
 def test_every_parameter_gets_a_gradient() -> None:
     model = random_model(torch.float64)
     case = random_case([5, 7], 0, torch.float64, hinted=True)
-    estimate = model(case.state, case.lam, case.mask, case.hint)
+    estimate = model(case.state, case.lam, case.mask, case.self_cond)
     parts = (estimate.pos, estimate.element, estimate.charge, estimate.bond)
     loss = sum((part * torch.linspace(0.5, 2, part.shape[-1])).square().sum() for part in parts)
     names, parameters = zip(*model.named_parameters(), strict=True)
@@ -58,7 +58,7 @@ def test_without_a_hint_means_a_hint_of_zeros() -> None:
     model = random_model()
     case = random_case([4, 6], 2, torch.float32, hinted=False)
     one = estimate_of(model, case)
-    other = model(case.state, case.lam, case.mask, model.no_hint(case.mask))
+    other = model(case.state, case.lam, case.mask, model.no_self_cond(case.mask))
     assert torch.equal(one.pos, other.pos)
     assert torch.equal(one.bond, other.bond)
 
@@ -82,7 +82,7 @@ def test_the_solver_sees_expected_clean_data_and_the_estimate_is_fed_back() -> N
         first = denoise(case.state, lam)
         expected = model(case.state, level, case.mask)
         again = denoise(case.state, lam)
-        fed_back = model(case.state, level, case.mask, model.hint(expected))
+        fed_back = model(case.state, level, case.mask, model.self_cond(expected))
     assert isinstance(first, dict)
     assert isinstance(again, dict)
     assert torch.equal(first["pos"], expected.pos)
@@ -110,7 +110,7 @@ def test_what_leans_is_passed_on_and_heard_by_the_next_call() -> None:
         passed_on = memory(case.state, torch.tensor(0.0, dtype=torch.float64))
         leant = memory.estimate
         memory(case.state, torch.tensor(1.0, dtype=torch.float64))
-        again = model(case.state, level, case.mask, model.hint(leant))
+        again = model(case.state, level, case.mask, model.self_cond(leant))
     assert isinstance(passed_on, dict)
     named = ELEMENT.project(model.clean_elements(leant.element.softmax(dim=-1)), case.mask)
     torch.testing.assert_close(passed_on["element"], named)
@@ -146,7 +146,7 @@ def test_a_last_call_leans_before_its_classes_are_brought_to_terms() -> None:
 def test_a_recipe_decides_the_network() -> None:
     recipe = {
         "data": {"dataset": {"name": "x", "atomic_numbers": [1, 6, 8], "charges": [0]}},
-        "model": {"n_layers": 3, "width": {"scalar": 16, "n_heads": 2, "mlp": 24}},
+        "model": {"n_layers": 3, "dims": {"scalar": 16, "n_heads": 2, "mlp": 24}},
         "lam_max": 4.0,
     }
     model = build(parse_config(recipe), max_atoms=17)
@@ -154,7 +154,7 @@ def test_a_recipe_decides_the_network() -> None:
     assert (network.sizes.n_elements, network.sizes.n_charges) == (3, 1)
     assert (network.sizes.max_atoms, network.sizes.lam_max) == (17, 4.0)
     assert len(network.blocks) == 3
-    assert network.width == Width(scalar=16, n_heads=2, mlp=24)
+    assert network.dims == NetworkDims(scalar=16, n_heads=2, mlp=24)
     assert network.sizes.cutoff * model.scales.pos == pytest.approx(10.0)
 
 

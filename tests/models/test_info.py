@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from molgen.config import Config
 from molgen.flow.logit_bias import LogitBias
-from molgen.models.info import ErrorCurve, Ladder, ModelInfo
+from molgen.models.info import ErrorCurve, ModelInfo, SamplingPreset
 
 LEAN = LogitBias.of({"element": (0.0, 0.1, -0.5), "bond": (0.5, 0.0)})
 
@@ -34,8 +34,8 @@ def test_a_header_says_which_elements_repairs_lean_to() -> None:
 
 
 def test_a_header_says_how_the_calls_of_a_ladder_are_made() -> None:
-    ladder = Ladder("ddim", (20.0, 0.5), input_scale=(1.0, 1.1), logit_bias=LEAN)
-    info = replace(INFO, ladders={2: ladder, 1: Ladder("ddim", (20.0,))})
+    preset = SamplingPreset("ddim", (20.0, 0.5), input_scale=(1.0, 1.1), logit_bias=LEAN)
+    info = replace(INFO, presets={2: preset, 1: SamplingPreset("ddim", (20.0,))})
     assert ModelInfo.from_dict(json.loads(json.dumps(info.to_dict())), "here") == info
     assert set(info.to_dict()["presets"]["1"]) == {"solver", "sigma"}
 

@@ -51,7 +51,7 @@ def test_it_is_exact_under_autocast() -> None:
     case = random_case([7, 4], 5, torch.float32, hinted=True)
     until = torch.full_like(case.lam, math.inf)
     with torch.no_grad():
-        estimate = agreeing_model()(case.state, case.lam, case.mask, case.hint, None, until)
+        estimate = agreeing_model()(case.state, case.lam, case.mask, case.self_cond, None, until)
         plain = refining_model().refined(estimate, case.mask)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             mixed = refining_model().refined(estimate, case.mask)

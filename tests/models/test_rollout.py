@@ -1,4 +1,4 @@
-"""A model's own way from noise is the way that a sampler takes with the same ladder."""
+"""A model's own way from noise is the way that a sampler takes with the same preset."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from molgen.models.denovo import POS
-from molgen.nn.network import Estimate, Hint
+from molgen.nn.network import Estimate, SelfCond
 
 from ..networks import (  # noqa: TID252
     DTYPES,
@@ -55,13 +55,15 @@ def mapped_levels(case: Case, change: Callable[[Tensor], Tensor]) -> Case:
 def rows(case: Case, chosen: Tensor) -> Case:
     """Some molecules of a batch, without the padding that they do not need."""
     n = int(case.mask[chosen].sum(dim=1).max())
-    hint = case.hint and Hint(
-        case.hint.pos[chosen, :n], case.hint.element[chosen, :n], case.hint.bond[chosen, :n, :n]
+    self_cond = case.self_cond and SelfCond(
+        case.self_cond.pos[chosen, :n],
+        case.self_cond.element[chosen, :n],
+        case.self_cond.bond[chosen, :n, :n],
     )
     state = {name: value[chosen, :n] for name, value in case.state.items()}
     shorter = mapped_levels(case, lambda levels: levels[:, :n])
     lam_element = None if shorter.lam_element is None else shorter.lam_element[chosen]
-    return Case(state, shorter.lam[chosen], case.mask[chosen, :n], hint, lam_element)
+    return Case(state, shorter.lam[chosen], case.mask[chosen, :n], self_cond, lam_element)
 
 
 def real_part(estimate: Estimate, row: int, n: int) -> Estimate:
@@ -75,18 +77,20 @@ def real_part(estimate: Estimate, row: int, n: int) -> Estimate:
 
 
 def padded(case: Case, extra: int) -> Case:
-    """The batch with more padding, on which the hint holds what heads say of nothing."""
+    """The batch with more padding, on which the self_cond holds what heads say of nothing."""
 
     def grow(value: Tensor, dims: int, fill: float) -> Tensor:
         return torch.nn.functional.pad(value, (0, 0) + (0, extra) * dims, value=fill)
 
-    hint = case.hint and Hint(
-        grow(case.hint.pos, 1, 0.0), grow(case.hint.element, 1, 0.3), grow(case.hint.bond, 2, 0.3)
+    self_cond = case.self_cond and SelfCond(
+        grow(case.self_cond.pos, 1, 0.0),
+        grow(case.self_cond.element, 1, 0.3),
+        grow(case.self_cond.bond, 2, 0.3),
     )
     state = {name: grow(value, 1, 0.0) for name, value in case.state.items()}
     mask = torch.nn.functional.pad(case.mask, (0, extra))
     longer = mapped_levels(case, lambda levels: grow(levels[..., None], 1, 0.0)[..., 0])
-    return replace(longer, state=state, mask=mask, hint=hint)
+    return replace(longer, state=state, mask=mask, self_cond=self_cond)
 
 
 @each_precision
@@ -142,15 +146,17 @@ def test_atoms_may_be_renumbered(
     case = random_case(n_atoms, seed, dtype, **kind)
     n = case.mask.shape[1]
     order = torch.tensor(random.sample(range(n), n))  # type: ignore[attr-defined]
-    hint = case.hint and Hint(
-        case.hint.pos[:, order], case.hint.element[:, order], case.hint.bond[:, order][:, :, order]
+    self_cond = case.self_cond and SelfCond(
+        case.self_cond.pos[:, order],
+        case.self_cond.element[:, order],
+        case.self_cond.bond[:, order][:, :, order],
     )
     state = {name: value[:, order] for name, value in case.state.items()}
     renumbered = replace(
         mapped_levels(case, lambda levels: levels[:, order]),
         state=state,
         mask=case.mask[:, order],
-        hint=hint,
+        self_cond=self_cond,
     )
     here = estimate_of(random_model(dtype), case)
     expected = Estimate(
@@ -245,12 +251,12 @@ def test_every_input_matters(hinted: bool) -> None:
         replace(case, state={**case.state, "element": case.state["element"] + 0.5}),
         mapped_pos(case, lambda pos: 1.3 * pos),
     ]
-    if case.hint is not None:
+    if case.self_cond is not None:
         changed += [
-            replace(case, hint=None),
-            replace(case, hint=replace(case.hint, pos=1.3 * case.hint.pos)),
-            replace(case, hint=replace(case.hint, element=0 * case.hint.element)),
-            replace(case, hint=replace(case.hint, bond=0 * case.hint.bond)),
+            replace(case, self_cond=None),
+            replace(case, self_cond=replace(case.self_cond, pos=1.3 * case.self_cond.pos)),
+            replace(case, self_cond=replace(case.self_cond, element=0 * case.self_cond.element)),
+            replace(case, self_cond=replace(case.self_cond, bond=0 * case.self_cond.bond)),
         ]
     for other in changed:
         there = estimate_of(model, other)

@@ -47,10 +47,10 @@ def critic(dtype: torch.dtype) -> Critic:
 def scores(case: Case, dtype: torch.dtype) -> Tensor:
     """Of noised molecules, through the blocks of a random denoiser."""
     model = random_model(dtype)
-    hint = model.no_hint(case.mask, dtype)
+    self_cond = model.no_self_cond(case.mask, dtype)
     lam = case.lam
     streams = model.network.streams(
-        case.state["pos"], case.state["element"], lam, lam + 1, hint, case.mask
+        case.state["pos"], case.state["element"], lam, lam + 1, self_cond, case.mask
     )
     return critic(dtype)(streams, lam, case.mask)
 

@@ -59,13 +59,13 @@ def test_some_function_peaks_near_every_distance(distance: float) -> None:
     values = basis(distance)
     assert values.shape == (32,)
     assert float(values.min()) >= 0
-    # Between two centres both functions are half a width away.
+    # Between two centres both functions are half a dims away.
     assert math.exp(-0.126) <= float(values.max()) <= 1
 
 
 @given(distances, distances)
 def test_distances_are_told_apart(one: float, other: float) -> None:
-    # Features resolve differences of exp(-d / decay), here by at least a twentieth of a width.
+    # Features resolve differences of exp(-d / decay), here by at least a twentieth of a dims.
     apart = abs(math.exp(-one / 1.5) - math.exp(-other / 1.5)) * 31
     if apart > 0.05:
         assert float((basis(one) - basis(other)).norm()) > 0.03

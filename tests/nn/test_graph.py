@@ -14,7 +14,7 @@ from torch import Tensor
 
 from molgen.chem.graph_features import graph_features
 from molgen.config.conformers import ConformerModelConfig
-from molgen.config.recipe import WidthConfig
+from molgen.config.recipe import DimsConfig
 from molgen.data.conformer_batches import GraphBatch, collate
 from molgen.data.conformer_store import StoredGraph
 from molgen.tasks.conformers import ConformerModel, Noised, build_conformer_model
@@ -30,7 +30,7 @@ angles = st.tuples(*[st.floats(0, 2 * math.pi)] * 3)
 
 def model_of(seed: int, dtype: torch.dtype) -> ConformerModel:
     torch.manual_seed(seed)
-    dims = WidthConfig(
+    dims = DimsConfig(
         scalar=16, vector=4, pair=8, pair_hidden=8, n_heads=2, n_frames=2, mlp=16, noise=16
     )
     model = build_conformer_model(ConformerModelConfig(n_layers=2, n_radial=8, dims=dims))

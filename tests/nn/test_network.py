@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from molgen.nn.block import Block, ChannelMix, Width, pair_distances
-from molgen.nn.network import EquivariantTransformer, Sizes
+from molgen.nn.block import Block, ChannelMix, NetworkDims, pair_distances
+from molgen.nn.network import EquivariantTransformer, NetworkSpec
 
 from ..networks import WIDTH, estimate_of, random_case, random_model  # noqa: TID252
 
@@ -84,16 +84,16 @@ def test_an_empty_row_of_the_batch_stays_finite() -> None:
 
 @pytest.mark.parametrize("n_layers", [1, 3])
 def test_shapes(n_layers: int) -> None:
-    sizes = Sizes(n_elements=4, n_charges=2, n_bonds=3, n_layers=n_layers, n_radial=5)
-    network = EquivariantTransformer(sizes, Width(16, 4, 8, 8, 2, 2, 16, 8))
+    sizes = NetworkSpec(n_elements=4, n_charges=2, n_bonds=3, n_layers=n_layers, n_radial=5)
+    network = EquivariantTransformer(sizes, NetworkDims(16, 4, 8, 8, 2, 2, 16, 8))
     batch, n = 2, 6
     case = random_case([n, n], 0, torch.float32, hinted=False)
-    hint = type(random_model().no_hint(case.mask))(
+    self_cond = type(random_model().no_self_cond(case.mask))(
         torch.zeros(batch, n, 3), torch.zeros(batch, n, 4), torch.zeros(batch, n, n, 3)
     )
     lam = torch.zeros(batch)
     element = torch.randn(batch, n, 4)
-    estimate = network(case.state["pos"], element, lam, lam, hint, case.mask)
+    estimate = network(case.state["pos"], element, lam, lam, self_cond, case.mask)
     assert estimate.pos.shape == (batch, n, 3)
     assert estimate.element.shape == (batch, n, 4)
     assert estimate.charge.shape == (batch, n, 2)

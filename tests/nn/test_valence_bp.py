@@ -165,9 +165,9 @@ def test_the_order_of_atoms_does_not_matter(
 ) -> None:
     element, charge, bond, mask = beliefs(n_atoms, seed, dtype)
     order = torch.randperm(max(n_atoms), generator=torch.Generator().manual_seed(seed))
-    marginals = ValenceBP(ALLOWED, N_ROUNDS)
-    here = marginals(element, charge, bond, mask)
-    there = marginals(
+    valence_bp = ValenceBP(ALLOWED, N_ROUNDS)
+    here = valence_bp(element, charge, bond, mask)
+    there = valence_bp(
         element[:, order], charge[:, order], bond[:, order][:, :, order], mask[:, order]
     )
     for one, other in zip(here[:2], there[:2], strict=True):
@@ -178,11 +178,11 @@ def test_the_order_of_atoms_does_not_matter(
 @each_precision
 def test_a_molecule_knows_nothing_of_its_batch(dtype: torch.dtype) -> None:
     element, charge, bond, mask = beliefs([3, 9, 6], 2, dtype)
-    marginals = ValenceBP(ALLOWED, N_ROUNDS)
-    together = marginals(element, charge, bond, mask)
+    valence_bp = ValenceBP(ALLOWED, N_ROUNDS)
+    together = valence_bp(element, charge, bond, mask)
     for row, n in enumerate((3, 9, 6)):
         own = slice(row, row + 1)
-        alone = marginals(element[own, :n], charge[own, :n], bond[own, :n, :n], mask[own, :n])
+        alone = valence_bp(element[own, :n], charge[own, :n], bond[own, :n, :n], mask[own, :n])
         assert_close(alone[0].exp(), together[0][own, :n].exp())
         assert_close(alone[2].exp(), together[2][own, :n, :n].exp())
 

@@ -15,7 +15,7 @@ from molgen.chem.decode import DECODERS, Decoder, decode_argmax
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import from_geometry
 from molgen.chem.naming import name_of
-from molgen.chem.relaxing import LABEL, Relaxing
+from molgen.chem.relaxation import LABEL, Relaxation
 from molgen.chem.render import FORMATS
 from molgen.config import parse_config
 from molgen.data.distances import shipped_distances
@@ -98,7 +98,9 @@ def test_other_processes_relax_the_same_molecules(loaded: LoadedModel) -> None:
 
 
 def test_what_is_decoded_anew_gets_positions_of_its_own(loaded: LoadedModel) -> None:
-    config = parse_config({"model": {"end_aware": True, "n_fits": 8, "n_refine_layers": 2}})
+    config = parse_config(
+        {"model": {"step_size_cond": True, "smacof_iterations": 8, "refine_layers": 2}}
+    )
     refining = LoadedModel(refining_model(), replace(INFO, config=config))
     run = run_of(refining, 40, batch_size=8)
     alone, shared = (list(replace(run, workers=workers).stream(Tally())) for workers in (1, 2))
@@ -173,8 +175,8 @@ def test_what_is_given_in_place_is_not_relaxed(loaded: LoadedModel) -> None:
     named = Conditioning(FORMULA, (GivenAtoms(element),), "CH")
     assert run_of(loaded, 6).relaxing is None
     run = run_of(loaded, 6, relax=True)
-    assert run.relaxing == replace(run, given=named).relaxing == Relaxing((0,))
-    assert replace(run, given=placed).relaxing == Relaxing((2,))
+    assert run.relaxing == replace(run, given=named).relaxing == Relaxation((0,))
+    assert replace(run, given=placed).relaxing == Relaxation((2,))
 
 
 def test_no_processes_are_no_way_to_run(loaded: LoadedModel) -> None:

@@ -19,16 +19,16 @@ from molgen.flow.plan import NAMED_GRIDS, Plan
 from molgen.flow.plan_options import PlanOptions
 from molgen.flow.schedules import ISSNR, SCHEDULES, SMLD
 from molgen.flow.solvers import SOLVERS, Ancestral, DPMpp2M, Euler, UniPC2, solver_named
-from molgen.models.info import ErrorCurve, Ladder, ModelInfo
+from molgen.models.info import ErrorCurve, ModelInfo, SamplingPreset
 from molgen.sampling.plan import FIRST_LADDER, default_plan, make_plan, stretch
 
 UNTUNED = ModelInfo("untuned", Config(), (0, 0, 1))
 TUNED = replace(
     UNTUNED,
-    ladders={
-        1: Ladder("ddim", (20.0,)),
-        4: Ladder("unipc2", (15.0, 2.0, 0.6, 0.1)),
-        50: Ladder("dpm++2m", tuple(20 * 0.9**index for index in range(50))),
+    presets={
+        1: SamplingPreset("ddim", (20.0,)),
+        4: SamplingPreset("unipc2", (15.0, 2.0, 0.6, 0.1)),
+        50: SamplingPreset("dpm++2m", tuple(20 * 0.9**index for index in range(50))),
     },
 )
 SCALE = Config().model.pos_scale
@@ -40,7 +40,7 @@ MEASURED = replace(
 ENTROPIES = sorted(set(GRIDS) - set(NAMED_GRIDS))
 
 any_ladder = st.builds(
-    Ladder,
+    SamplingPreset,
     st.just("ddim"),
     st.lists(st.floats(0.01, 50), min_size=2, max_size=12, unique_by=lambda x: round(x, 3)).map(
         lambda levels: tuple(sorted(levels, reverse=True))
@@ -55,9 +55,9 @@ def sigma_of(plan: Plan) -> list[float]:
 
 @pytest.mark.parametrize("steps", [1, 4, 50])
 def test_a_measured_ladder_is_used_as_it_is(steps: int) -> None:
-    plan, ladder = default_plan(TUNED, steps), TUNED.ladders[steps]
-    assert plan.solver == solver_named(ladder.solver)
-    assert sigma_of(plan) == pytest.approx(ladder.sigma)
+    plan, preset = default_plan(TUNED, steps), TUNED.presets[steps]
+    assert plan.solver == solver_named(preset.solver)
+    assert sigma_of(plan) == pytest.approx(preset.sigma)
     assert plan.grid.lam[-1] == math.inf
     assert (plan.nfe, plan.origin) == (steps, "fitted")
 
@@ -65,27 +65,27 @@ def test_a_measured_ladder_is_used_as_it_is(steps: int) -> None:
 def test_other_step_counts_stretch_the_nearest_ladder() -> None:
     # In ratio: 2 is as near to 1 as to 4, and the first wins; 3 and 14 are nearer to 4.
     for steps, nearest in [(3, 4), (5, 4), (14, 4), (15, 50), (200, 50)]:
-        ladder = TUNED.ladders[nearest]
+        preset = TUNED.presets[nearest]
         plan = default_plan(TUNED, steps)
         levels = sigma_of(plan)
-        assert plan.solver == solver_named(ladder.solver)
-        assert (levels[0], levels[-1]) == pytest.approx((ladder.sigma[0], ladder.sigma[-1]))
+        assert plan.solver == solver_named(preset.solver)
+        assert (levels[0], levels[-1]) == pytest.approx((preset.sigma[0], preset.sigma[-1]))
         assert plan.nfe == len(levels) == steps
 
 
 def test_a_plan_measured_at_one_count_is_not_stretched_to_others() -> None:
     own = Plan(Euler(ISSNR(0.8, 0.75)), TimeGrid.uniform(ISSNR(0.8, 0.75), 10), "fitted")
     sigma = tuple(sigma_of(own))
-    ladders = {**TUNED.ladders, 10: Ladder("unipc2", sigma, plan=own.to_dict())}
-    info = replace(TUNED, ladders=ladders)
+    presets = {**TUNED.presets, 10: SamplingPreset("unipc2", sigma, plan=own.to_dict())}
+    info = replace(TUNED, presets=presets)
     assert default_plan(info, 10) == own
     for steps in (9, 11, 12):
         assert default_plan(info, steps) == default_plan(TUNED, steps)
 
 
 def test_total_variances_of_a_ladder_belong_to_its_calls() -> None:
-    ladders = {4: Ladder("ddim", (20.0, 2.0, 0.7, 0.25), input_scale=(1.0, 1.2, 1.1, 1.0))}
-    info = replace(UNTUNED, ladders=ladders)
+    presets = {4: SamplingPreset("ddim", (20.0, 2.0, 0.7, 0.25), input_scale=(1.0, 1.2, 1.1, 1.0))}
+    info = replace(UNTUNED, presets=presets)
     assert default_plan(info, 4).input_scale == (1.0, 1.2, 1.1, 1.0)
     assert make_plan(info, 4, PlanOptions(shift=1.1)).input_scale is None
     assert default_plan(TUNED, 4).input_scale is None
@@ -93,21 +93,21 @@ def test_total_variances_of_a_ladder_belong_to_its_calls() -> None:
 
 def test_what_leans_is_kept_where_a_ladder_is_stretched() -> None:
     logit_bias = LogitBias.of({"element": (0.0, 0.0, -1.0, 0.5, 0.0)})
-    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), logit_bias=logit_bias)
-    info = replace(UNTUNED, ladders={4: ladder})
+    preset = SamplingPreset("ddim", (20.0, 2.0, 0.7, 0.25), logit_bias=logit_bias)
+    info = replace(UNTUNED, presets={4: preset})
     for steps in (4, 3, 9):
         assert default_plan(info, steps).logit_bias == logit_bias
     assert make_plan(info, 4, PlanOptions(shift=1.1)).logit_bias == LogitBias()
 
 
 def test_total_variances_are_stretched_with_their_levels() -> None:
-    ladder = Ladder("ddim", (20.0, 2.0, 0.7, 0.25), input_scale=(1.0, 1.2, 1.1, 1.0))
-    assert stretch(ladder, 7).input_scale == pytest.approx((1.0, 1.1, 1.2, 1.15, 1.1, 1.05, 1.0))
-    assert stretch(ladder, 1).input_scale == (1.0,)
-    assert stretch(Ladder("ddim", (20.0,), input_scale=(1.2,)), 3).input_scale == pytest.approx(
-        (1.2, 1.1, 1.0)
-    )
-    assert stretch(Ladder("ddim", (20.0, 0.5)), 3).input_scale is None
+    preset = SamplingPreset("ddim", (20.0, 2.0, 0.7, 0.25), input_scale=(1.0, 1.2, 1.1, 1.0))
+    assert stretch(preset, 7).input_scale == pytest.approx((1.0, 1.1, 1.2, 1.15, 1.1, 1.05, 1.0))
+    assert stretch(preset, 1).input_scale == (1.0,)
+    assert stretch(
+        SamplingPreset("ddim", (20.0,), input_scale=(1.2,)), 3
+    ).input_scale == pytest.approx((1.2, 1.1, 1.0))
+    assert stretch(SamplingPreset("ddim", (20.0, 0.5)), 3).input_scale is None
 
 
 def test_an_untuned_model_has_a_plan_too() -> None:
@@ -116,23 +116,23 @@ def test_an_untuned_model_has_a_plan_too() -> None:
 
 
 @given(any_ladder, st.integers(1, 50))
-def test_stretching_keeps_order_and_ends(ladder: Ladder, steps: int) -> None:
-    levels = stretch(ladder, steps).sigma
+def test_stretching_keeps_order_and_ends(preset: SamplingPreset, steps: int) -> None:
+    levels = stretch(preset, steps).sigma
     assert len(levels) == steps
     assert all(high > low for high, low in pairwise(levels))
-    assert levels[0] == pytest.approx(ladder.sigma[0])
+    assert levels[0] == pytest.approx(preset.sigma[0])
     if steps > 1:
-        assert levels[-1] == pytest.approx(ladder.sigma[-1])
+        assert levels[-1] == pytest.approx(preset.sigma[-1])
 
 
 @given(any_ladder)
-def test_stretching_to_its_own_length_changes_nothing(ladder: Ladder) -> None:
-    assert stretch(ladder, len(ladder.sigma)).sigma == pytest.approx(ladder.sigma)
+def test_stretching_to_its_own_length_changes_nothing(preset: SamplingPreset) -> None:
+    assert stretch(preset, len(preset.sigma)).sigma == pytest.approx(preset.sigma)
 
 
 @given(st.integers(2, 50))
 def test_a_single_level_stretches_down_to_low_noise(steps: int) -> None:
-    levels = stretch(Ladder("ddim", (20.0,)), steps).sigma
+    levels = stretch(SamplingPreset("ddim", (20.0,)), steps).sigma
     assert (levels[0], levels[-1]) == pytest.approx((20.0, 0.05))
     assert all(high > low for high, low in pairwise(levels))
 

@@ -20,7 +20,7 @@ from molgen.chem.decode import decode_argmax
 from molgen.config import Config, parse_config
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
-from molgen.models.info import Ladder, ModelInfo
+from molgen.models.info import ModelInfo, SamplingPreset
 from molgen.nn.network import Estimate
 from molgen.sampling.noise import draw_sizes
 from molgen.sampling.plan import Plan, default_plan, make_plan
@@ -36,7 +36,7 @@ from ..networks import random_model  # noqa: TID252
 
 N_ATOMS = (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1)
 INFO = ModelInfo("random", parse_config({"model": {"pos_scale": 1.4}}), N_ATOMS)
-WIDE = replace(INFO, ladders={2: Ladder("ddim", (20.0, 0.5), input_scale=(1.0, 1.3))})
+WIDE = replace(INFO, presets={2: SamplingPreset("ddim", (20.0, 0.5), input_scale=(1.0, 1.3))})
 PLANS = {
     "fitted": default_plan(INFO, 3),
     "stochastic": make_plan(INFO, 4, PlanOptions(solver="ancestral")),

@@ -22,17 +22,17 @@ from molgen.chem.conformers import (
 )
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig, ConformerModelConfig
-from molgen.config.recipe import WidthConfig
+from molgen.config.recipe import DimsConfig
 from molgen.data.prepare_conformers import prepare_conformers
 from molgen.errors import UsageError
-from molgen.eval.conformers import heavy_rmsd, scores_of, summary
+from molgen.metrics.conformers import heavy_rmsd, scores_of, summary
 from molgen.sampling.conformers import ConformerRequest, _batches, _Draw, sample_conformers
 from molgen.tasks.conformer_weights import load_conformer_model
 from molgen.tasks.conformers import ConformerModel, Noised, build_conformer_model
 from molgen.train.conformers import train
 from molgen.train.fit import RunOptions
 
-TINY = WidthConfig(
+TINY = DimsConfig(
     scalar=16, vector=4, pair=8, pair_hidden=8, n_heads=2, n_frames=2, mlp=16, noise=16
 )
 

@@ -162,12 +162,12 @@ def test_predictions_and_hints_hold_what_is_known() -> None:
     assert torch.equal(x0["pos"][:, :3], rows.clean["pos"][:, :3])
     assert torch.equal(x0["element"][:, :3], rows.clean["element"][:, :3])
     estimate = denoise.network.estimate
-    hint = denoise.network.model.hint(estimate)
-    assert hint.element[0, :3].argmax(dim=-1).tolist() == [1, 2, 3]
-    assert hint.element[:, :3].max() == 1.0
+    self_cond = denoise.network.model.self_cond(estimate)
+    assert self_cond.element[0, :3].argmax(dim=-1).tolist() == [1, 2, 3]
+    assert self_cond.element[:, :3].max() == 1.0
     real = rows.mask[..., None]
-    assert (hint.pos * real).sum(dim=1).abs().max() < 1e-5
-    apart = hint.pos[:, :3] - rows.clean["pos"][:, :3]
+    assert (self_cond.pos * real).sum(dim=1).abs().max() < 1e-5
+    apart = self_cond.pos[:, :3] - rows.clean["pos"][:, :3]
     assert torch.allclose(apart, apart[:, :1].expand_as(apart), atol=1e-6)
 
 

@@ -131,13 +131,13 @@ def test_the_network_sees_known_atoms_as_they_are(loaded: LoadedModel, seen: lis
 
 
 def test_guidance_compares_with_one_level_for_all(loaded: LoadedModel, seen: list[tuple]) -> None:
-    """The second call of each pair sees known rows noised, and its own estimates as hints."""
+    """The second call of each pair sees known rows noised, and its own estimates as self_cond."""
     guided = drawn(loaded, scaffold(), steering=Steering(scale=2.0))
     assert len(seen) == 2 * (len(GRID.lam) - 1)
     clean = loaded.model.clean_elements(torch.eye(5)[[1, 2, 3]])
     fixed = None
     for call, level in zip(range(0, len(seen), 2), GRID.lam, strict=False):
-        (aware, *_), (blind, lam, mask, hint, ahead, *_) = seen[call : call + 2]
+        (aware, *_), (blind, lam, mask, self_cond, ahead, *_) = seen[call : call + 2]
         assert lam.tolist() == pytest.approx([level] * len(guided))
         assert ahead is None
         assert (blind["pos"] * mask[..., None]).sum(dim=1).abs().max() < 1e-5
@@ -146,7 +146,7 @@ def test_guidance_compares_with_one_level_for_all(loaded: LoadedModel, seen: lis
         noise = (blind["element"][:, :3] - a.float() * clean) / b.float()
         fixed = noise if fixed is None else fixed
         assert torch.allclose(noise, fixed, atol=1e-2)
-        assert hint is None or hint.element[:, :3].max() < 1.0
+        assert self_cond is None or self_cond.element[:, :3].max() < 1.0
     assert fixed is not None
     assert 0.5 < float(fixed.std()) < 1.5
 
@@ -171,13 +171,13 @@ def test_hints_are_the_estimates_of_the_network(
 ) -> None:
     """As in training, where nothing replaces what is known."""
     made = []
-    hint = loaded.model.hint
+    self_cond = loaded.model.self_cond
 
     def spy(estimate: object) -> object:
         made.append(estimate)
-        return hint(estimate)  # type: ignore[arg-type]
+        return self_cond(estimate)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loaded.model, "hint", spy)
+    monkeypatch.setattr(loaded.model, "self_cond", spy)
     drawn(loaded, scaffold())
     with torch.no_grad():
         answers = [loaded.model(*arguments) for arguments in list(seen)]

@@ -28,13 +28,13 @@ from molgen.nn.distances import Distances
 from molgen.nn.network import Estimate
 from molgen.sampling.plan import default_plan
 from molgen.sampling.sampler import draw
-from molgen.train.blank import GROUP, Blank, BlankStream
 from molgen.train.class_balance import ClassBalance
 from molgen.train.distil import DistillationModule
 from molgen.train.distil_loss import Target, per_molecule
 from molgen.train.module import DenoisingModule
-from molgen.train.pace import Pace
 from molgen.train.run import train
+from molgen.train.size_batches import GROUP, SizeBatch, SizeStream
+from molgen.train.time_budget import TimeBudget
 
 from .conftest import assert_equal_trees, checkpoint_of, rows_of
 
@@ -88,13 +88,15 @@ def few(recipe: Recipe, teacher: Path, *overrides: str) -> Config:
 def module_of(config: Config, teacher: Path) -> DistillationModule:
     student = build(config, len(N_ATOMS) - 1)
     start_from(student, load_model(teacher, "cpu").model)
-    module = DistillationModule(student, load_model(teacher, "cpu").model, config, Pace(100, None))
+    module = DistillationModule(
+        student, load_model(teacher, "cpu").model, config, TimeBudget(100, None)
+    )
     module.on_fit_start()
     return module
 
 
 def loss_terms(module: DistillationModule) -> dict[str, float]:
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0)
     assert module.meter is not None
     return module.meter.read()
@@ -144,13 +146,13 @@ def test_only_the_student_is_trained_and_saved(recipe: Recipe, teacher: Path) ->
     groups = module.configure_optimizers().param_groups
     trained = {id(weight) for group in groups for weight in group["params"]}
     assert trained == {id(weight) for weight in module.model.parameters()}
-    on_data = DenoisingModule(module.model, module.config, Pace(100, None))
+    on_data = DenoisingModule(module.model, module.config, TimeBudget(100, None))
     assert module.state_dict().keys() == on_data.state_dict().keys()
 
 
 def test_the_student_learns_to_hear_where_its_step_ends(recipe: Recipe, teacher: Path) -> None:
-    module = module_of(few(recipe, teacher, "model.end_aware=true"), teacher)
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    module = module_of(few(recipe, teacher, "model.step_size_cond=true"), teacher)
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0).backward()
     ends = module.model.network.noise_end
     assert ends is not None
@@ -184,10 +186,10 @@ def test_the_last_step_of_any_length_learns_distances(recipe: Recipe, teacher: P
 def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladder = "distil.schedules=[{sigma: [20, 0.5]}]"
-    fitting = ("model.end_aware=true", "model.n_fits=4")
-    module = module_of(few(recipe, teacher, ladder, *fitting), teacher)
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    preset = "distil.schedules=[{sigma: [20, 0.5]}]"
+    fitting = ("model.step_size_cond=true", "model.smacof_iterations=4")
+    module = module_of(few(recipe, teacher, preset, *fitting), teacher)
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0).backward()
     head = module.model.network.distances
     assert head is not None
@@ -211,11 +213,11 @@ def test_a_last_step_learns_the_distances_that_it_is_fitted_to(
 
 
 def test_distillation_leaves_the_refinement_alone(recipe: Recipe, teacher: Path) -> None:
-    fitting = ("model.end_aware=true", "model.n_fits=4", "model.n_refine_layers=1")
+    fitting = ("model.step_size_cond=true", "model.smacof_iterations=4", "model.refine_layers=1")
     module = module_of(
         few(recipe, teacher, "distil.schedules=[{sigma: [20, 0.5]}]", *fitting), teacher
     )
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0).backward()
     network = module.model.network
     assert network.distances is not None
@@ -232,10 +234,12 @@ def fit_of(said: Distances, end: float) -> Tensor:
 def test_a_last_step_learns_its_classes_before_and_after_they_agree(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladder = "distil.schedules=[{sigma: [20, 0.5]}]"
+    preset = "distil.schedules=[{sigma: [20, 0.5]}]"
     plain, agreeing = (
-        loss_terms(module_of(few(recipe, teacher, ladder, "model.end_aware=true", *more), teacher))
-        for more in ((), ("model.n_messages=3",))
+        loss_terms(
+            module_of(few(recipe, teacher, preset, "model.step_size_cond=true", *more), teacher)
+        )
+        for more in ((), ("model.valence_bp_rounds=3",))
     )
     assert plain["graph"] == 0
     assert agreeing["graph"] > 0
@@ -246,9 +250,9 @@ def test_a_last_step_learns_its_classes_before_and_after_they_agree(
 def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladder = "distil.schedules=[{sigma: [20, 2, 0.5]}]"
+    preset = "distil.schedules=[{sigma: [20, 2, 0.5]}]"
     deciding = ("distil.decoder=geometry", "distil.compared=1", "distil.self_target_prob=1")
-    module = module_of(few(recipe, teacher, ladder, *deciding), teacher)
+    module = module_of(few(recipe, teacher, preset, *deciding), teacher)
     asked: list[Target] = []
     target_decoder = module.target_decoder
     assert target_decoder is not None
@@ -257,7 +261,7 @@ def test_a_share_of_last_steps_leads_to_the_students_own_molecules(
         asked.append(target)
         return target_decoder(target, mask, class_balance)
 
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "target_decoder", watched)
         # The last step is the only one compared, so the teacher has nothing to say.
@@ -292,11 +296,11 @@ def test_the_student_is_left_to_itself_from_some_point_of_the_run_on(
 def test_the_elements_of_decoded_targets_are_counted_for_every_ladder(
     recipe: Recipe, teacher: Path
 ) -> None:
-    ladders = "distil.schedules=[{sigma: [20]}, {sigma: [20, 2]}]"
+    presets = "distil.schedules=[{sigma: [20]}, {sigma: [20, 2]}]"
     keeping = ("distil.decoder=map", "distil.reference=qm9")
-    module = module_of(few(recipe, teacher, ladders, *keeping), teacher)
+    module = module_of(few(recipe, teacher, presets, *keeping), teacher)
     assert sorted(module.class_balances) == [1, 2]
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     module.training_step(batch, 0)
     leaning = [steps for steps, one in module.class_balances.items() if one.log_prior.any()]
     assert len(leaning) == 1
@@ -305,14 +309,14 @@ def test_the_elements_of_decoded_targets_are_counted_for_every_ladder(
 
 def test_rollouts_are_learned_from_again(recipe: Recipe, teacher: Path) -> None:
     module = module_of(few(recipe, teacher, "distil.replay=2", "distil.keep=2"), teacher)
-    walks: list[Blank] = []
+    walks: list[SizeBatch] = []
     walk = module._rollout
 
-    def counted(batch: Blank) -> Tensor:
+    def counted(batch: SizeBatch) -> Tensor:
         walks.append(batch)
         return walk(batch)
 
-    stream = iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu")))
+    stream = iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_rollout", counted)
         for step in range(7):
@@ -330,7 +334,7 @@ def test_an_old_rollout_costs_no_call_of_the_teacher_and_has_the_loss_it_had(
     recipe: Recipe, teacher: Path
 ) -> None:
     module = module_of(few(recipe, teacher, "distil.replay=1"), teacher)
-    batch = next(iter(BlankStream(N_ATOMS, 8, 0, torch.device("cpu"))))
+    batch = next(iter(SizeStream(N_ATOMS, 8, 0, torch.device("cpu"))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DistillationModule, "global_step", 0)
         first = module.training_step(batch, 0)
@@ -351,8 +355,8 @@ def test_a_resumed_run_with_replay_starts_with_a_rollout(
 
 
 def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Path) -> None:
-    ladder = "distil.schedules=[{sigma: [20, 8, 4, 2, 1, 0.5]}]"
-    module = module_of(few(recipe, teacher, ladder, "distil.compared=3"), teacher)
+    preset = "distil.schedules=[{sigma: [20, 8, 4, 2, 1, 0.5]}]"
+    module = module_of(few(recipe, teacher, preset, "distil.compared=3"), teacher)
     seen: list[float] = []
     target = module._target
 
@@ -367,21 +371,21 @@ def test_some_steps_are_compared_and_the_last_always(recipe: Recipe, teacher: Pa
     assert len(seen) == 3
     assert seen == sorted(seen)
     assert seen[-1] == levels[-2]
-    whole = module_of(few(recipe, teacher, ladder), teacher)
+    whole = module_of(few(recipe, teacher, preset), teacher)
     assert whole._compared(6, whole.generator()) == set(range(6))
 
 
 def test_a_run_needs_no_data_learns_and_makes_weights_that_sample_in_its_steps(
     recipe: Recipe, teacher: Path, tmp_path: Path
 ) -> None:
-    config = few(recipe, teacher, "model.end_aware=true", "optim.lr=0.003")
+    config = few(recipe, teacher, "model.step_size_cond=true", "optim.lr=0.003")
     weights = train(config, name="few", out=tmp_path / "run", device="cpu", progress=False)
     rows = rows_of(tmp_path / "run" / "losses.csv")
     early, late = (np.mean([float(row["pos"]) for row in part]) for part in (rows[:4], rows[-4:]))
     assert late < early
     loaded = load_model(weights, "cpu")
     assert loaded.info.training["teacher"] == "teacher"
-    assert list(loaded.info.ladders) == [3]
+    assert list(loaded.info.presets) == [3]
     assert loaded.info.n_atoms == N_ATOMS
     plan = default_plan(loaded.info, 3)
     drawn = list(draw(loaded, range(4), plan=plan, seed=1))
@@ -403,15 +407,15 @@ def test_a_resumed_run_ends_at_the_same_bits(recipe: Recipe, teacher: Path, tmp_
 
 
 def test_sizes_of_a_batch_follow_from_its_number() -> None:
-    stream = BlankStream(N_ATOMS, 4, 7, torch.device("cpu"))
+    stream = SizeStream(N_ATOMS, 4, 7, torch.device("cpu"))
     masks = [mask.mask for mask, _ in zip(stream, range(2 * GROUP + 3), strict=False)]
-    late = BlankStream(N_ATOMS, 4, 7, torch.device("cpu"), step=GROUP + 2)
+    late = SizeStream(N_ATOMS, 4, 7, torch.device("cpu"), step=GROUP + 2)
     for mask, other in zip(masks[GROUP + 2 :], late, strict=False):
         assert torch.equal(mask, other.mask)
 
 
 def test_sizes_are_those_of_the_training_data() -> None:
-    stream = BlankStream(N_ATOMS, 50, 0, torch.device("cpu"))
+    stream = SizeStream(N_ATOMS, 50, 0, torch.device("cpu"))
     sizes = torch.cat([one.mask.sum(dim=1) for one, _ in zip(stream, range(200), strict=False)])
     share = torch.bincount(sizes, minlength=len(N_ATOMS)).double() / len(sizes)
     wanted = torch.tensor(N_ATOMS).double() / sum(N_ATOMS)
@@ -441,11 +445,11 @@ def test_ladders_that_make_no_sense_are_refused(
 
 
 def test_weights_of_another_network_are_no_start(recipe: Recipe) -> None:
-    aware: DeNovo = build(recipe("model.end_aware=true"), 9)
+    aware: DeNovo = build(recipe("model.step_size_cond=true"), 9)
     plain = build(recipe(), 9)
     with pytest.raises(UsageError, match="of another network"):
         start_from(plain, aware)
     with pytest.raises(UsageError, match="other sizes"):
-        start_from(plain, build(recipe("model.width.mlp=24"), 9))
+        start_from(plain, build(recipe("model.dims.mlp=24"), 9))
     start_from(aware, plain)
     assert torch.equal(aware.network.size.weight, plain.network.size.weight)

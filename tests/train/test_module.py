@@ -14,7 +14,7 @@ from molgen.data.store import MoleculeStore
 from molgen.models.build import build
 from molgen.train.compiled import compile_blocks
 from molgen.train.module import DenoisingModule, noise_levels
-from molgen.train.pace import Pace
+from molgen.train.time_budget import TimeBudget
 
 Recipe = Callable[..., Config]
 
@@ -48,7 +48,7 @@ def test_the_low_noise_end_can_be_had_alone(recipe: Recipe) -> None:
 
 def test_the_average_forgets_the_start(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     config = recipe("optim.ema=0.9")
-    module = DenoisingModule(build(config, 9), config, Pace(100, None))
+    module = DenoisingModule(build(config, 9), config, TimeBudget(100, None))
     expected = None
     for step in range(150):
         monkeypatch.setattr(DenoisingModule, "global_step", step)
@@ -65,7 +65,7 @@ def test_the_average_forgets_the_start(recipe: Recipe, monkeypatch: pytest.Monke
 
 def test_the_average_is_not_trained(recipe: Recipe) -> None:
     config = recipe()
-    module = DenoisingModule(build(config, 9), config, Pace(100, None))
+    module = DenoisingModule(build(config, 9), config, TimeBudget(100, None))
     before = deepcopy(module.averaged.state_dict())
     owned = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
     assert not owned & {id(parameter) for parameter in module.averaged.parameters()}
@@ -97,8 +97,8 @@ def test_blocks_compile_to_one_program_per_width_and_way_of_calling(
         state = {"pos": torch.randn(2, n, 3), "element": torch.randn(2, n, 5)}
         known = (state, torch.zeros(2), torch.ones(2, n, dtype=torch.bool))
         with torch.no_grad():
-            hint = model.hint(model(*known))
-        estimate, expected = model(*known, hint), plain(*known, hint)
+            self_cond = model.self_cond(model(*known))
+        estimate, expected = model(*known, self_cond), plain(*known, self_cond)
         torch.testing.assert_close(estimate.pos, expected.pos)
         torch.testing.assert_close(estimate.bond, expected.bond)
     assert counter.frame_count == 4
@@ -107,7 +107,7 @@ def test_blocks_compile_to_one_program_per_width_and_way_of_calling(
 
 def test_the_coin_of_a_step_is_tossed_on_the_host(recipe: Recipe) -> None:
     config = recipe()
-    module = DenoisingModule(build(config, 9), config, Pace(100, None))
+    module = DenoisingModule(build(config, 9), config, TimeBudget(100, None))
     generator, twin = module.generator(), module.generator()
     expected = [bool(torch.rand((), generator=twin) < 0.5) for _ in range(20)]
     assert [module.happens(0.5, generator) for _ in range(20)] == expected
@@ -119,7 +119,7 @@ def test_a_hint_leaves_every_weight_its_gradient(recipe: Recipe) -> None:
     config = recipe("train.self_condition=1.0")
     store = MoleculeStore.open(config.data.store)
     data = load_split(store, "train", Vocabulary((1, 6, 7, 8, 9), (-1, 0, 1)))
-    module = DenoisingModule(build(config, 29), config, Pace(100, None))
+    module = DenoisingModule(build(config, 29), config, TimeBudget(100, None))
     with torch.autocast("cpu", torch.bfloat16):
         loss = module.training_step(data.batch(torch.arange(4)), 0)
     loss.backward()
@@ -133,7 +133,7 @@ def test_a_step_on_a_gpu_does_not_wait_for_it(recipe: Recipe, compiled: str) -> 
     config = recipe(f"train.compile={compiled}")
     store = MoleculeStore.open(config.data.store)
     data = load_split(store, "train", Vocabulary((1, 6, 7, 8, 9), (-1, 0, 1)), "cuda")
-    module = DenoisingModule(build(config, 29), config, Pace(100, None)).cuda()
+    module = DenoisingModule(build(config, 29), config, TimeBudget(100, None)).cuda()
     module.on_fit_start()
     optimiser = module.configure_optimizers()
 

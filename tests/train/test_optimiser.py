@@ -21,7 +21,7 @@ def learn(model: DeNovo, optimiser: Together, steps: range) -> None:
     """A few steps on a made-up loss; what happens in a step follows from its number."""
     for step in steps:
         case = random_case([5, 7], step, torch.float32, hinted=True)
-        estimate = model(case.state, case.lam, case.mask, case.hint)
+        estimate = model(case.state, case.lam, case.mask, case.self_cond)
         parts = (estimate.pos, estimate.element, estimate.charge, estimate.bond)
         optimiser.zero_grad()
         torch.stack([part.square().mean() for part in parts]).sum().backward()

@@ -19,8 +19,8 @@ from molgen.flow.weighting import CappedSNR, EDMWeight, IntervalWeights, MinSNR,
 from molgen.modality import Modality
 from molgen.models.build import build
 from molgen.train.module import DenoisingModule, noise_levels, tasks_of
-from molgen.train.pace import Pace
 from molgen.train.parts import coupling_of, weighting_of
+from molgen.train.time_budget import TimeBudget
 
 Recipe = Callable[..., Config]
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
@@ -122,7 +122,7 @@ def test_a_step_with_it_is_finite_and_reaches_the_weights(
 ) -> None:
     config = recipe(override, "train.self_condition=1")
     torch.manual_seed(0)
-    module = DenoisingModule(build(config, 29), config, Pace(100, None))
+    module = DenoisingModule(build(config, 29), config, TimeBudget(100, None))
     loss = module.training_step(batch, 0)
     loss.backward()
     assert bool(loss.isfinite())
@@ -132,7 +132,7 @@ def test_a_step_with_it_is_finite_and_reaches_the_weights(
 
 def test_learned_balance_is_trained_without_decay(recipe: Recipe) -> None:
     config = recipe("loss.balance={edges: [0, 2]}")
-    module = DenoisingModule(build(config, 29), config, Pace(100, None))
+    module = DenoisingModule(build(config, 29), config, TimeBudget(100, None))
     assert isinstance(module.balance, IntervalWeights)
     (own,) = module.balance.parameters()
     groups = module.configure_optimizers().param_groups

@@ -24,10 +24,10 @@ from molgen.config import Config, load_config, parse_config
 from molgen.errors import CheckpointError, ConfigError, DataError, OutputError, UsageError
 from molgen.train import fit as run_code
 from molgen.train import module as module_code
-from molgen.train import pace as pace_code
+from molgen.train import time_budget as budget_code
 from molgen.train.loss import TERMS
-from molgen.train.pace import Pace
 from molgen.train.run import train
+from molgen.train.time_budget import TimeBudget
 
 from .conftest import OVERRIDES, ROOT, STEPS, assert_equal_trees, checkpoint_of, rows_of
 
@@ -202,8 +202,10 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of all runs of a test."""
     clock = Clock()
-    monkeypatch.setattr(pace_code, "time", clock)
-    monkeypatch.setattr(run_code, "Pace", lambda *ends: Pace(*ends, started=clock.monotonic()))
+    monkeypatch.setattr(budget_code, "time", clock)
+    monkeypatch.setattr(
+        run_code, "TimeBudget", lambda *ends: TimeBudget(*ends, started=clock.monotonic())
+    )
     return clock
 
 
@@ -378,8 +380,8 @@ def test_a_network_that_no_memory_holds_is_refused_before_it_is_built(
     recipe: Recipe, tmp_path: Path
 ) -> None:
     large = recipe(
-        "model.n_layers=256", "model.width.scalar=8192", "model.width.mlp=32768",
-        "model.width.n_heads=1",
+        "model.n_layers=256", "model.dims.scalar=8192", "model.dims.mlp=32768",
+        "model.dims.n_heads=1",
     )  # fmt: skip
     with pytest.raises(ConfigError, match="too large to train here"):
         run(large, tmp_path / "r")

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import Decoder, decode_argmax
+from molgen.chem.decode_relax import DecodeRelax
 from molgen.chem.elements import AROMATIC, QM9
 from molgen.chem.molecule import Molecule
-from molgen.chem.settle import Settler
 from molgen.config import DistilConfig
 from molgen.data.distances import shipped_distances
 from molgen.data.loader import Batch, load_split
@@ -30,11 +30,11 @@ from molgen.train.target_decoder import TargetDecoder, target_decoder_of
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 
 SCALE = 1.4
-MAP = Settler()
+MAP = DecodeRelax()
 
 
-def decided(target: Target, mask: Tensor, settler: Settler) -> Target:
-    return TargetDecoder(settler, QM9, SCALE)(target, mask)
+def decided(target: Target, mask: Tensor, decode_relax: DecodeRelax) -> Target:
+    return TargetDecoder(decode_relax, QM9, SCALE)(target, mask)
 
 
 def real_molecules() -> Batch:
@@ -185,7 +185,7 @@ def test_a_recipe_says_how_targets_are_decided() -> None:
     part = DistilConfig(decoder="geometry", relax=7, restraint=3.0)
     target_decoder = target_decoder_of(part, QM9, 2.0, distances)
     assert target_decoder is not None
-    assert target_decoder.settler == Settler(Decoder("geometry", 0, distances), 7, 3.0)
+    assert target_decoder.decode_relax == DecodeRelax(Decoder("geometry", 0, distances), 7, 3.0)
     assert target_decoder.pos_scale == 2.0
     assert target_decoder_of(DistilConfig(), QM9, 2.0) is None
 
@@ -193,10 +193,13 @@ def test_a_recipe_says_how_targets_are_decided() -> None:
 @pytest.mark.slow
 def test_other_processes_decide_the_same() -> None:
     batch = real_molecules()
-    before, settler = stretched(batch), Settler(Decoder("geometry"), relax=20, restraint=10.0)
+    before, decode_relax = (
+        stretched(batch),
+        DecodeRelax(Decoder("geometry"), relax=20, restraint=10.0),
+    )
     here, beside = (
-        TargetDecoder(settler, QM9, SCALE),
-        TargetDecoder(settler, QM9, SCALE, n_workers=2),
+        TargetDecoder(decode_relax, QM9, SCALE),
+        TargetDecoder(decode_relax, QM9, SCALE, n_workers=2),
     )
     try:
         for _ in range(2):  # the second time, they run already
@@ -207,7 +210,7 @@ def test_other_processes_decide_the_same() -> None:
         beside.close()
 
 
-class Deadly(Settler):
+class Deadly(DecodeRelax):
     """Kills the process that it runs in, as the system does when memory is short."""
 
     def __call__(self, beliefs: Sequence[Beliefs]) -> list[Molecule]:

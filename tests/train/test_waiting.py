@@ -26,16 +26,16 @@ from molgen.flow import coupling, polar
 from molgen.flow.coupling import DEVICE
 from molgen.models.build import build
 from molgen.train.base import TrainingModule
-from molgen.train.blank import Blank
 from molgen.train.distil import DistillationModule
 from molgen.train.meter import LossMeter
 from molgen.train.module import DenoisingModule
-from molgen.train.pace import Pace
+from molgen.train.size_batches import SizeBatch
+from molgen.train.time_budget import TimeBudget
 
 Recipe = Callable[..., Config]
 
 META = torch.device("meta")
-PACE = Pace(100, None)
+PACE = TimeBudget(100, None)
 
 
 class Crossings(TorchDispatchMode):
@@ -88,16 +88,16 @@ def test_a_step_of_denoising(recipe: Recipe, share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compared", "n_fits", "n_messages"),
+    ("compared", "smacof_iterations", "valence_bp_rounds"),
     [("null", 0, 0), ("1", 0, 0), ("null", 3, 0), ("null", 0, 2), ("null", 3, 2)],
 )
 def test_a_step_of_distillation(
-    recipe: Recipe, compared: str, n_fits: int, n_messages: int
+    recipe: Recipe, compared: str, smacof_iterations: int, valence_bp_rounds: int
 ) -> None:
     config = recipe(
-        "model.end_aware=true",
-        f"model.n_fits={n_fits}",
-        f"model.n_messages={n_messages}",
+        "model.step_size_cond=true",
+        f"model.smacof_iterations={smacof_iterations}",
+        f"model.valence_bp_rounds={valence_bp_rounds}",
         "distil.sigma=[20, 4, 2, 1, 0.5, 0.3]",
         "distil.schedules=[{sigma: [20, 2, 0.3]}]",
         f"distil.compared={compared}",
@@ -105,7 +105,7 @@ def test_a_step_of_distillation(
     teacher = build(config, 9).eval().to(META)
     module = DistillationModule(build(config, 9), teacher, config, PACE).to(META)
     mask = torch.ones(4, 8, dtype=torch.bool, device=META)
-    assert crossings(module, Blank(mask)) == [(4, 8, 8)]  # the noise
+    assert crossings(module, SizeBatch(mask)) == [(4, 8, 8)]  # the noise
 
 
 def test_a_step_of_distillation_with_a_critic(recipe: Recipe) -> None:
@@ -123,4 +123,4 @@ def test_a_step_of_distillation_with_a_critic(recipe: Recipe) -> None:
     module = DistillationModule(build(config, at_most), teacher, config, PACE, real).to(META)
     mask = torch.ones(4, 8, dtype=torch.bool, device=META)
     shown = [(4,), (4, 3, 3), (4, 8, 8)]  # which molecules, their turns and noise
-    assert crossings(module, Blank(mask)) == [(4, 8, 8), *shown, *shown]
+    assert crossings(module, SizeBatch(mask)) == [(4, 8, 8), *shown, *shown]

@@ -10,7 +10,7 @@ from typing import Final
 from molgen.data.records import Source
 from molgen.data.sources import ensembles, qm9, sdf, smiles_npz
 from molgen.errors import DataError
-from molgen.names import suggestion
+from molgen.did_you_mean import suggestion
 
 Reader = Callable[[Path | None, Path], Source]
 """From the given path, if there is one, and a folder for downloads to a source."""

@@ -58,7 +58,7 @@ class Categorical(ABC):
 
     @property
     def n_states(self) -> int:
-        """Width of a state's rows."""
+        """NetworkDims of a state's rows."""
         return self.n_classes
 
     @abstractmethod

@@ -110,7 +110,7 @@ class TokenPriority:
     """Clock with a time per row, ``t_i = t ** w_i``: important tokens are noised last.
 
     The idea of M2DM (Kong et al. 2023, arXiv 2308.14480) for any process and a schedule with time
-    in [0, 1]: each row's marginals are exact. ``weight`` above 0, ``[B]``, ``[B, N]`` or ``[1,
+    in [0, 1]: each row's valence_bp are exact. ``weight`` above 0, ``[B]``, ``[B, N]`` or ``[1,
     N]``; 1 is the common time.
     """
 

@@ -39,7 +39,7 @@ class NoiseRefiner(nn.Module):
     direction: radial statistics stay exactly those of the input noise.
 
     Args:
-        hidden: Width of the network of pair weights.
+        hidden: NetworkDims of the network of pair weights.
         strength: Largest share of the residual, above 0.
     """
 

@@ -17,11 +17,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.schedule import unit_tv
 from molgen.flow.solvers.base import Evaluation
 from molgen.flow.state import Lead, Offsets, State, expand_like, level, map_modalities
-from molgen.names import unknown
 
 Weights: TypeAlias = Callable[[Sequence[Tensor], Tensor], list[Tensor]]
 """``weights(nodes, h)``: weights of the other predictions against the one at the step's start.

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
+from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.schedule import Schedule
 from molgen.flow.schedules import OTFlow, schedule_from_dict, schedule_to_dict
@@ -25,7 +26,6 @@ from molgen.flow.solvers.exponential import (
 )
 from molgen.flow.solvers.raw import RK45, Euler, Heun
 from molgen.flow.solvers.stochastic import Ancestral, DPMpp2MSDE, EDMChurn
-from molgen.names import unknown
 
 KINDS: Mapping[str, type[Solver]] = MappingProxyType(
     {

@@ -29,13 +29,13 @@ class Band:
         slot: Places of the coordinates of every atom, ``[A, 3]``, of ``M * K * S``.
         n_molecules: ``M``.
         n_blocks: Blocks ``K`` on the diagonal, of the molecule with most.
-        width: Coordinates ``S`` per block.
+        dims: Coordinates ``S`` per block.
     """
 
     slot: Tensor
     n_molecules: int
     n_blocks: int
-    width: int
+    dims: int
 
     @classmethod
     def of(cls, graph: PackedGraph, linked: Tensor) -> Band:
@@ -49,10 +49,10 @@ class Band:
         rank = np.empty(n, np.int64)
         rank[order] = np.arange(n) - (np.cumsum(size) - size)[molecule]
         largest = int(size.max())
-        width = min(max(int(np.abs(rank[one] - rank[other]).max()), DENSE), largest)
-        n_blocks = -(-largest // width)
-        slot = 3 * (molecule * n_blocks * width + rank)[:, None] + np.arange(3)
-        return cls(torch.from_numpy(slot).to(linked.device), len(size), n_blocks, 3 * width)
+        dims = min(max(int(np.abs(rank[one] - rank[other]).max()), DENSE), largest)
+        n_blocks = -(-largest // dims)
+        slot = 3 * (molecule * n_blocks * dims + rank)[:, None] + np.arange(3)
+        return cls(torch.from_numpy(slot).to(linked.device), len(size), n_blocks, 3 * dims)
 
     def places(self, one: Tensor, other: Tensor) -> Tensor:
         """Where the 3 x 3 numbers of pairs of atoms stand, ``[Q, 9]``.
@@ -64,11 +64,9 @@ class Band:
             other: The others, ``[Q]``.
         """
         row, column = self.slot[one][:, :, None], self.slot[other][:, None, :]
-        block = column // self.width
+        block = column // self.dims
         return (
-            block * 2 * self.width**2
-            + (row - block * self.width) * self.width
-            + column % self.width
+            block * 2 * self.dims**2 + (row - block * self.dims) * self.dims + column % self.dims
         ).flatten(1)
 
     def solve(self, place: Tensor, values: Tensor, right: Tensor) -> Tensor:
@@ -84,15 +82,15 @@ class Band:
         """
         shape = self.n_molecules, self.n_blocks
         # Where there is no atom, the matrix is the unit matrix.
-        unit = values.new_ones(self.n_molecules * self.n_blocks * self.width)
+        unit = values.new_ones(self.n_molecules * self.n_blocks * self.dims)
         unit[self.slot] = 0
-        flat = torch.diag_embed(unit.view(-1, self.width))
+        flat = torch.diag_embed(unit.view(-1, self.dims))
         flat = torch.cat([flat, torch.zeros_like(flat)], dim=1).flatten()
         flat.index_add_(0, place.flatten(), values.flatten())
-        diagonal, below = flat.view(*shape, 2, self.width, self.width).unbind(dim=2)
+        diagonal, below = flat.view(*shape, 2, self.dims, self.dims).unbind(dim=2)
         sides = torch.zeros_like(unit)
         sides[self.slot] = right
-        found = _solved(diagonal, below, sides.view(*shape, self.width, 1))
+        found = _solved(diagonal, below, sides.view(*shape, self.dims, 1))
         return found.flatten()[self.slot]
 
 

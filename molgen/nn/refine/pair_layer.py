@@ -20,7 +20,7 @@ PATHS = 16
 """Products along paths of a bond and a pair."""
 
 HIDDEN = 64
-"""Hidden width of the update of a pair."""
+"""Hidden dims of the update of a pair."""
 
 RADIAL = 24
 """Radial functions per distance."""

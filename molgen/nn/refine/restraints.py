@@ -93,7 +93,7 @@ class RestraintNet(nn.Module):
     """Restraints from a graph and from positions near its minimum.
 
     Args:
-        dims: Sizes.
+        dims: NetworkSpec.
     """
 
     def __init__(self, dims: RefineDims) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from molgen.chem.decode import Decoder
 from molgen.chem.finish import Finisher, Labels
 from molgen.chem.given import similarity
-from molgen.chem.relaxing import Relaxing
+from molgen.chem.relaxation import Relaxation
 from molgen.flow.grid import TimeGrid
 from molgen.flow.plan import Plan
 from molgen.flow.solvers import DPMpp2M
@@ -145,7 +145,7 @@ class Variations:
             Molecules ``first`` to ``n_records - 1``.
         """
         decoder = Decoder(self.request.decode, distances=self.model.info.distances)
-        finisher = Finisher(decoder, relaxing=Relaxing() if self.request.relax else None)
+        finisher = Finisher(decoder, relaxing=Relaxation() if self.request.relax else None)
         vocabulary = self.model.info.vocabulary
         for sample in samples(self._batches(first), vocabulary, finisher, n_workers=1):
             tally.add(sample)

@@ -1,4 +1,4 @@
-"""Discrete processes: exact marginals, Bayes' rule, closed forms; classes as Gaussian vectors."""
+"""Discrete processes: exact valence_bp, Bayes' rule, closed forms; classes as Gaussian vectors."""
 
 from __future__ import annotations
 

@@ -1,0 +1,179 @@
+"""An evaluation as a plain-text table beside the same scores of real molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from molgen.metrics.ceiling import Ceiling, Scores
+from molgen.metrics.evaluation import Evaluation
+from molgen.metrics.perception import Criterion
+
+DETERMINE_BONDS: Final = "RDKit DetermineBonds, charge 0"
+ABSENT: Final = "n/a"
+GIVEN: Final = "given"
+N_REASONS: Final = 4  # the most frequent reasons; the JSON has all
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: Attribute of `Evaluation`.
+        label: What the reader sees.
+        convention: Who decides, and how.
+    """
+
+    name: str
+    label: str
+    convention: str
+
+
+ROWS: Final = (
+    Row("connected_valid", "connected validity", "own bonds: sanitised, one fragment"),
+    Row("connected_valid_raw", "  before decoding", "the same, argmax of the network's output"),
+    Row("bond_graph_stable", "bond-graph stability", "own bonds: atoms fit element and charge"),
+    Row("bond_graph_stable_raw", "  before decoding", "the same, argmax of the network's output"),
+    Row("bond_graph_atom_stable", "  atoms", "the same, over atoms"),
+    Row("perceived_valid", "validity from coordinates", DETERMINE_BONDS),
+    Row("perceived_valid_raw", "  before decoding", "the same, elements by argmax"),
+    Row("graphs_agree", "agreement of the graphs", "own bonds = perceived bonds, without stereo"),
+    Row("edm_stable", "distance-table stability", "EDM table, every atom has its valence"),
+    Row("edm_stable_raw", "  before decoding", "the same, elements by argmax"),
+    Row("edm_atom_stable", "  atoms", "the same, over atoms"),
+    Row("edm_valid", "distance-table validity", "EDM table, largest fragment sanitises in RDKit"),
+    Row("edm_valid_unique", "  and distinct", "the same, distinct over all"),
+    Row("rmsd_to_mmff", "RMSD to minimum, Å", "median, all atoms, nearest MMFF94s minimum"),
+    Row("heavy_rmsd_to_mmff", "  heavy atoms, Å", "median, the same"),
+    Row("mmff_energy_drop", "strain, kcal/mol", "median, MMFF94s energy above that minimum"),
+    Row("unique", "uniqueness", "distinct / valid, SMILES without stereo"),
+    Row("novel", "novelty", "distinct not in the training set"),
+    Row("atom_count_tv", "atom counts, TV", "total variation from the training set, 0 is equal"),
+    Row("element_tv", "elements, TV", "the same, fractions of the elements"),
+    Row("rings", "rings per molecule", "mean, smallest set of rings of the own bonds"),
+    Row("triangles", "  of three atoms", "mean, the same"),
+    Row("gyration", "radius of gyration, Å", "mean, atoms from their mean, all alike"),
+)
+"""Every line of the table, in order."""
+
+XTB_ROWS: Final = (
+    Row("xtb_energy_drop", "xTB strain, kcal/mol", "median, GFN2-xTB energy above its minimum"),
+    Row("rmsd_to_xtb", "  RMSD to minimum, Å", "median, all atoms, nearest GFN2-xTB minimum"),
+    Row("heavy_rmsd_to_xtb", "  heavy atoms, Å", "median, the same"),
+    Row("xtb_length_change", "  bond lengths, Å", "median, a molecule's mean change on the way"),
+    Row("xtb_angle_change", "  angles, °", "the same"),
+    Row("xtb_torsion_change", "  torsions, °", "the same"),
+    Row("xtb_graph_kept", "  own bonds kept", "atoms near enough to be bonded there = own bonds"),
+)
+"""What follows where molecules were relaxed in GFN2-xTB."""
+
+COMPOSITION: Final = frozenset({"atom_count_tv", "element_tv"})
+"""Scores that say nothing of a model where compositions are given."""
+
+
+def render(
+    evaluation: Evaluation,
+    ceiling: Ceiling | None = None,
+    given: Collection[str] = (),
+    criterion: Criterion | None = None,
+) -> str:
+    """The evaluation as text, about 115 columns wide.
+
+    Args:
+        evaluation: What to print; scores that do not apply are left out or marked.
+        ceiling: Scores of real molecules, for two more columns.
+        given: Scores that the caller decided beforehand, marked as such.
+        criterion: How coordinates were judged; None for the literature's.
+
+    Returns:
+        Lines joined by newlines, without one at the end.
+    """
+    scores = evaluation.to_dict()
+    header = [f"n = {evaluation.n}", "value", "95 % interval"]
+    if ceiling is not None:
+        header += [f"{ceiling.name} all", f"{ceiling.name} kept"]
+    lines = [_line([*header, "convention"])]
+    marks = dict.fromkeys(given, GIVEN)
+    shown = [row for row in ROWS if _shown(row, scores)]
+    if criterion is not None and criterion.charged_atoms:
+        shown = [
+            replace(row, convention="RDKit DetermineBonds, see below")
+            if row.name == "perceived_valid"
+            else row
+            for row in shown
+        ]
+    shown += [row for row in XTB_ROWS if scores[row.name] is not None]
+    lines += [_line(_cells(row, scores, ceiling, marks)) for row in shown]
+    if criterion is not None and criterion.charged_atoms:
+        lines.append(_criterion_line(criterion, ceiling))
+    lines += [f"{count} {reason}" for reason, count in evaluation.not_judged.items()]
+    lines += _reason_lines("own bonds invalid", evaluation.invalid_reasons)
+    lines += _reason_lines("coordinates invalid", evaluation.perception_reasons)
+    lines += _reason_lines("not relaxed", evaluation.relax_reasons)
+    lines += _reason_lines("not relaxed in GFN2-xTB", evaluation.xtb_reasons)
+    lines += [
+        f"relaxed before: {count} of {evaluation.n} by {how}; their geometries are the force "
+        "field's, not a model's"
+        for how, count in evaluation.relaxed_before.items()
+    ]
+    if evaluation.xtb_graph_kept is not None:
+        lines.append(f"xTB: the first {evaluation.xtb_graph_kept.n} molecules, GFN2-xTB")
+    if ceiling is not None:
+        lines.append(
+            f"{ceiling.name} all: its test split, n = {ceiling.whole['n']}, by coordinates alone; "
+            f"{ceiling.name} kept: those with settled bonds, n = {ceiling.kept['n']}"
+        )
+    return "\n".join(lines)
+
+
+def _criterion_line(criterion: Criterion, ceiling: Ceiling | None) -> str:
+    charge = "each record's own charge"
+    if criterion.total_charge is not None:
+        charge = f"charge {criterion.total_charge:+d}" if criterion.total_charge else "charge 0"
+    beside = f"; columns of {ceiling.name}: charge 0 without these" if ceiling else ""
+    return f"validity from coordinates: {charge}, charged groups allowed{beside}"
+
+
+def _cells(
+    row: Row, scores: Scores, ceiling: Ceiling | None, marks: Mapping[str, str]
+) -> list[str]:
+    score = scores[row.name]
+    cells = [row.label, marks.get(row.name, _value(score)), _interval(score)]
+    if ceiling is not None:
+        cells += [_value(ceiling.whole.get(row.name)), _value(ceiling.kept.get(row.name))]
+    return [*cells, row.convention]
+
+
+def _line(cells: list[str]) -> str:
+    label, value, interval, *ceilings, convention = cells
+    numbers = "".join(f"{cell:>10}" for cell in ceilings)
+    return f"{label:<26}{value:>8}  {interval:>13}{numbers}   {convention}"
+
+
+def _shown(row: Row, scores: Scores) -> bool:
+    """Undecoded scores are a line only where there are some; everything else always is."""
+    return scores[row.name] is not None or not row.name.endswith("_raw")
+
+
+def _value(score: Any) -> str:
+    if isinstance(score, dict):
+        score = score.get("value", score.get("median"))
+    return ABSENT if score is None else f"{score:.3f}"
+
+
+def _interval(score: Any) -> str:
+    if not isinstance(score, dict):
+        return ""
+    if "low" in score:
+        return f"{score['low']:.3f}–{score['high']:.3f}"
+    return f"n = {score['n']}"
+
+
+def _reason_lines(title: str, reasons: dict[str, int]) -> list[str]:
+    if not reasons:
+        return []
+    shown = [f"{count} {reason}" for reason, count in list(reasons.items())[:N_REASONS]]
+    n_more = sum(list(reasons.values())[N_REASONS:])
+    return [f"{title}: " + ", ".join(shown + ([f"{n_more} for other reasons"] if n_more else []))]

@@ -1,0 +1,96 @@
+"""One verdict per record of a file, by named checks."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from molgen.chem.io import Record
+from molgen.cores import available_cores
+from molgen.metrics.agreement import check_graph, graphs_agree
+from molgen.metrics.files import OF_FILES, fault_of
+from molgen.metrics.perception import Criterion, perceive_all
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checks say of one record; an empty reason is a check passed.
+
+    Attributes:
+        index: Its place in the file, from 0.
+        title: Its title.
+        formula: Of its atoms; empty for a record that is not judged.
+        valid: Whether every check is passed.
+        record: Why it cannot be judged: unreadable, flat, without hydrogens.
+        bond_graph: What is wrong with its own bonds.
+        coordinates: What is wrong with the molecule that its coordinates say.
+        agreement: Where both are valid and differ.
+        smiles: Of its own bonds, or of its coordinates where it has none; without stereo.
+    """
+
+    index: int
+    title: str
+    formula: str = ""
+    valid: bool = False
+    record: str = ""
+    bond_graph: str = ""
+    coordinates: str = ""
+    agreement: str = ""
+    smiles: str = ""
+
+
+def verdicts(
+    records: Sequence[Record],
+    n_workers: int | None = None,
+    criterion: Criterion | None = None,
+) -> list[Verdict]:
+    """The verdict on each record.
+
+    Args:
+        records: Of one file.
+        n_workers: Processes; None for one per core.
+        criterion: What counts as valid, as of `evaluate_records`.
+    """
+    how = criterion or OF_FILES
+    faults = [fault_of(record) for record in records]
+    molecules = [
+        record.molecule
+        for record, fault in zip(records, faults, strict=True)
+        if record.molecule is not None and not fault
+    ]
+    perceived_all = perceive_all(molecules, n_workers or available_cores(), criterion=how)
+    seen = iter(zip(molecules, perceived_all, strict=True))
+    found = []
+    for record, fault in zip(records, faults, strict=True):
+        title = record.title
+        if fault or record.molecule is None:
+            found.append(Verdict(record.index, title, record=fault or "no coordinates"))
+            continue
+        molecule, perceived = next(seen)
+        graph = perceived if record.mol is None else check_graph(molecule, how.total_charge)
+        both = graph.is_valid and perceived.is_valid
+        differ = both and not graphs_agree(graph, perceived)
+        found.append(
+            Verdict(
+                index=record.index,
+                title=title,
+                formula=molecule.formula,
+                valid=both and not differ,
+                bond_graph="" if record.mol is None else graph.reason,
+                coordinates=perceived.reason,
+                agreement="bonds and coordinates are different compounds" if differ else "",
+                smiles=graph.smiles or "",
+            )
+        )
+    return found
+
+
+def as_csv(rows: Iterable[Verdict]) -> str:
+    """The verdicts as CSV with a line of names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Verdict)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**asdict(row), "valid": str(row.valid).lower()} for row in rows)
+    return text.getvalue()
