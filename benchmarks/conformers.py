@@ -23,6 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, default=50, help="molecules")
     parser.add_argument("--most", type=int, default=10, help="references per molecule")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8], help="calls")
+    parser.add_argument("--relaxed", type=int, default=4, help="calls before relaxing")
     parser.add_argument("--all", action="store_true", help="trained molecules, too")
 
 
@@ -34,6 +35,7 @@ def main(options: argparse.Namespace) -> None:
     makers: dict[str, Maker] = {
         f"{steps} calls": maker_of(loaded, steps) for steps in options.steps
     }
+    makers[f"{options.relaxed} calls + MMFF94s"] = maker_of(loaded, options.relaxed, relax=True)
     makers |= {"ETKDGv3": etkdg, "ETKDGv3 + MMFF94s": etkdg_mmff}
     print(f"{len(chosen)} molecules; the model saw {loaded.info.training.get('molecules')}\n")
     print("| 2K conformers |", " | ".join(COLUMNS), "|")
@@ -43,8 +45,9 @@ def main(options: argparse.Namespace) -> None:
         print(f"| {name} |", " | ".join(f"{row[one]:.3f}" for one in COLUMNS), "|", flush=True)
 
 
-def maker_of(loaded: LoadedConformerModel, steps: int) -> Maker:
+def maker_of(loaded: LoadedConformerModel, steps: int, *, relax: bool = False) -> Maker:
     def make(smiles: str, n: int) -> Chem.Mol | None:
-        return sample_conformers(loaded.model, [smiles], ConformerRequest(n, steps))[0].mol
+        request = ConformerRequest(n, steps, relax=relax)
+        return sample_conformers(loaded.model, [smiles], request)[0].mol
 
     return make

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdkit import Chem
+from rdkit.Chem import rdForceFieldHelpers, rdMolTransforms
 
 import molgen
 from molgen.checkpoint import available_models
@@ -70,3 +71,29 @@ def test_a_scaffold_is_kept_and_grows_where_it_can(ethyl: Path) -> None:
 
 def _bonds_of_second_carbon(mol: Chem.Mol) -> int:
     return mol.GetAtomWithIdx(1).GetDegree()
+
+
+def test_shipped_conformers_have_the_stereo_and_the_bond_lengths_asked_for() -> None:
+    smiles = "C[C@H](N)C(=O)O"
+    plain = molgen.conformers(smiles, n=8, steps=4)
+    relaxed = molgen.conformers(smiles, n=8, steps=4, relax=True)
+    assert _median_energy(relaxed) < _median_energy(plain)
+    for made in (plain, relaxed):
+        assert made.GetNumConformers() == 8
+        for conformer in made.GetConformers():
+            one = Chem.Mol(made, confId=conformer.GetId())
+            Chem.AssignStereochemistryFrom3D(one, conformer.GetId())
+            assert Chem.MolToSmiles(Chem.RemoveHs(one)) == Chem.CanonSmiles(smiles)
+            lengths = [
+                rdMolTransforms.GetBondLength(conformer, *ends) for ends in _ends_of_bonds(made)
+            ]
+            assert 0.9 < min(lengths) < max(lengths) < 1.7
+
+
+def _ends_of_bonds(mol: Chem.Mol) -> list[tuple[int, int]]:
+    return [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+
+
+def _median_energy(mol: Chem.Mol) -> float:
+    found = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(Chem.Mol(mol), maxIters=0)
+    return float(np.median([energy for _, energy in found]))

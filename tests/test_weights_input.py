@@ -88,7 +88,7 @@ PRESET = {"solver": "ddim", "sigma": [20.0]}
             )
             for value in (10**9, -1, "many", True)
         ),
-        into("config", "model", "width", "scalar", value=10**9),
+        into("config", "model", "dims", "scalar", value=10**9),
         into("config", "lam_max", value=1e30),
     ],
 )
@@ -108,7 +108,7 @@ def test_sizes_are_compared_before_they_are_built(
     """Two matrices per layer of 8192 × 32768 numbers: hundreds of gigabytes."""
     tree = copy.deepcopy(parts[1])
     tree["config"]["model"]["n_layers"] = 200
-    tree["config"]["model"]["width"] |= {"scalar": 8192, "mlp": 32768, "n_heads": 1}
+    tree["config"]["model"]["dims"] |= {"scalar": 8192, "mlp": 32768, "n_heads": 1}
     save_file(parts[0], tmp_path / "odd.safetensors", metadata={"molgen": json.dumps(tree)})
     refused(tmp_path / "odd.safetensors", "does not fit its own recipe")
 

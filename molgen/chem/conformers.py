@@ -12,6 +12,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 from rdkit.Geometry import Point3D
 
+from molgen.chem.force_field import relax_conformers
 from molgen.chem.graph_classes import BOND_PLACE, CIS, MAX_PATH, N_STEREO, PATH_PLACE
 from molgen.chem.graph_features import GraphFeatures, graph_features
 from molgen.chem.smiles import read_smiles
@@ -171,6 +172,30 @@ def mirrored_where_it_helps(
     """
     helps = ~_centres_are_right(graph, pos) & _centres_are_right(graph, -pos)
     return np.where(helps[:, None, None], -pos, pos)
+
+
+def relaxed_where_stereo_stays(asked: Query, mol: Chem.Mol) -> NDArray[np.bool_] | None:
+    """Relax conformers by MMFF94s; one whose stereo would change stays as it was.
+
+    Args:
+        asked: The molecule.
+        mol: With hydrogens and conformers, which are moved.
+
+    Returns:
+        Which were relaxed, ``[K]``; None where the force field has no parameters.
+    """
+    moved = Chem.Mol(mol)
+    if not relax_conformers(moved):
+        return None
+    kept = np.ones(mol.GetNumConformers(), bool)
+    pairs = zip(mol.GetConformers(), moved.GetConformers(), strict=True)
+    for row, (before, after) in enumerate(pairs):
+        there = [one.GetPositions()[asked.graph.index][None] for one in (before, after)]
+        was_right, is_right = (bool(stereo_is_right(asked.graph, pos)[0]) for pos in there)
+        kept[row] = is_right or not was_right
+        if kept[row]:
+            before.SetPositions(after.GetPositions())
+    return kept
 
 
 def with_conformers(asked: Query, pos: NDArray[np.floating], wrong: NDArray[np.bool_]) -> Chem.Mol:

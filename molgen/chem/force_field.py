@@ -16,6 +16,9 @@ from molgen.chem.molecule import Molecule
 
 FORCE_FIELD: Final = "MMFF94s"
 
+MAX_ITERATIONS: Final = 2_000
+"""Enough for drug-like molecules; the minimiser ends earlier by itself."""
+
 
 def field_of(mol: Chem.Mol) -> rdForceField.ForceField | None:
     """The force field of a sanitised molecule with its conformer; None for want of parameters.
@@ -28,6 +31,16 @@ def field_of(mol: Chem.Mol) -> rdForceField.ForceField | None:
     field: rdForceField.ForceField = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
     field.Initialize()
     return field
+
+
+def relax_conformers(mol: Chem.Mol) -> bool:
+    """Move every conformer to its nearest minimum; False for want of parameters."""
+    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        return False
+    rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
+        mol, maxIters=MAX_ITERATIONS, mmffVariant=FORCE_FIELD
+    )
+    return True
 
 
 def relaxed_pos(

@@ -34,6 +34,9 @@ def conformers(
     seed: Annotated[
         int, typer.Option(help="The same molecule and seed give the same conformers.")
     ] = 0,
+    relax: Annotated[
+        bool, typer.Option("--relax", help="Relax every conformer by MMFF94s after the network.")
+    ] = False,
     model: Annotated[
         str, typer.Option(help="Name of a shipped model, or a .safetensors file.")
     ] = "conformers",
@@ -47,7 +50,7 @@ def conformers(
     from molgen.sampling.conformers import ConformerRequest, sample_conformers
     from molgen.tasks.conformer_weights import load_conformer_model
 
-    request = ConformerRequest(n=n, steps=steps, seed=seed)
+    request = ConformerRequest(n=n, steps=steps, seed=seed, relax=relax)
     loaded = load_conformer_model(find_model(model), device)
     status = out.with_suffix(out.suffix + ".csv")
     check_apart([out, status], (molecules, model))
@@ -87,4 +90,4 @@ def _written(records: TextIO, named: NamedMolecule, result: ConformerResult) -> 
     wrong = [int(k) for k in result.wrong.nonzero()[0]]
     write_conformers(records, named.name, result.mol, wrong)
     status = "stereo_wrong" if wrong else "ok"
-    return [named.name, status, len(result.wrong), result.redrawn, len(wrong), ""]
+    return [named.name, status, len(result.wrong), result.redrawn, len(wrong), result.reason]

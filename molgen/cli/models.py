@@ -60,8 +60,8 @@ def _row(info: ModelInfo) -> tuple[str, ...]:
 
 
 def _conformer_row(info: ConformerInfo) -> tuple[str, ...]:
-    seen = info.training.get("molecules", 0)
-    return (info.name, "given molecules", f"{seen:,} molecules")
+    seen = int(info.training.get("molecules", 0))
+    return (info.name, "given molecules", f"{seen:,} conformers")
 
 
 def _image_row(info: ImageInfo) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from molgen.cli.console import note
 from molgen.errors import UsageError
@@ -24,6 +24,10 @@ from molgen.sampling.destination import (
 if TYPE_CHECKING:
     from molgen.sampling.recording import Recordable, Start
     from molgen.sampling.run import Tally
+
+
+MAX_N: Final = 5_000_000
+"""Records of one run into a file."""
 
 
 @contextmanager
@@ -88,6 +92,11 @@ def write_records(
     from molgen.sampling.recording import record
     from molgen.sampling.run import Tally
 
+    if run.n_records > MAX_N:
+        raise UsageError(
+            f"{run.n_records} records in one run",
+            f"Make at most {MAX_N}, with a --seed for each run",
+        )
     tally = Tally(keep=keep) if quiet or not run.leaves_gaps else WatchedTally(keep=keep)
     began = time.perf_counter()
     show = False if quiet else None

@@ -100,7 +100,7 @@ class ModelConfig(Section):
             probabilities.
         refine_layers: Layers of the network that refines the molecule of a last call
             (`molgen.nn.refine`), which needs ``step_size_cond``; 0 for none.
-        width: Sizes of the streams.
+        dims: Sizes of the streams.
     """
 
     n_layers: int = Field(6, ge=1, le=256)

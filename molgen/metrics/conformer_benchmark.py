@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDistGeom
 from rdkit.Geometry import Point3D
 
 from molgen.chem.conformers import Query, query, stereo_is_right
 from molgen.chem.ensemble import Ensemble
-from molgen.chem.force_field import FORCE_FIELD
+from molgen.chem.force_field import relax_conformers
 from molgen.data.ensembles import read_ensembles
 from molgen.data.prepare_conformers import is_held_out
 from molgen.metrics.conformers import ConformerScores, heavy_rmsd, scores_of, summary
 
 Maker = Callable[[str, int], Chem.Mol | None]
 """Conformers of a SMILES, as many as asked for; None where it fails."""
-
-MAX_ITERATIONS = 2_000
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,7 @@ def etkdg_mmff(smiles: str, n: int) -> Chem.Mol | None:
     """Conformers of ETKDGv3, minimised by MMFF94s."""
     mol = etkdg(smiles, n)
     if mol is not None:
-        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
-            mol, maxIters=MAX_ITERATIONS, mmffVariant=FORCE_FIELD
-        )
+        relax_conformers(mol)
     return mol
 
 

@@ -17,6 +17,7 @@ from molgen.chem.conformers import (
     Refused,
     mirrored_where_it_helps,
     query,
+    relaxed_where_stereo_stays,
     single,
     stereo_is_right,
     with_conformers,
@@ -47,12 +48,14 @@ class ConformerRequest:
         steps: Calls of the network for each.
         seed: Seed of the noise.
         redraws: How often a conformer of wrong stereo is drawn again.
+        relax: Whether MMFF94s relaxes what the network made.
     """
 
     n: int = 20
     steps: int = 4
     seed: int = 0
     redraws: int = 5
+    relax: bool = False
 
     def __post_init__(self) -> None:
         """Reject numbers that cannot be meant.
@@ -78,7 +81,7 @@ class ConformerResult:
 
     Attributes:
         mol: With hydrogens and conformers; None where there are none.
-        reason: Why there are none; empty where there are.
+        reason: Why there are none, or why they are not relaxed; else empty.
         wrong: Conformers whose stereo is wrong after all redraws, ``[n]``.
         redrawn: Conformers that were drawn more than once.
     """
@@ -105,6 +108,7 @@ def conformers(
     *,
     steps: int = ...,
     seed: int = ...,
+    relax: bool = ...,
     model: str | Path = ...,
     device: str = ...,
 ) -> Mol: ...
@@ -115,6 +119,7 @@ def conformers(
     *,
     steps: int = ...,
     seed: int = ...,
+    relax: bool = ...,
     model: str | Path = ...,
     device: str = ...,
 ) -> list[Mol | None]: ...
@@ -124,6 +129,7 @@ def conformers(
     *,
     steps: int = 4,
     seed: int = 0,
+    relax: bool = False,
     model: str | Path = "conformers",
     device: str = "auto",
 ) -> Mol | list[Mol | None]:
@@ -134,6 +140,7 @@ def conformers(
         n: Conformers of each.
         steps: Calls of the network for each.
         seed: The same molecule and seed give the same conformers.
+        relax: Whether MMFF94s relaxes what the network made; it takes longer than the network.
         model: Name of a shipped model, or a ``.safetensors`` file.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -146,7 +153,7 @@ def conformers(
         UsageError: A single molecule of which no conformers can be made, or a number out of range.
         CheckpointError: The model's file is missing or damaged.
     """
-    request = ConformerRequest(n=n, steps=steps, seed=seed)
+    request = ConformerRequest(n=n, steps=steps, seed=seed, relax=relax)
     network = load_conformer_model(find_model(model), device).model
     one = single(molecules)
     if one is None:
@@ -195,8 +202,18 @@ def sample_conformers(
         pos = np.stack([found[place, k] for k in range(request.n)])
         wrong = np.array([not right[place, k] for k in range(request.n)])
         mol = with_conformers(one, pos, wrong)
-        results.append(ConformerResult(mol, wrong=wrong, redrawn=redrawn[place]))
+        reason = _relaxed(one, mol) if request.relax else ""
+        results.append(ConformerResult(mol, reason, wrong=wrong, redrawn=redrawn[place]))
     return results
+
+
+def _relaxed(asked: Query, mol: Mol) -> str:
+    """Relax the conformers; return why some are as they were, or nothing."""
+    moved = relaxed_where_stereo_stays(asked, mol)
+    if moved is None:
+        return "no MMFF94s parameters: not relaxed"
+    n = int((~moved).sum())
+    return f"{n} of {len(moved)} not relaxed: their stereo would change" if n else ""
 
 
 def _sampled(

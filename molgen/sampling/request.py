@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -28,9 +27,6 @@ _AROUND: Final = "Around a scaffold"
 _SIZES: Final = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
-
-MAX_N: Final = sys.maxsize
-"""Records that the machine can count; they are made one batch after another."""
 
 MAX_STEPS: Final = 10_000
 
@@ -211,7 +207,6 @@ class Request:
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)
         _at_least("steps", self.steps, 1)
-        _at_most("n", self.n, MAX_N)
         _at_most("steps", self.steps, MAX_STEPS)
         _at_least("seed", self.seed, 0)
         if self.batch_size is not None:

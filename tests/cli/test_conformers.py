@@ -6,11 +6,13 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rdkit import Chem
 
 import molgen as package
+from molgen.chem.force_field import field_of
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig
 from molgen.errors import UsageError
@@ -68,7 +70,7 @@ def test_every_line_has_a_row_and_every_molecule_its_conformers(conformers: Call
 def test_what_was_written_can_be_read_again(conformers: Callable) -> None:
     assert conformers("C[C@H](N)C(=O)O").status == 0
     Path("out.sdf").rename("in.sdf")
-    assert conformers("in.sdf").status == 0
+    assert conformers("in.sdf", "--force").status == 0
     assert [one["conformers"] for one in rows()] == ["2", "2"]
 
 
@@ -86,3 +88,15 @@ def test_from_python_a_molecule_or_a_list(weights: Path) -> None:
     assert [each is not None for each in several] == [True, False]
     with pytest.raises(UsageError, match="fragment"):
         package.conformers("C.C", model=weights)
+
+
+def test_relaxed_conformers_are_minima(conformers: Callable) -> None:
+    assert conformers("CCO", "--relax").status == 0
+    for mol in Chem.SDMolSupplier("out.sdf", removeHs=False):
+        force = field_of(mol)
+        assert force is not None
+        # Records are rounded to 1e-4 Å, and bonds are stiff.
+        assert np.abs(force.CalcGrad()).max() < 0.5
+    assert [one["reason"] for one in rows()] == [""]
+    assert conformers("CB(O)O", "--relax", "--force").status == 0
+    assert [one["reason"] for one in rows()] == ["no MMFF94s parameters: not relaxed"]

@@ -118,3 +118,7 @@ def test_a_lock_leaves_nothing_and_can_be_taken_again(tmp_path: Path) -> None:
             with lock(tmp_path / "a"):
                 pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_more_records_than_a_file_should_hold(sample: Callable) -> None:
+    sample("--n", 10**8, "--out", "a.sdf").assert_one_line(2, "100000000 records", "at most")

@@ -11,7 +11,7 @@ from molgen.config import parse_config
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
 from molgen.sampling.conditioning import find_conditioning
-from molgen.sampling.request import MAX_N, MAX_STEPS, Request, parse_sizes
+from molgen.sampling.request import MAX_STEPS, Request, parse_sizes
 
 CASES = Path(__file__).parent.parent / "cases"
 INFO = ModelInfo("random", parse_config({}), (0, 0, 0, 4, 0, 1, 2, 9, 6, 3, 0, 5, 1))
@@ -39,7 +39,6 @@ def test_possible_compositions(formula: str) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: Request(n=MAX_N + 1),
         lambda: Request(n=1, steps=MAX_STEPS + 1),
         lambda: parse_sizes("9" * 5000),
         lambda: parse_sizes("²-3"),
