@@ -194,3 +194,17 @@ def test_a_molecule_in_one_plane_is_no_drawing_without_a_mark(tmp_path: Path) ->
         head = f"t\n\n\n{n:3d}{n - 1:3d}  0  0  0  0  0  0  0  0999 V2000\n"
         path.write_text(f"{head}{atoms}{bonds}M  END\n$$$$\n")
         assert is_flat_drawing(read(path)[0]) == (centre == "C")
+
+
+@pytest.mark.parametrize("column", range(9))
+def test_a_letter_of_two_bytes_anywhere_in_a_bond_is_a_reason(tmp_path: Path, column: int) -> None:
+    bond = "  1  2  1"
+    file = tmp_path / "odd.sdf"
+    file.write_text(
+        "x\n  RDKit 3D\n\n  2  1  0  0  0  0  0  0  0  0999 V2000\n"
+        "    0.0000    0.0000    0.0000 C   0  0\n    0.0000    0.0000    1.2000 C   0  0\n"
+        f"{bond[:column]}é{bond[column + 1 :]}\nM  END\n$$$$\n",
+        encoding="utf-8",
+    )
+    [record] = read_records(file)
+    assert record.reason.startswith("unreadable record: Cannot convert")

@@ -44,8 +44,11 @@ def _bounded_memory() -> Iterator[None]:
 
 
 @pytest.fixture
-def obeys(capfd: pytest.CaptureFixture[str]) -> Iterator[Obeys]:
+def obeys(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Obeys]:
     """Runs a command line and checks the rule; an exception of the command is a failure."""
+    monkeypatch.chdir(tmp_path)  # a hostile value may be a name to write to
     before = signal.signal(signal.SIGALRM, _too_long)
 
     def check(argv: list[str], what: str = "") -> None:

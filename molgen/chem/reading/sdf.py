@@ -87,9 +87,11 @@ def _complaint(block: str) -> str:
     heard = _Listener()
     logger = logging.getLogger("rdkit")
     usual, logger.handlers[:] = logger.handlers[:], [heard]
+    # A column that RDKit quotes may end within a letter of several bytes, which no logger can hold.
+    plain = block.encode("ascii", "replace").decode()
     rdBase.LogToPythonLogger()
     try:
-        Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
+        Chem.MolFromMolBlock(plain, sanitize=False, removeHs=False)
     finally:
         rdBase.LogToCppStreams()
         logger.handlers[:] = usual
