@@ -47,6 +47,7 @@ def conformers(
     from molgen.atomic import atomic_path
     from molgen.checkpoint import find_model
     from molgen.chem.conformer_files import read_inputs
+    from molgen.locks import lock
     from molgen.sampling.conformers import ConformerRequest, sample_conformers
     from molgen.tasks.conformer_weights import load_conformer_model
 
@@ -59,6 +60,7 @@ def conformers(
     inputs = read_inputs(molecules)
     row = n_made = 0
     with (
+        lock(out),
         atomic_path(out) as sdf,
         atomic_path(status) as table,
         sdf.open("w", encoding="utf-8") as records,

@@ -225,15 +225,6 @@ def _pairs(records: Sequence[Record], others: Sequence[Record]) -> list[tuple[in
     return pairs if is_unique and pairs else None
 
 
-def read_molecules(path: str | Path) -> list[Molecule]:
-    """Every record of a file; one that cannot be read becomes a molecule without atoms.
-
-    Raises:
-        DataError: The file is missing, malformed, empty, or has no coordinates.
-    """
-    return [_molecule(path, record) for record in read_records(path)]
-
-
 def _molecule(path: str | Path, record: Record) -> Molecule:
     if record.mol is not None and record.mol.GetNumConformers() == 0:
         raise DataError(f"{path} has no coordinates", "Give an .sdf, .mol2, .pdb or .xyz file")

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from rdkit import Chem, rdBase
 
-from molgen.chem.force_field import FORCE_FIELD, field_of, superpose
+from molgen.chem.force_field import FORCE_FIELD, MAX_ITERATIONS, field_of, superpose
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.chem.workers import Unfinished, run_with_limit
 
 __all__ = ["FORCE_FIELD", "Relaxation", "relax", "relax_all"]
 
-MAX_ITERATIONS = 2000
 TIME_LIMIT_S = 10.0
 
 

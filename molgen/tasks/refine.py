@@ -7,8 +7,7 @@ training. Every modality starts from the given molecule, noised to a level.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,14 +20,9 @@ from molgen.flow.schedule import unit_tv
 from molgen.flow.state import expand_like, level
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo
-from molgen.tasks.denovo import DENOVO
-from molgen.tasks.task import PRIOR, Finish, Modality, Task
+from molgen.tasks.task import PRIOR, Modality
 
 POS, ELEMENT = Modality.POS, Modality.ELEMENT
-
-REFINE: Final[Task] = replace(
-    DENOVO, name="refine", finish=Finish(refine=False, logit_bias=False, restore=True)
-)
 
 
 @dataclass(frozen=True)

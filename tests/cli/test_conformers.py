@@ -16,6 +16,7 @@ from molgen.chem.force_field import field_of
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig
 from molgen.errors import UsageError
+from molgen.locks import lock
 from molgen.tasks.conformer_weights import ConformerInfo
 from molgen.tasks.conformers import build_conformer_model
 from molgen.weights_file import save_network
@@ -100,3 +101,9 @@ def test_relaxed_conformers_are_minima(conformers: Callable) -> None:
     assert [one["reason"] for one in rows()] == [""]
     assert conformers("CB(O)O", "--relax", "--force").status == 0
     assert [one["reason"] for one in rows()] == ["no MMFF94s parameters: not relaxed"]
+
+
+def test_a_file_that_is_being_written_is_left_alone(conformers: Callable) -> None:
+    with lock(Path("out.sdf")):
+        conformers("CCO").assert_one_line(1, "being written by process")
+    assert list(Path().iterdir()) == []
