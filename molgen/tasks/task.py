@@ -60,20 +60,15 @@ class Finish:
     """What is done with the last prediction.
 
     Attributes:
-        decode: Search for a state that obeys the valences where the most probable one does not;
-            False takes the graph as it was given.
         refine: Give decoded molecules positions that suit their bonds.
         logit_bias: Add the biases and input scales that were fitted for molecules of which
             nothing is given.
         restore: Put given positions back where they were.
-        check_stereo: Compare the geometry's stereo centres and double bonds with the given ones.
     """
 
-    decode: bool = True
     refine: bool = True
     logit_bias: bool = True
     restore: bool = False
-    check_stereo: bool = False
 
 
 @dataclass(frozen=True)

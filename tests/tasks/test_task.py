@@ -20,7 +20,7 @@ TOY = Task(
         Modality.BOND: Role.PREDICTED,
     },
     coupling=AtomOT(permute=False),
-    finish=Finish(decode=False, logit_bias=False),
+    finish=Finish(logit_bias=False),
 )
 """A task that no code of the package knows."""
 
