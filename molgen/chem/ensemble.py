@@ -52,6 +52,10 @@ class SearchOptions:
         n_torsions = rdMolDescriptors.CalcNumRotatableBonds(mol)
         return min(self.max_starts, self.starts + self.starts_per_torsion * int(n_torsions))
 
+    def conformers(self, text: str) -> Ensemble | NoEnsemble:
+        """The ensemble of a SMILES; see `search`."""
+        return search(text, self)
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -96,7 +100,7 @@ def search(smiles: str, options: SearchOptions) -> Ensemble | NoEnsemble:
         mol = read_smiles(smiles)
         if mol is None:
             return NoEnsemble("not a SMILES that RDKit can read")
-        if reason := _unfit(mol, options):
+        if reason := unfit(mol, options.max_heavy):
             return NoEnsemble(reason)
         whole = with_all_stereo(mol, options.seed)
         if whole is None:
@@ -116,7 +120,7 @@ def with_all_stereo(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
         SMILES; None where the molecule cannot be embedded.
     """
     probe = Chem.AddHs(mol)
-    if not _embedded(probe, 1, seed):
+    if not embed(probe, 1, seed):
         return None
     Chem.AssignStereochemistryFrom3D(probe)
     smiles = Chem.MolToSmiles(Chem.RemoveHs(probe))
@@ -124,10 +128,16 @@ def with_all_stereo(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
     return None if again is None else Chem.AddHs(again)
 
 
-def _unfit(mol: Chem.Mol, options: SearchOptions) -> str:
+def unfit(mol: Chem.Mol, max_heavy: int) -> str:
+    """Why no conformers of a molecule are minimised, or nothing.
+
+    Args:
+        mol: Without hydrogens.
+        max_heavy: Heavy atoms at most.
+    """
     if len(Chem.GetMolFrags(mol)) > 1:
         return "more than one fragment"
-    if mol.GetNumHeavyAtoms() < 1 or mol.GetNumHeavyAtoms() > options.max_heavy:
+    if mol.GetNumHeavyAtoms() < 1 or mol.GetNumHeavyAtoms() > max_heavy:
         return f"{mol.GetNumHeavyAtoms()} heavy atoms"
     if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
         return "a radical"
@@ -136,7 +146,8 @@ def _unfit(mol: Chem.Mol, options: SearchOptions) -> str:
     return ""
 
 
-def _embedded(mol: Chem.Mol, n: int, seed: int) -> bool:
+def embed(mol: Chem.Mol, n: int, seed: int) -> bool:
+    """Give a molecule ``n`` ETKDGv3 conformers; False where there are none."""
     settings: Any = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed + 1  # 0 and -1 would mean none
     settings.clearConfs = True
@@ -150,7 +161,7 @@ def _embedded(mol: Chem.Mol, n: int, seed: int) -> bool:
 def _searched(mol: Chem.Mol, options: SearchOptions) -> Ensemble | NoEnsemble:
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
     n_starts = options.n_starts(mol)
-    if not _embedded(mol, n_starts, options.seed):
+    if not embed(mol, n_starts, options.seed):
         return NoEnsemble("cannot be embedded")
     results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
         mol, maxIters=options.max_iterations, mmffVariant=FORCE_FIELD

@@ -10,7 +10,7 @@ import typer
 import molgen
 from molgen.cli.calibrate import calibrate
 from molgen.cli.conformers import conformers
-from molgen.cli.data import ensembles, prepare
+from molgen.cli.data import ensembles, prepare, trajectories
 from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
 from molgen.cli.images import evaluate as evaluate_images
@@ -41,6 +41,7 @@ app.command("train")(train)
 app.command("calibrate")(calibrate)
 data.command("prepare")(prepare)
 data.command("ensembles")(ensembles)
+data.command("trajectories")(trajectories)
 app.add_typer(data)
 images.command("sample")(sample_images)
 images.command("evaluate")(evaluate_images)

@@ -96,6 +96,38 @@ def ensembles(
     note(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
+def trajectories(
+    source: Annotated[
+        Path,
+        typer.Argument(help="SMILES as for ensembles, or .sdf: conformers to start from."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; completed if it was begun.")],
+    n: Annotated[int | None, typer.Option("--n", "-n", min=1, help="Molecules at most.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(help="Seed of the order of the molecules; unset, the file's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the embeddings.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Minimise conformers by MMFF94s and keep geometries on the way, to train a refiner on.
+
+    A SMILES starts from an ETKDGv3 embedding, a record of an SDF file from its own geometry, such
+    as ``molgen conformers`` makes. Finished parts are kept: the same command goes on after a kill.
+    """
+    from molgen.chem.trajectory import TrajectoryOptions
+    from molgen.data.ensembles import Job, prepare_ensembles
+
+    with bar_of_stages() as advance:
+        counts = prepare_ensembles(
+            Job(source, split, shuffle, n, TrajectoryOptions(seed=seed)),
+            out,
+            workers,
+            lambda n_done, n_all, _: advance("minimising", n_done, n_all),
+        )
+    note(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
 def _molecules(
     name: str, source: Path | None, folder: Path, force: bool, workers: int
 ) -> Mapping[str, int]:

@@ -50,6 +50,7 @@ class ConformerModelConfig(Section):
         pos_scale: Å per unit of the network's coordinates.
         prior_scale: Å; scale of the harmonic noise.
         step_size_cond: Whether the network is told where the step ends that a call is for.
+        refiner: Whether a second network of the same sizes moves conformers to their minima.
         dims: Sizes of the streams.
     """
 
@@ -59,6 +60,7 @@ class ConformerModelConfig(Section):
     pos_scale: float = Field(2.0, gt=0)
     prior_scale: float = Field(1.6, gt=0)
     step_size_cond: bool = False
+    refiner: bool = False
     dims: DimsConfig = DimsConfig()
 
 
@@ -82,6 +84,27 @@ class ConformerLossConfig(Section):
     at_noise: float = Field(0.1, ge=0, le=1)
 
 
+class RefinerConfig(Section):
+    """Training of the refiner; see `molgen.tasks.refiner.loss_terms`.
+
+    Attributes:
+        pos: Weight of the error of positions.
+        local: Weight of the Huber loss on distances within ``reach`` bonds.
+        shape: Weight of the Huber loss on all other distances.
+        reach: Bonds that are local.
+        from_start: Share of the molecules that begin at the start of their trajectory; the others
+            begin at a geometry between it and the minimum.
+        rollout: Shares of the steps that learn from the positions after 0, 1, 2 … own calls.
+    """
+
+    pos: float = Field(3.0, ge=0)
+    local: float = Field(1.0, ge=0)
+    shape: float = Field(1.0, ge=0)
+    reach: int = Field(3, ge=1, le=9)
+    from_start: float = Field(0.7, ge=0, le=1)
+    rollout: tuple[float, ...] = Field((0.5, 0.35, 0.15), min_length=1, max_length=8)
+
+
 class ConformerConfig(Section):
     """A whole recipe of conformers.
 
@@ -90,6 +113,7 @@ class ConformerConfig(Section):
         data: Which conformers.
         model: The network and its path.
         loss: Weights of the loss terms.
+        refiner: Training of the refiner alone, on trajectories; None trains the network.
         optim: Optimiser and its schedule.
         train: The run.
     """
@@ -98,5 +122,12 @@ class ConformerConfig(Section):
     data: ConformerDataConfig
     model: ConformerModelConfig = ConformerModelConfig()
     loss: ConformerLossConfig = ConformerLossConfig()
+    refiner: RefinerConfig | None = None
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _refiner_is_there(self) -> ConformerConfig:
+        if self.refiner is not None and not self.model.refiner:
+            raise ValueError("a refiner is trained that the model has not: set model.refiner")
+        return self

@@ -59,14 +59,17 @@ class ConformerBatch:
     Attributes:
         graph: The graphs.
         pos: Å, centred, zero where there is no atom, ``[B, N, 3]``.
+        start: Where a minimisation began that ended there, as ``pos``; None without one.
     """
 
     graph: GraphBatch
     pos: Tensor
+    start: Tensor | None = None
 
     def to(self, device: torch.device) -> ConformerBatch:
         """The batch on a device."""
-        return ConformerBatch(self.graph.to(device), self.pos.to(device))
+        start = None if self.start is None else self.start.to(device)
+        return ConformerBatch(self.graph.to(device), self.pos.to(device), start)
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,48 @@ class ConformerStream:
     ) -> ConformerBatch:
         stores = [(self.sources[place].store, row) for place, row in chosen]
         graph = collate([store.graph(row) for store, row in stores])
-        pos = []
-        for store, row in stores:
-            weights = store.populations(row, self.temperature)
-            pos.append(store.conformer(row, int(draw.choice(len(weights), p=weights))))
-        return ConformerBatch(graph, padded(pos, graph.mask.shape[1])).to(self.device)
+        pos, start = zip(*(self._drawn_of(store, row, draw) for store, row in stores), strict=True)
+        n = graph.mask.shape[1]
+        begun = None if start[0] is None else padded([one for one in start if one is not None], n)
+        return ConformerBatch(graph, padded(pos, n), begun).to(self.device)
+
+    def _drawn_of(
+        self, store: ConformerStore, row: int, draw: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """A conformer of a molecule by its Boltzmann weight, and no start."""
+        weights = store.populations(row, self.temperature)
+        return store.conformer(row, int(draw.choice(len(weights), p=weights))), None
+
+
+class TrajectoryStream(ConformerStream):
+    """Endless batches of minima and geometries on the way to them, as a `ConformerStream`.
+
+    The conformers of each molecule are a trajectory (`molgen.chem.trajectory`).
+
+    Args:
+        sources: Stores; their shares add up to 1.
+        batch_size: Molecules per batch on average.
+        seed: Order of the molecules, and which geometry of each is taken.
+        from_start: Share of the molecules that begin at the start.
+        device: Where batches go.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        batch_size: int,
+        seed: int,
+        from_start: float,
+        device: torch.device,
+    ) -> None:
+        super().__init__(sources, batch_size, seed, 300.0, device)
+        self.from_start = from_start
+
+    def _drawn_of(
+        self, store: ConformerStore, row: int, draw: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The minimum, and a geometry before it."""
+        last = int(store.n_conformers[row]) - 1
+        is_first = last == 1 or draw.random() < self.from_start
+        begin = 0 if is_first else int(draw.integers(1, last))
+        return store.conformer(row, last), store.conformer(row, begin)

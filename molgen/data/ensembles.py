@@ -1,4 +1,5 @@
-"""Conformer ensembles of many molecules: searched in parts, each a file that is whole or not there.
+"""Conformers of many molecules, searched or minimised in parts, each a file that is whole or not
+there.
 
 A folder holds ``settings.json`` and parts ``part-<first>-<last>.npz``. A run that is killed loses
 the part that it was at; repeated, it makes the parts that are missing.
@@ -11,14 +12,14 @@ import lzma
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from molgen.chem.ensemble import Ensemble, NoEnsemble, SearchOptions, search
+from molgen.chem.ensemble import Ensemble, NoEnsemble, SearchOptions
+from molgen.chem.trajectory import BLOCK_END, TrajectoryOptions
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.errors import DataError, OutputError
 from molgen.atomic import atomic_path
@@ -42,18 +43,18 @@ class Job:
 
     Attributes:
         source: File of SMILES, one a line (``.smi``), or tab-separated with a column ``smiles``
-            and perhaps ``split`` (``.tsv``); ``.xz`` on top of either.
+            and perhaps ``split`` (``.tsv``), or of records (``.sdf``); ``.xz`` on top of each.
         split: Rows of this split only; None for all.
         shuffle: Seed of the order in which molecules are taken; None for the file's.
         n: Molecules to take at most; None for all.
-        options: How they are searched.
+        options: How their conformers are made.
     """
 
     source: Path
     split: str | None = None
     shuffle: int | None = None
     n: int | None = None
-    options: SearchOptions = field(default_factory=SearchOptions)
+    options: SearchOptions | TrajectoryOptions = field(default_factory=SearchOptions)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def prepare_ensembles(
         DataError: The source cannot be read.
         OutputError: The folder was begun with other settings.
     """
-    rows = read_smiles(job)
+    rows = read_rows(job)
     _settle_settings(out, job.settings)
     n_failed = 0
     for first in range(0, len(rows), PART):
@@ -94,7 +95,7 @@ def prepare_ensembles(
             n_failed += int((_load(path)["n_conformers"] == 0).sum())
             continue
         answers: list[Ensemble | NoEnsemble] = []
-        for answer in _searched([smiles for _, smiles in chosen], job.options, n_workers):
+        for answer in _made([text for _, text in chosen], job.options, n_workers):
             answers.append(answer)
             n_failed += isinstance(answer, NoEnsemble)
             if progress is not None:
@@ -103,8 +104,8 @@ def prepare_ensembles(
     return count(out)
 
 
-def read_smiles(job: Job) -> list[tuple[int, str]]:
-    """The molecules of a job, each with the number of its row.
+def read_rows(job: Job) -> list[tuple[int, str]]:
+    """SMILES or SDF records of a job, each with the number of its row.
 
     Raises:
         DataError: The file cannot be read or names no SMILES.
@@ -113,9 +114,9 @@ def read_smiles(job: Job) -> list[tuple[int, str]]:
         with _opened(job.source) as lines:
             rows = list(_rows(lines, job))
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {job.source} ({error})", "Give a file of SMILES") from None
+        raise DataError(f"cannot read {job.source} ({error})", "Give SMILES or an SDF file") from None
     if not rows:
-        raise DataError(f"{job.source} holds no SMILES of this split", "Look at --split")
+        raise DataError(f"{job.source} holds no molecules of this split", "Look at --split")
     if job.shuffle is not None:
         random.Random(job.shuffle).shuffle(rows)  # noqa: S311 - an order, not a secret
     return rows[: job.n]
@@ -158,10 +159,10 @@ def count(folder: Path) -> dict[str, int]:
     }
 
 
-def _searched(
-    smiles: Sequence[str], options: SearchOptions, n_workers: int
+def _made(
+    texts: Sequence[str], options: SearchOptions | TrajectoryOptions, n_workers: int
 ) -> Iterator[Ensemble | NoEnsemble]:
-    for answer in run_with_limit(partial(search, options=options), smiles, TIME_LIMIT_S, n_workers):
+    for answer in run_with_limit(options.conformers, texts, TIME_LIMIT_S, n_workers):
         yield NoEnsemble(answer.reason) if isinstance(answer, Unfinished) else answer
 
 
@@ -232,6 +233,9 @@ def _opened(path: Path) -> TextIO:
 def _rows(lines: TextIO, job: Job) -> Iterator[tuple[int, str]]:
     """Number and SMILES of every row that counts; numbers are counted without the header."""
     name = job.source.with_suffix("").name if job.source.suffix == ".xz" else job.source.name
+    if name.endswith(".sdf"):
+        yield from enumerate(_records(lines))
+        return
     if not name.endswith(".tsv"):
         for index, line in enumerate(lines):
             if line.strip():
@@ -244,3 +248,14 @@ def _rows(lines: TextIO, job: Job) -> Iterator[tuple[int, str]]:
         row = dict(zip(header, line.rstrip("\n").split("\t"), strict=False))
         if job.split is None or row["split"] == job.split:
             yield index, row["smiles"]
+
+
+def _records(lines: TextIO) -> Iterator[str]:
+    """Blocks of an SDF file, without their data fields."""
+    block: list[str] = []
+    for line in lines:
+        if line.startswith("$$$$"):
+            yield "".join(block)
+            block = []
+        elif not block or not block[-1].startswith(BLOCK_END):
+            block.append(line)

@@ -1,12 +1,13 @@
 """Conformers: elements, charges, bonds and stereo are given, positions are noised.
 
 The path is straight, from harmonic noise of the graph at ``t = 1`` to the conformer at ``t = 0``;
-noise is turned onto the conformer. The network says the velocity, hence the conformer.
+noise is turned onto the conformer. The network says the velocity, hence the conformer. A second
+network, the refiner, moves a conformer towards the minimum of a force field next to it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -31,6 +32,14 @@ MAX_ATOMS = 60
 _EDGE = 1e-3
 """Levels are told apart this far from both ends of the path."""
 
+REFINE_T = 0.2
+"""Level that the refiner is told: it scales what the network says, and is close to how far
+conformers of the sampler are from minima."""
+
+
+MAX_REFINE = 4
+"""Calls of the refiner at most: it has come to rest."""
+
 
 @dataclass(frozen=True)
 class Noised:
@@ -52,13 +61,19 @@ class ConformerModel(nn.Module):
         network: Predicts a vector per atom.
         pos_scale: Å per unit of the network's coordinates.
         prior_scale: Å; see `harmonic_noise`.
+        refiner: Predicts a vector per atom towards the next minimum; None where there is none.
     """
 
     def __init__(
-        self, network: EquivariantTransformer, pos_scale: float, prior_scale: float
+        self,
+        network: EquivariantTransformer,
+        pos_scale: float,
+        prior_scale: float,
+        refiner: EquivariantTransformer | None = None,
     ) -> None:
         super().__init__()
         self.network, self.pos_scale, self.prior_scale = network, pos_scale, prior_scale
+        self.refiner = refiner
 
     def forward(
         self,
@@ -75,12 +90,52 @@ class ConformerModel(nn.Module):
             self_cond: An earlier answer; None where there is none.
             t_end: Where the step ends that the call is for, ``[B]``, or None.
         """
+        return self._moved(self.network, noised, graph, self_cond, t_end)
+
+    def refined(self, pos: Tensor, graph: GraphBatch, start: Tensor | None = None) -> Tensor:
+        """Conformers after one call of the refiner, Å, ``[B, N, 3]``, centred.
+
+        Args:
+            pos: Conformers, Å, ``[B, N, 3]``, centred.
+            graph: The molecules.
+            start: Where the first call began; None for the first call.
+
+        Raises:
+            RuntimeError: The model has no refiner.
+        """
+        if self.refiner is None:
+            raise RuntimeError("the model has no refiner")
+        at = Noised(pos, pos.new_full((len(pos),), REFINE_T))
+        return self._moved(self.refiner, at, graph, start, None)
+
+    @torch.no_grad()
+    def refine(self, pos: Tensor, graph: GraphBatch, calls: int) -> Tensor:
+        """Conformers closer to their minima, Å, ``[B, N, 3]``, centred.
+
+        Args:
+            pos: Conformers, Å, ``[B, N, 3]``, centred.
+            graph: The molecules.
+            calls: Calls of the refiner.
+        """
+        here, start = pos, None
+        for _ in range(calls):
+            here, start = self.refined(here, graph, start), pos
+        return here
+
+    def _moved(
+        self,
+        network: EquivariantTransformer,
+        noised: Noised,
+        graph: GraphBatch,
+        self_cond: Tensor | None,
+        t_end: Tensor | None,
+    ) -> Tensor:
         mask, t = graph.mask, noised.t
         scaled = noised.state / self.pos_scale
         earlier = torch.zeros_like(scaled) if self_cond is None else self_cond / self.pos_scale
         none, no_pair = scaled[..., :0], scaled[:, :, None, :0].expand(-1, -1, mask.shape[1], -1)
         lam = half_log_snr(t)
-        said = self.network(
+        said = network(
             scaled,
             none,
             lam,
@@ -103,16 +158,16 @@ class ConformerModel(nn.Module):
         return Noised((1 - share) * batch.pos + share * noise, t)
 
     @torch.no_grad()
-    def sample(self, start: Tensor, graph: GraphBatch, steps: int, first: float = 1.0) -> Tensor:
-        """Follow the path from ``t = first`` to its end in equal steps, one call each.
+    def sample(self, start: Tensor, graph: GraphBatch, steps: int) -> Tensor:
+        """Follow the path to its end in equal steps, then refine.
 
         Args:
-            start: State at ``first``, Å, ``[B, N, 3]``.
+            start: Noise, Å, ``[B, N, 3]``.
             graph: The molecules.
-            steps: Calls.
-            first: Where the path is entered.
+            steps: Calls in all, of which `refine_calls` are the refiner's, if there is one.
         """
-        levels = torch.linspace(first, 0, steps + 1, dtype=torch.float64).tolist()
+        last = 0 if self.refiner is None else refine_calls(steps)
+        levels = torch.linspace(1, 0, steps - last + 1, dtype=torch.float64).tolist()
         state, estimate = start, None
         for now, then in pairwise(levels):
             t = state.new_full((len(state),), now)
@@ -120,7 +175,12 @@ class ConformerModel(nn.Module):
             told = t_end if self.network.noise_end is not None else None
             estimate = self(Noised(state, t), graph, estimate, told)
             state = estimate + (then / now) * (state - estimate)
-        return state
+        return self.refine(state, graph, last)
+
+
+def refine_calls(steps: int) -> int:
+    """Calls of the refiner among so many."""
+    return min(steps // 2, MAX_REFINE)
 
 
 def build_conformer_model(config: ConformerModelConfig) -> ConformerModel:
@@ -138,8 +198,12 @@ def build_conformer_model(config: ConformerModelConfig) -> ConformerModel:
         step_size_cond=config.step_size_cond,
         graph=GraphClasses(ATOM_CLASSES, PAIR_CLASSES),
     )
-    network = EquivariantTransformer(spec, NetworkDims(**config.dims.model_dump()))
-    return ConformerModel(network, config.pos_scale, config.prior_scale)
+    dims = NetworkDims(**config.dims.model_dump())
+    network = EquivariantTransformer(spec, dims)
+    refiner = None
+    if config.refiner:
+        refiner = EquivariantTransformer(replace(spec, step_size_cond=False), dims)
+    return ConformerModel(network, config.pos_scale, config.prior_scale, refiner)
 
 
 def half_log_snr(t: Tensor) -> Tensor:
@@ -175,7 +239,7 @@ def loss_terms(
     squared = (estimate - batch.pos).square().sum(dim=(1, 2)) / n_atoms
     paths = batch.graph.paths
     row, i, j = torch.nonzero((paths > 0) & (paths <= config.reach), as_tuple=True)
-    said, true = (_distance(pos, row, i, j) for pos in (estimate, batch.pos))
+    said, true = (distance(pos, row, i, j) for pos in (estimate, batch.pos))
     error = functional.huber_loss(said, true, reduction="none", delta=config.huber) / config.huber
     summed = torch.zeros_like(squared).index_add(0, row, error)
     n_pairs = torch.zeros_like(squared).index_add(0, row, torch.ones_like(error))
@@ -185,5 +249,6 @@ def loss_terms(
     }
 
 
-def _distance(pos: Tensor, row: Tensor, i: Tensor, j: Tensor) -> Tensor:
+def distance(pos: Tensor, row: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Distances of atoms ``i`` and ``j`` of molecules ``row``, with a slope at zero."""
     return ((pos[row, i] - pos[row, j]).square().sum(dim=-1) + 1e-8).sqrt()

@@ -11,19 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molgen.checkpoint import find_model
 from molgen.config.conformers import ConformerConfig
 from molgen.config.reading import load_tree, validated
+from molgen.config.recipe import TrainConfig
 from molgen.data.conformer_batches import (
     ConformerBatch,
     ConformerStream,
     Source,
+    TrajectoryStream,
     collate,
     padded,
 )
 from molgen.data.conformer_store import ConformerStore
 from molgen.errors import UsageError
-from molgen.flow.harmonic import turned_onto
 from molgen.nn.stereo import stereo_features
+from molgen.tasks import refiner
 from molgen.tasks.conformer_weights import ConformerInfo, load_conformer_model
 from molgen.tasks.conformers import (
     TERMS,
@@ -33,9 +36,11 @@ from molgen.tasks.conformers import (
     graph_input,
     loss_terms,
 )
+from molgen.tasks.refiner import rmsd
 from molgen.train.base import TrainingModule
 from molgen.train.fit import Job, RunOptions, fit, machine
 from molgen.train.recorder import Counts, Recorder
+from molgen.train.refiner import RefinerModule, RefinerValidation
 from molgen.train.time_budget import TimeBudget
 from molgen.weights_file import save_network
 
@@ -113,7 +118,7 @@ class Validation:
         return cls(tuple(batches))
 
     @torch.no_grad()
-    def scores(self, model: ConformerModel, steps: int, seed: int) -> dict[str, float]:
+    def scores(self, model: ConformerModel, train: TrainConfig) -> dict[str, float]:
         """Quality of one conformer per molecule.
 
         Returns:
@@ -121,20 +126,19 @@ class Validation:
             error of distances over one and two bonds (Å), ``stereo`` share of molecules in which
             every labelled centre is right.
         """
-        rmsd: list[Tensor] = []
+        errors: list[Tensor] = []
         local: list[Tensor] = []
         stereo: list[Tensor] = []
         for number, batch in enumerate(self.batches):
-            generator = torch.Generator().manual_seed(seed * 1000 + number)
+            generator = torch.Generator().manual_seed(train.seed * 1000 + number)
             normal = torch.randn(batch.pos.shape, generator=generator).to(batch.pos)
-            pos = model.sample(model.prior(normal, batch.graph), batch.graph, steps)
-            error = (turned_onto(pos, batch.pos) - batch.pos).square().sum(dim=(1, 2))
-            rmsd.append((error / batch.graph.mask.sum(dim=1)).sqrt())
+            pos = model.sample(model.prior(normal, batch.graph), batch.graph, train.sample_steps)
+            errors.append(rmsd(pos, batch.pos, batch.graph))
             near = (batch.graph.paths == 1) | (batch.graph.paths == 2)
             local.append((torch.cdist(pos, pos) - torch.cdist(batch.pos, batch.pos))[near])
             stereo.append(_right_stereo(pos, batch))
         return {
-            "rmsd": float(torch.cat(rmsd).mean()),
+            "rmsd": float(torch.cat(errors).mean()),
             "local": float(torch.cat(local).square().mean().sqrt()),
             "stereo": float(torch.cat(stereo).mean()),
         }
@@ -151,7 +155,7 @@ def _right_stereo(pos: Tensor, batch: ConformerBatch) -> Tensor:
     return (wrong[some > 0] == 0).to(pos)
 
 
-class ConformerRecorder(Recorder[ConformerModule, ConformerInfo]):
+class ConformerRecorder(Recorder[ConformerModule | RefinerModule, ConformerInfo]):
     """Records a run of conformers.
 
     Args:
@@ -165,25 +169,37 @@ class ConformerRecorder(Recorder[ConformerModule, ConformerInfo]):
     terms: ClassVar[tuple[str, ...]] = TERMS
 
     def __init__(
-        self, info: ConformerInfo, validation: Validation, out: Path, first_step: int
+        self,
+        info: ConformerInfo,
+        validation: Validation | RefinerValidation,
+        out: Path,
+        first_step: int,
     ) -> None:
         super().__init__(info, out, first_step)
         self.validation = validation
 
-    def write_weights(self, path: Path, module: ConformerModule, info: ConformerInfo) -> None:
+    def write_weights(
+        self, path: Path, module: ConformerModule | RefinerModule, info: ConformerInfo
+    ) -> None:
         """Write the averaged weights with what they know of their origin."""
         save_network(path, module.averaged, info)
 
-    def judge(self, module: ConformerModule, counts: Counts) -> None:
+    def judge(self, module: ConformerModule | RefinerModule, counts: Counts) -> None:
         """Compare a conformer of every molecule left out with the stored one."""
         if not self.validation.batches:
             return
         train = module.config.train
-        scores = self.validation.scores(module.averaged, train.sample_steps, train.seed)
+        scores = self.validation.scores(module.averaged, train)
         rate = float(counts["molecules"]) / max(float(counts["seconds"]), 1e-9)
         self.write_scores(
             counts, {"nfe": train.sample_steps, "molecules_per_second": rate, **scores}
         )
+
+
+class RefinerRecorder(ConformerRecorder):
+    """Records a run of a refiner."""
+
+    terms: ClassVar[tuple[str, ...]] = refiner.TERMS
 
 
 def train(config: ConformerConfig, name: str, options: RunOptions) -> Path:
@@ -215,31 +231,47 @@ def _job(config: ConformerConfig, name: str, where: torch.device) -> Job:
     stores = [ConformerStore.open(one.store) for one in config.data.sources]
     shares = [one.share for one in config.data.sources]
     sources = [Source(store, share) for store, share in zip(stores, shares, strict=True)]
-    train = config.train
+    train, info = config.train, ConformerInfo(name, config).trained(**machine(where))
+    if config.refiner is not None:
+        begun = RefinerValidation.of(stores, train.sample_n, where)
+        share = config.refiner.from_start
+        return Job(
+            stream=TrajectoryStream(sources, train.batch_size, train.seed, share, where),
+            module=lambda budget: RefinerModule(_model(config), config, budget),
+            recorder=partial(RefinerRecorder, info, begun),
+        )
     validation = Validation.of(stores, train.sample_n, where)
-    info = ConformerInfo(name, config).trained(**machine(where))
-    stream = ConformerStream(sources, train.batch_size, train.seed, config.data.temperature, where)
+    temperature = config.data.temperature
     return Job(
-        stream=stream,
-        module=partial(_module, config),
+        stream=ConformerStream(sources, train.batch_size, train.seed, temperature, where),
+        module=lambda budget: ConformerModule(_model(config), config, budget),
         recorder=partial(ConformerRecorder, info, validation),
     )
 
 
-def _module(config: ConformerConfig, budget: TimeBudget) -> ConformerModule:
+def _model(config: ConformerConfig) -> ConformerModel:
+    """The model of a recipe, with fresh weights or those that it starts from.
+
+    A refiner that these have not starts as a copy of their network.
+    """
     model = build_conformer_model(config.model)
-    if config.train.init is not None:
-        other = load_conformer_model(Path(config.train.init), "cpu").model
-        try:
-            missing, unknown = model.load_state_dict(other.state_dict(), strict=False)
-        except RuntimeError:
-            missing, unknown = ["sizes"], []
-        if unknown or any(not one.startswith("network.noise_end.") for one in missing):
-            raise UsageError(
-                f"the weights of {config.train.init} are of another network",
-                "Take the model section of the recipe from their run",
-            )
-    return ConformerModule(model, config, budget)
+    if config.train.init is None:
+        return model
+    state = load_conformer_model(find_model(config.train.init), "cpu").model.state_dict()
+    if model.refiner is not None and not any(name.startswith("refiner.") for name in state):
+        own = {name.removeprefix("network."): one for name, one in state.items()}
+        copied = {name: own[name] for name in model.refiner.state_dict() if name in own}
+        state |= {f"refiner.{name}": one for name, one in copied.items()}
+    try:
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except RuntimeError:
+        missing, unknown = ["sizes"], []
+    if unknown or any(not one.startswith("network.noise_end.") for one in missing):
+        raise UsageError(
+            f"the weights of {config.train.init} are of another network",
+            "Take the model section of the recipe from their run",
+        )
+    return model
 
 
 def _is_same_model(config: ConformerConfig, started: Path) -> bool:
