@@ -1,9 +1,7 @@
 """How far a geometry lies from the nearest minimum of GFN2-xTB, a judge apart from force fields.
 
-GFN2-xTB (Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 2019) is a semi-empirical quantum
-method: it knows elements, positions and a charge, no bonds. So it can judge geometries whose makers
-have learned from a force field. `tblite` computes it (the extra ``molgen[xtb]``) and is imported on
-the first use; SciPy's L-BFGS-B minimises.
+GFN2-xTB (`molgen.chem.gfn2`) knows elements, positions and a charge, no bonds. So it can judge
+geometries whose makers have learned from a force field.
 
 The numbers are those that generators of GEOM-Drugs are compared by (Nikitin et al., arXiv
 2505.00169): strain, and the mean absolute change of bond lengths, angles and torsions. Which of
@@ -21,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDetermineBonds, rdMolTransforms
-from scipy import constants
-from scipy.optimize import minimize
 
 from molgen.chem.force_field import superpose
+from molgen.chem.gfn2 import METHOD, NoMinimum, calculator, minimum
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.chem.workers import Unfinished, run_with_limit
@@ -32,14 +29,6 @@ from molgen.errors import UsageError
 from molgen.metrics.perception import bare_mol
 from molgen.metrics.rate import rate_of, spread_of
 
-METHOD: Final = "GFN2-xTB"
-LARGEST_GRADIENT: Final = 1e-4
-"""Converged when no component of the gradient is larger, in hartree/bohr (0.12 kcal/mol/Å).
-
-Up to 33 atoms the norm is then below 1e-3, which is what xtb's own level "normal" asks for.
-"""
-
-MAX_ITERATIONS: Final = 1000
 TIME_LIMIT_S: Final = 60.0
 STRAIGHT: Final = 170.0
 """A torsion along an angle wider than this, in degrees, is hardly defined and not compared."""
@@ -49,14 +38,6 @@ REACH: Final = 1.25
 
 RDKit's own 1.3 joins the bridgeheads of bicyclo[1.1.1]pentanes.
 """
-
-BOHR: Final = constants.physical_constants["Bohr radius"][0] / constants.angstrom
-"""In Å."""
-
-HARTREE: Final = (
-    constants.physical_constants["Hartree energy"][0] * constants.N_A / constants.kilo
-) / constants.calorie
-"""In kcal/mol."""
 
 
 @dataclass(frozen=True)
@@ -101,30 +82,17 @@ def relax_in_xtb(molecule: Molecule) -> XtbRelaxation:
     Raises:
         UsageError: tblite is missing.
     """
-    calculator = _calculator()
+    calculator()
     built = build_mol(molecule)
     if built.reason:
         return XtbRelaxation(reason=built.reason)
-    start = molecule.pos.astype(np.float64).ravel() / BOHR
-    try:
-        surface = _Surface(calculator(METHOD, molecule.atomic_numbers.astype(int), start))
-        before, _ = surface(start)
-        found = minimize(
-            surface,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"gtol": LARGEST_GRADIENT, "ftol": 0.0, "maxiter": MAX_ITERATIONS},
-        )
-    except RuntimeError:  # tblite's own error is one
-        return XtbRelaxation(reason="SCF not converged")
-    if not np.abs(found.jac).max() <= LARGEST_GRADIENT:
-        return XtbRelaxation(reason="not converged")
-    pos = found.x.reshape(-1, 3) * BOHR
+    found = minimum(molecule.atomic_numbers, molecule.pos)
+    if isinstance(found, NoMinimum):
+        return XtbRelaxation(reason=found.reason)
     return replace(
-        _displacement(built.mol, pos),
-        energy_drop=(before - float(found.fun)) * HARTREE,
-        keeps_graph=_joined(molecule, pos) == set(map(tuple, molecule.bonds[:, :2].tolist())),
+        _displacement(built.mol, found.pos),
+        energy_drop=found.drop,
+        keeps_graph=_joined(molecule, found.pos) == set(map(tuple, molecule.bonds[:, :2].tolist())),
     )
 
 
@@ -148,7 +116,7 @@ def relax_all_in_xtb(
     Raises:
         UsageError: tblite is missing.
     """
-    _calculator()
+    calculator()
     results = run_with_limit(_relax_alone, molecules, time_limit_s, n_workers, progress)
     return [
         XtbRelaxation(reason=result.reason) if isinstance(result, Unfinished) else result
@@ -190,42 +158,13 @@ def check_asked(n: int | None) -> None:
         return
     if n < 1:
         raise UsageError(f"{n} molecules are to be relaxed in {METHOD}", "Use 1 or more")
-    _calculator()
-
-
-def _calculator() -> Any:
-    """The class of tblite's calculators."""
-    try:
-        from tblite.interface import Calculator  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise UsageError(
-            f"{METHOD} needs tblite, which cannot be imported ({error})",
-            'Type: pip install "molgen[xtb]"',
-        ) from None
-    return Calculator
+    calculator()
 
 
 def _relax_alone(molecule: Molecule) -> XtbRelaxation:
     """`relax_in_xtb` in a process of its own, where the number of threads is ours to set."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read when tblite is loaded
     return relax_in_xtb(molecule)
-
-
-class _Surface:
-    """Energy in hartree and gradient in hartree/bohr of a flat vector of positions in bohr."""
-
-    def __init__(self, calculator: Any) -> None:
-        calculator.set("verbosity", 0)
-        self.calculator = calculator
-        self.result: Any = None  # each state is the first guess of the next
-
-    def __call__(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        self.calculator.update(x.reshape(-1, 3))
-        try:
-            self.result = self.calculator.singlepoint(self.result)
-        except RuntimeError:  # a long step may lead where the last state misleads
-            self.result = self.calculator.singlepoint()
-        return float(self.result.get("energy")), self.result.get("gradient").ravel()
 
 
 def _displacement(mol: Chem.Mol, pos: NDArray[np.float64]) -> XtbRelaxation:
