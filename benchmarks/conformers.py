@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> None:
 
 def maker_of(loaded: LoadedConformerModel, steps: int, *, relax: bool = False) -> Maker:
     def make(smiles: str, n: int) -> Chem.Mol | None:
-        request = ConformerRequest(n, steps, relax=relax)
+        request = ConformerRequest(n, steps, minimise="mmff94s" if relax else "none")
         return sample_conformers(loaded.model, [smiles], request)[0].mol
 
     return make

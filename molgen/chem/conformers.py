@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
-from rdkit.Geometry import Point3D
 
-from molgen.chem.force_field import relax_conformers
 from molgen.chem.graph_classes import BOND_PLACE, CIS, MAX_PATH, N_STEREO, PATH_PLACE
 from molgen.chem.graph_features import GraphFeatures, graph_features
 from molgen.chem.smiles import read_smiles
 
 MAX_HEAVY: Final = 200
 """Heavy atoms at most; pairs make time and memory grow with the square."""
+
+MAX_EMBEDDED: Final = 1_000
+"""Heavy atoms at most of what an embedding may be tried on."""
 
 FLAT: Final = 0.1
 """Signed volume of three unit bonds below which a centre has no handedness; tetrahedral is 0.77."""
@@ -31,9 +32,6 @@ _OPEN: Final = Chem.StereoSpecified.Unspecified
 STEREO_SETTLED: Final = "molgen_stereo_settled"
 """Property of a molecule whose input left stereo open."""
 
-STEREO_WRONG: Final = "molgen_stereo_wrong"
-"""Property of a molecule: numbers of the conformers whose stereo is wrong, by commas."""
-
 
 @dataclass(frozen=True)
 class Query:
@@ -43,58 +41,90 @@ class Query:
         mol: With all hydrogens, atoms of the input in their order, no conformers.
         graph: Features of its heavy atoms.
         key: Number that the graph determines, for random numbers of its own.
+        notes: What was decided that the input leaves open.
     """
 
     mol: Chem.Mol
     graph: GraphFeatures
     key: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A molecule that no conformers can be made of.
+    """A molecule that the network makes no conformers of.
 
     Attributes:
         reason: Why, in a few words.
+        query: The molecule, where an embedding might; else None.
     """
 
     reason: str
+    query: Query | None = None
 
 
-def query(given: Chem.Mol | str) -> Query | Refused:
+def query(given: Chem.Mol | str, *, largest_fragment: bool = False) -> Query | Refused:
     """A molecule as the conformer model reads it, or why it cannot.
 
     Args:
         given: A SMILES, or a molecule with or without hydrogens; conformers are left behind.
+        largest_fragment: Whether to leave out all fragments but the largest.
     """
     with rdBase.BlockLogs():
         mol = read_smiles(given) if isinstance(given, str) else given
-        if mol is None or not mol.GetNumAtoms():
+        if mol is None:
             return Refused("not a SMILES that RDKit can read")
-        if reason := _unfit(mol):
-            return Refused(reason)
-        full = Chem.AddHs(mol)
-        full.RemoveAllConformers()
+        parts = len(Chem.GetMolFrags(mol))
+        if parts > 1 and not largest_fragment:
+            return Refused("more than one fragment")
+        if parts > 1:
+            mol = _largest_fragment(mol)
+        if not mol.GetNumHeavyAtoms():
+            return Refused("no heavy atoms")
+        try:
+            return _query(mol, [f"the largest of {parts} fragments"] if parts > 1 else [])
+        except (ValueError, RuntimeError) as error:  # unsanitised, or beyond RDKit
+            return Refused(f"RDKit cannot treat it ({' '.join(str(error).split())[:80]})")
+
+
+def _query(mol: Chem.Mol, notes: list[str]) -> Query | Refused:
+    n_heavy = mol.GetNumHeavyAtoms()
+    if n_heavy > MAX_EMBEDDED:
+        return Refused(f"{n_heavy} heavy atoms, more than {MAX_EMBEDDED}")
+    full = Chem.AddHs(mol)
+    full.RemoveAllConformers()
+    if n_heavy <= MAX_HEAVY:
         full = _with_open_stereo_settled(full)
-        graph = graph_features(full)
-    if (graph.atoms[:, 0] == 0).any():
-        return Refused("an element that the model does not know")
+    if full.HasProp(STEREO_SETTLED):
+        notes.append("open stereo: one isomer of several")
+    graph = graph_features(full)
     content = b"".join(one.tobytes() for one in (graph.atoms, graph.pairs, graph.centres))
-    return Query(full, graph, int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()))
+    key = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+    made = Query(full, graph, key, tuple(notes))
+    if n_heavy > MAX_HEAVY:
+        return Refused(f"{n_heavy} heavy atoms, the model takes 1 to {MAX_HEAVY}", made)
+    if (graph.atoms[:, 0] == 0).any():
+        return Refused("an element that the model does not know", made)
+    return made
+
+
+def _largest_fragment(mol: Chem.Mol) -> Chem.Mol:
+    """The fragment of most heavy atoms, the first of these; with the molecule's properties."""
+    members = max(
+        Chem.GetMolFrags(mol),
+        key=lambda atoms: sum(mol.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in atoms),
+    )
+    kept = Chem.RWMol(mol)
+    for atom in sorted(set(range(mol.GetNumAtoms())) - set(members), reverse=True):
+        kept.RemoveAtom(atom)
+    alone = kept.GetMol()
+    Chem.SanitizeMol(alone)
+    return alone
 
 
 def single(given: object) -> Chem.Mol | str | None:
     """What is given, if it is one molecule or SMILES; None for several."""
     return given if isinstance(given, (str, Chem.Mol)) else None
-
-
-def _unfit(mol: Chem.Mol) -> str:
-    if len(Chem.GetMolFrags(mol)) > 1:
-        return "more than one fragment"
-    n_heavy = mol.GetNumHeavyAtoms()
-    if not 1 <= n_heavy <= MAX_HEAVY:
-        return f"{n_heavy} heavy atoms, the model takes 1 to {MAX_HEAVY}"
-    return ""
 
 
 def _with_open_stereo_settled(mol: Chem.Mol) -> Chem.Mol:
@@ -172,74 +202,3 @@ def mirrored_where_it_helps(
     """
     helps = ~_centres_are_right(graph, pos) & _centres_are_right(graph, -pos)
     return np.where(helps[:, None, None], -pos, pos)
-
-
-def relaxed_where_stereo_stays(asked: Query, mol: Chem.Mol) -> NDArray[np.bool_] | None:
-    """Relax conformers by MMFF94s; one whose stereo would change stays as it was.
-
-    Args:
-        asked: The molecule.
-        mol: With hydrogens and conformers, which are moved.
-
-    Returns:
-        Which were relaxed, ``[K]``; None where the force field has no parameters.
-    """
-    moved = Chem.Mol(mol)
-    if not relax_conformers(moved):
-        return None
-    kept = np.ones(mol.GetNumConformers(), bool)
-    pairs = zip(mol.GetConformers(), moved.GetConformers(), strict=True)
-    for row, (before, after) in enumerate(pairs):
-        there = [one.GetPositions()[asked.graph.index][None] for one in (before, after)]
-        was_right, is_right = (bool(stereo_is_right(asked.graph, pos)[0]) for pos in there)
-        kept[row] = is_right or not was_right
-        if kept[row]:
-            before.SetPositions(after.GetPositions())
-    return kept
-
-
-def with_conformers(asked: Query, pos: NDArray[np.floating], wrong: NDArray[np.bool_]) -> Chem.Mol:
-    """The molecule with conformers; hydrogens are placed by the geometry around them.
-
-    Args:
-        asked: The molecule.
-        pos: Heavy atoms, Å, ``[K, N, 3]``.
-        wrong: Conformers whose stereo is wrong, ``[K]``; their numbers become a property.
-    """
-    whole = Chem.Mol(asked.mol)
-    for conformer in _all_atoms(asked, pos):
-        whole.AddConformer(_conformer(conformer), assignId=True)
-    if wrong.any():
-        whole.SetProp(STEREO_WRONG, ",".join(str(k) for k in np.flatnonzero(wrong)))
-    return whole
-
-
-def _all_atoms(asked: Query, pos: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Positions of all atoms, ``[K, M, 3]``."""
-    mol, index = asked.mol, asked.graph.index
-    found = np.zeros((len(pos), mol.GetNumAtoms(), 3))
-    found[:, index] = pos
-    if len(index) == mol.GetNumAtoms():
-        return found
-    with rdBase.BlockLogs():
-        bare = Chem.RemoveAllHs(mol)
-        for conformer in pos:
-            bare.AddConformer(_conformer(conformer), assignId=True)
-        grown = Chem.AddHs(bare, addCoords=True)
-    placed = np.stack([one.GetPositions() for one in grown.GetConformers()])
-    for row, atom in enumerate(index.tolist()):
-        found[:, _hydrogens(mol, atom)] = placed[:, _hydrogens(grown, row)]
-    return found
-
-
-def _hydrogens(mol: Chem.Mol, atom: int) -> list[int]:
-    near = mol.GetAtomWithIdx(atom).GetNeighbors()
-    return [one.GetIdx() for one in near if one.GetAtomicNum() == 1]
-
-
-def _conformer(pos: NDArray[np.floating]) -> Chem.Conformer:
-    conformer = Chem.Conformer(len(pos))
-    conformer.Set3D(True)
-    for place, (x, y, z) in enumerate(np.asarray(pos, np.float64).tolist()):
-        conformer.SetAtomPosition(place, Point3D(x, y, z))
-    return conformer

@@ -7,18 +7,16 @@ minimised by MMFF94s (Halgren 1999), told apart by symmetric heavy-atom RMSD.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign, rdMolDescriptors
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
 
+from molgen.chem.conformer_selection import distinct
 from molgen.chem.force_field import FORCE_FIELD
 from molgen.chem.smiles import read_smiles
-
-MAX_MATCHES: Final = 2_000
-"""Symmetric mappings that are tried per pair of conformers; more do not end in time."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def with_all_stereo(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
         SMILES; None where the molecule cannot be embedded.
     """
     probe = Chem.AddHs(mol)
-    if not embed(probe, 1, seed):
+    if not embedded(probe, 1, seed):
         return None
     Chem.AssignStereochemistryFrom3D(probe)
     smiles = Chem.MolToSmiles(Chem.RemoveHs(probe))
@@ -146,8 +144,14 @@ def unfit(mol: Chem.Mol, max_heavy: int) -> str:
     return ""
 
 
-def embed(mol: Chem.Mol, n: int, seed: int) -> bool:
-    """Give a molecule ``n`` ETKDGv3 conformers; False where there are none."""
+def embedded(mol: Chem.Mol, n: int, seed: int) -> bool:
+    """Give a molecule ETKDGv3 conformers, in place of those it has; False where it has none.
+
+    Args:
+        mol: With hydrogens.
+        n: Embeddings.
+        seed: Of the random numbers.
+    """
     settings: Any = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed + 1  # 0 and -1 would mean none
     settings.clearConfs = True
@@ -161,7 +165,7 @@ def embed(mol: Chem.Mol, n: int, seed: int) -> bool:
 def _searched(mol: Chem.Mol, options: SearchOptions) -> Ensemble | NoEnsemble:
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
     n_starts = options.n_starts(mol)
-    if not embed(mol, n_starts, options.seed):
+    if not embedded(mol, n_starts, options.seed):
         return NoEnsemble("cannot be embedded")
     results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
         mol, maxIters=options.max_iterations, mmffVariant=FORCE_FIELD
@@ -170,7 +174,7 @@ def _searched(mol: Chem.Mol, options: SearchOptions) -> Ensemble | NoEnsemble:
     if not order:
         return NoEnsemble("no minimum keeps the stereo")
     energies = np.array([results[place][1] for place in range(len(results))])
-    chosen = _distinct(mol, order, options)
+    chosen = distinct(mol, order, options.rmsd, options.keep)
     ids = [conformer.GetId() for conformer in mol.GetConformers()]
     pos = np.stack([mol.GetConformer(ids[place]).GetPositions() for place in chosen])
     energy = energies[chosen] - energies[chosen[0]]
@@ -194,21 +198,3 @@ def _smiles_in_3d(mol: Chem.Mol, conformer: int) -> str:
     one = Chem.Mol(mol, confId=conformer)
     Chem.AssignStereochemistryFrom3D(one)
     return str(Chem.MolToSmiles(Chem.RemoveHs(one)))
-
-
-def _distinct(mol: Chem.Mol, order: list[int], options: SearchOptions) -> list[int]:
-    """The first of every group of conformers that are one, by symmetric heavy-atom RMSD."""
-    ids = [conformer.GetId() for conformer in mol.GetConformers()]
-    heavy = Chem.RemoveHs(mol)
-    kept: list[int] = []
-    for place in order:
-        if len(kept) == options.keep:
-            break
-        if all(_rmsd(heavy, ids[place], ids[other]) >= options.rmsd for other in kept):
-            kept.append(place)
-    return kept
-
-
-def _rmsd(mol: Chem.Mol, probe: int, reference: int) -> float:
-    value: float = rdMolAlign.GetBestRMS(mol, mol, probe, reference, maxMatches=MAX_MATCHES)
-    return value

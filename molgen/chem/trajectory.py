@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
-from molgen.chem.ensemble import Ensemble, NoEnsemble, embed, unfit
+from molgen.chem.ensemble import Ensemble, NoEnsemble, embedded, unfit
 from molgen.chem.force_field import FORCE_FIELD
 from molgen.chem.smiles import read_smiles
 
@@ -41,11 +41,11 @@ class TrajectoryOptions:
                 from its own geometry.
         """
         with rdBase.BlockLogs():
-            start = _of_record(text) if BLOCK_END in text else _embedded(text, self)
+            start = _from_record(text) if BLOCK_END in text else _from_smiles(text, self)
             return start if isinstance(start, NoEnsemble) else _minimised(start, self)
 
 
-def _of_record(text: str) -> Chem.Mol | NoEnsemble:
+def _from_record(text: str) -> Chem.Mol | NoEnsemble:
     mol: Chem.Mol | None = Chem.MolFromMolBlock(text, removeHs=False)
     if mol is None or not mol.GetNumConformers() or not mol.GetConformer().Is3D():
         return NoEnsemble("not a record in 3D that RDKit can read")
@@ -57,17 +57,17 @@ def _of_record(text: str) -> Chem.Mol | NoEnsemble:
     return Chem.RenumberAtoms(mol, list(match))
 
 
-def _embedded(smiles: str, options: TrajectoryOptions) -> Chem.Mol | NoEnsemble:
+def _from_smiles(smiles: str, options: TrajectoryOptions) -> Chem.Mol | NoEnsemble:
     mol = read_smiles(smiles)
     if mol is None:
         return NoEnsemble("not a SMILES that RDKit can read")
     if reason := unfit(mol, options.max_heavy):
         return NoEnsemble(reason)
     whole = Chem.AddHs(mol)
-    if not embed(whole, 1, options.seed):
+    if not embedded(whole, 1, options.seed):
         return NoEnsemble("cannot be embedded")
     # Canonical SMILES give the order of the atoms, whatever the input's was.
-    return _of_record(Chem.MolToMolBlock(whole, forceV3000=True))
+    return _from_record(Chem.MolToMolBlock(whole, forceV3000=True))
 
 
 def _minimised(mol: Chem.Mol, options: TrajectoryOptions) -> Ensemble | NoEnsemble:

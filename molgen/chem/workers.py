@@ -58,6 +58,7 @@ def run_with_limit(
     timeout_s: float,
     n_workers: int,
     progress: Callable[[int], None] | None = None,
+    chunk_size: int | None = None,
 ) -> Iterator[Result | Unfinished]:
     """Yield `function(item)` for each item, in the order of the items.
 
@@ -67,6 +68,7 @@ def run_with_limit(
         timeout_s: wall-clock limit per item in seconds; start-up of a process does not count.
         n_workers: number of processes, at least 1.
         progress: called with the number of items yielded so far, after each.
+        chunk_size: items in one message; None suits items that take no time.
 
     In a daemonic process, such as a worker of `multiprocessing.Pool`, items run one after another
     in this process, without a limit.
@@ -84,7 +86,7 @@ def run_with_limit(
         raise ValueError(f"{function} must be importable from a module by its name")
     if multiprocessing.current_process().daemon:  # may not have processes of its own
         return _in_process(function, items, progress)
-    pool: _Pool[Item, Result] = _Pool(function, items, timeout_s, n_workers)
+    pool: _Pool[Item, Result] = _Pool(function, items, timeout_s, n_workers, chunk_size)
     return _run(pool, progress)
 
 
@@ -155,11 +157,12 @@ class _Pool(Generic[Item, Result]):
         items: Iterable[Item],
         timeout_s: float,
         n_workers: int,
+        chunk_size: int | None = None,
     ) -> None:
         self.function = function
         self.timeout_s = timeout_s
         self.n_workers = n_workers
-        self.chunk_size = _chunk_size(items, n_workers)
+        self.chunk_size = chunk_size or _chunk_size(items, n_workers)
         self.todo = enumerate(items)
         self.again: list[tuple[int, Item]] = []  # owed by a worker that had to go
         self.workers: list[_Worker[Item]] = []

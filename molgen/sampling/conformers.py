@@ -2,94 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from molgen.checkpoint import find_model
+from molgen.chem.conformer_finishing import Drawn, Finished, finish
+from molgen.chem.conformer_results import ConformerResult, result_of
 from molgen.chem.conformers import (
     Query,
     Refused,
     mirrored_where_it_helps,
     query,
-    relaxed_where_stereo_stays,
     single,
     stereo_is_right,
-    with_conformers,
 )
+from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.data.conformer_batches import collate
 from molgen.data.conformer_store import StoredGraph
 from molgen.errors import UsageError
 from molgen.rng import generator
+from molgen.sampling.conformer_request import ConformerRequest, with_preset
 from molgen.tasks.conformer_weights import load_conformer_model
 from molgen.tasks.conformers import ConformerModel
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
+__all__ = ["ConformerRequest", "ConformerResult", "conformers", "sample_conformers"]
+
 MAX_PAIRS: Final = 48 * 32 * 32
 """Pairs of atoms in a batch; bounds memory, whatever the molecules' sizes."""
 
-MAX_CONFORMERS: Final = 100_000
-MAX_STEPS: Final = 1_000
+CHUNK: Final = 64
+"""Molecules at most that are drawn together."""
 
+CHUNK_DRAWS: Final = 20_000
+"""Conformers that are drawn together, about, where one molecule does not ask for more."""
 
-@dataclass(frozen=True)
-class ConformerRequest:
-    """What is asked for, of every molecule.
-
-    Attributes:
-        n: Conformers.
-        steps: Calls of the network for each.
-        seed: Seed of the noise.
-        redraws: How often a conformer of wrong stereo is drawn again.
-        relax: Whether MMFF94s relaxes what the network made.
-    """
-
-    n: int = 20
-    steps: int = 4
-    seed: int = 0
-    redraws: int = 5
-    relax: bool = False
-
-    def __post_init__(self) -> None:
-        """Reject numbers that cannot be meant.
-
-        Raises:
-            UsageError: A number is out of range.
-        """
-        bounds = {
-            "n": (1, MAX_CONFORMERS),
-            "steps": (1, MAX_STEPS),
-            "seed": (0, 2**63 - 1),
-            "redraws": (0, 100),
-        }
-        for name, (least, most) in bounds.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise UsageError(f"{name} is {value}", f"Use an integer from {least} to {most}")
-
-
-@dataclass(frozen=True)
-class ConformerResult:
-    """What became of one molecule.
-
-    Attributes:
-        mol: With hydrogens and conformers; None where there are none.
-        reason: Why there are none, or why they are not relaxed; else empty.
-        wrong: Conformers whose stereo is wrong after all redraws, ``[n]``.
-        redrawn: Conformers that were drawn more than once.
-    """
-
-    mol: Mol | None
-    reason: str = ""
-    wrong: NDArray[np.bool_] | None = None
-    redrawn: int = 0
+NO_LIMIT_S: Final = 1e7
 
 
 @dataclass(frozen=True)
@@ -106,82 +65,178 @@ def conformers(
     molecules: str | Mol,
     n: int = ...,
     *,
-    steps: int = ...,
-    seed: int = ...,
-    relax: bool = ...,
+    preset: str | None = ...,
     model: str | Path = ...,
     device: str = ...,
+    **options: Any,
 ) -> Mol: ...
 @overload
 def conformers(
     molecules: Iterable[str | Mol],
     n: int = ...,
     *,
-    steps: int = ...,
-    seed: int = ...,
-    relax: bool = ...,
+    preset: str | None = ...,
     model: str | Path = ...,
     device: str = ...,
-) -> list[Mol | None]: ...
+    **options: Any,
+) -> Iterator[Mol]: ...
 def conformers(
     molecules: str | Mol | Iterable[str | Mol],
-    n: int = 20,
+    n: int | None = None,
     *,
-    steps: int = 4,
-    seed: int = 0,
-    relax: bool = False,
+    preset: str | None = None,
     model: str | Path = "conformers",
     device: str = "auto",
-) -> Mol | list[Mol | None]:
+    **options: Any,
+) -> Mol | Iterator[Mol]:
     """Conformers of molecules.
 
     Args:
-        molecules: A SMILES or a molecule, or several.
-        n: Conformers of each.
-        steps: Calls of the network for each.
-        seed: The same molecule and seed give the same conformers.
-        relax: Whether MMFF94s relaxes what the network made; it takes longer than the network.
+        molecules: A SMILES or a molecule, or an iterable of these, which is read as results are
+            taken.
+        n: Conformers of each; unset, 20 or what the preset says.
+        preset: ``rapid``, ``docking``, ``ensemble`` or ``accurate``; what is given besides wins.
         model: Name of a shipped model, or a ``.safetensors`` file.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        **options: The other fields of `ConformerRequest`.
 
     Returns:
-        One molecule with hydrogens and ``n`` conformers, or a list of these, in which a molecule
-        that no conformers can be made of is None. The property ``molgen_stereo_wrong`` names
-        conformers whose stereo is wrong in spite of being drawn again.
+        One molecule with hydrogens and ``n`` conformers, or an iterator over these, in order.
+        Order of atoms, properties and isotopes are those given. Each conformer has the properties
+        ``energy`` and ``relative_energy`` (kcal/mol), ``boltzmann_weight``, ``stereo`` and
+        ``source``. The molecule has ``molgen_status`` and ``molgen_reason``; one of an iterable
+        that no conformers can be made of comes without conformers, and the reason.
 
     Raises:
         UsageError: A single molecule of which no conformers can be made, or a number out of range.
         CheckpointError: The model's file is missing or damaged.
     """
-    request = ConformerRequest(n=n, steps=steps, seed=seed, relax=relax)
+    given = options if n is None else {**options, "n": n}
+    try:
+        request = with_preset(ConformerRequest(**given), preset, given)
+    except TypeError as error:
+        raise UsageError(str(error).partition(" ")[2], "See ConformerRequest") from None
     network = load_conformer_model(find_model(model), device).model
     one = single(molecules)
     if one is None:
-        several = cast("Iterable[str | Mol]", molecules)
-        return [each.mol for each in sample_conformers(network, list(several), request)]
+        results = stream_conformers(network, molecules, request)
+        return (each.as_mol for each in results)
     (result,) = sample_conformers(network, [one], request)
     if result.mol is None:
         raise UsageError(f"no conformers: {result.reason}", "Give another molecule")
-    return result.mol
+    return result.as_mol
 
 
 def sample_conformers(
     model: ConformerModel, given: Sequence[Mol | str], request: ConformerRequest
 ) -> list[ConformerResult]:
-    """Conformers of molecules, in their order.
+    """Conformers of molecules, in their order; see `stream_conformers`."""
+    return list(stream_conformers(model, given, request))
+
+
+def chunk_size(request: ConformerRequest) -> int:
+    """Molecules that are drawn together: the same for the same request."""
+    return max(1, min(CHUNK, CHUNK_DRAWS // request.n_draws))
+
+
+def stream_conformers(
+    model: ConformerModel,
+    given: Iterable[Mol | str | Refused],
+    request: ConformerRequest,
+    skip: int = 0,
+) -> Iterator[ConformerResult]:
+    """Conformers of molecules, in their order, read a chunk ahead.
 
     The same molecule and seed give the same conformers, whatever else is asked for.
 
     Args:
         model: In evaluation mode.
-        given: SMILES or molecules.
+        given: SMILES, molecules, or reasons why there is none, from the first of a chunk on.
         request: How many, in how many calls.
+        skip: Results at the start that are there already; less than `chunk_size`.
     """
-    asked = [query(one) for one in given]
+    waiting: deque[_Asked] = deque()
+    jobs = _jobs(model, iter(given), request, skip, waiting)
+    with closing(_finished(jobs, request)) as answers:
+        for answer in answers:
+            one = waiting.popleft()
+            yield result_of(one.given, one.asked, answer, one.redrawn)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A molecule on the way: the input, how it was read, how many were drawn again."""
+
+    given: Mol | str | Refused
+    asked: Query | Refused
+    redrawn: int
+
+
+def _jobs(
+    model: ConformerModel,
+    given: Iterator[Mol | str | Refused],
+    request: ConformerRequest,
+    skip: int,
+    waiting: deque[_Asked],
+) -> Iterator[Drawn | None]:
+    """What is to be finished, one for every molecule; None where there is nothing."""
+    how = request.finishing
+    while chunk := list(islice(given, chunk_size(request))):
+        asked = [_read(one, request) for one in chunk]
+        known = {place: one for place, one in enumerate(asked) if isinstance(one, Query)}
+        made = _drawn(model, known, request)
+        for place in range(skip, len(chunk)):
+            one = asked[place]
+            heavy = made.get(place, _Heavy())
+            waiting.append(_Asked(chunk[place], one, heavy.redrawn))
+            if isinstance(one, Query):
+                yield Drawn(one, heavy.pos, heavy.wrong, how, request.n_draws)
+            elif one.query is not None and how.fallback:
+                yield Drawn(one.query, heavy.pos, heavy.wrong, how, request.n_draws)
+            else:
+                yield None
+        skip = 0
+
+
+def _read(given: Mol | str | Refused, request: ConformerRequest) -> Query | Refused:
+    if isinstance(given, Refused):
+        return given
+    return query(given, largest_fragment=request.largest_fragment)
+
+
+def _finished(
+    jobs: Iterator[Drawn | None], request: ConformerRequest
+) -> Generator[Finished | Unfinished | None, None, None]:
+    """Answers in order: in this process, or in killable ones where a limit or more are wanted."""
+    if not request.timeout and request.workers == 1:
+        yield from map(finish, jobs)
+        return
+    limit = request.timeout or NO_LIMIT_S
+    yield from run_with_limit(finish, jobs, limit, request.workers, chunk_size=1)
+
+
+@dataclass(frozen=True)
+class _Heavy:
+    """Conformers of one molecule as drawn.
+
+    Attributes:
+        pos: Heavy atoms, Å, ``[P, N, 3]``.
+        wrong: Whether the stereo is wrong after all redraws, ``[P]``.
+        redrawn: How many were drawn more than once.
+    """
+
+    pos: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    wrong: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    redrawn: int = 0
+
+
+def _drawn(
+    model: ConformerModel, known: dict[int, Query], request: ConformerRequest
+) -> dict[int, _Heavy]:
+    """Conformers of several molecules, by their places; those of wrong stereo drawn again."""
     found: dict[tuple[int, int], NDArray[np.floating]] = {}
     right: dict[tuple[int, int], bool] = {}
-    known = {place: one for place, one in enumerate(asked) if isinstance(one, Query)}
-    draws = [_Draw(place, k, 0) for place in known for k in range(request.n)]
+    draws = [_Draw(place, k, 0) for place in known for k in range(request.n_draws)]
     redrawn = dict.fromkeys(known, 0)
     for attempt in range(request.redraws + 1):
         for draw, drawn in _sampled(model, known, draws, request):
@@ -194,26 +249,15 @@ def sample_conformers(
                 redrawn[draw.molecule] += 1
         if not draws:
             break
-    results = []
-    for place, one in enumerate(asked):
-        if isinstance(one, Refused):
-            results.append(ConformerResult(None, one.reason))
-            continue
-        pos = np.stack([found[place, k] for k in range(request.n)])
-        wrong = np.array([not right[place, k] for k in range(request.n)])
-        mol = with_conformers(one, pos, wrong)
-        reason = _relaxed(one, mol) if request.relax else ""
-        results.append(ConformerResult(mol, reason, wrong=wrong, redrawn=redrawn[place]))
-    return results
-
-
-def _relaxed(asked: Query, mol: Mol) -> str:
-    """Relax the conformers; return why some are as they were, or nothing."""
-    moved = relaxed_where_stereo_stays(asked, mol)
-    if moved is None:
-        return "no MMFF94s parameters: not relaxed"
-    n = int((~moved).sum())
-    return f"{n} of {len(moved)} not relaxed: their stereo would change" if n else ""
+    numbers = range(request.n_draws)
+    return {
+        place: _Heavy(
+            pos=np.stack([found[place, k] for k in numbers]),
+            wrong=np.array([not right[place, k] for k in numbers]),
+            redrawn=redrawn[place],
+        )
+        for place in known
+    }
 
 
 def _sampled(

@@ -10,10 +10,24 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+
+class _RateColumn(ProgressColumn):
+    """Items per second or minute."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of late; nothing before there is one."""
+        speed = task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{60 * speed:.1f}/min")
 
 
 def new_bar(*, show: bool | None = None) -> Progress:
@@ -28,6 +42,7 @@ def new_bar(*, show: bool | None = None) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
@@ -38,13 +53,13 @@ def new_bar(*, show: bool | None = None) -> Progress:
 
 @contextmanager
 def progress_bar(
-    label: str, total: int, *, show: bool | None = None, done: int = 0
+    label: str, total: int | None, *, show: bool | None = None, done: int = 0
 ) -> Iterator[Callable[[int], None]]:
     """Show a bar while a block runs.
 
     Args:
         label: Word in front of the bar.
-        total: Number of items.
+        total: Number of items; None where nobody knows.
         show: As for :func:`new_bar`.
         done: Items that are there already.
 

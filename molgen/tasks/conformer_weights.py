@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from molgen.config.conformers import ConformerConfig
 from molgen.config.reading import validated
 from molgen.errors import UsageError
-from molgen.weights_file import Header, HeaderSchema, load_network, read_header
+from molgen.weights_file import Header, HeaderSchema, digest_of, load_network, read_header
 
 if TYPE_CHECKING:
     from molgen.tasks.conformers import ConformerModel
@@ -47,6 +48,11 @@ class LoadedConformerModel:
 
     model: ConformerModel
     info: ConformerInfo
+
+    @cached_property
+    def digest(self) -> str:
+        """Of weights and header: equal for models that make the same conformers."""
+        return digest_of(self.model, self.info)
 
 
 def read_conformer_info(path: Path) -> ConformerInfo:

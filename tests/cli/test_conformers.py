@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def conformers(molgen: Callable, weights: Path) -> Callable:
     """``molgen conformers`` with the tiny model, two conformers in two steps."""
-    fixed = ("--model", weights, "--n", 2, "--steps", 2, "--out", "out.sdf")
+    fixed = ("--model", weights, "--n", 2, "--steps", 2, "--out", "out.sdf", "--timeout", 0)
     return lambda *arguments: molgen("conformers", *arguments, *fixed)
 
 
@@ -86,21 +87,60 @@ def test_from_python_a_molecule_or_a_list(weights: Path) -> None:
     assert one.GetNumConformers() == 3
     assert one.GetNumAtoms() == 9
     several = package.conformers(["CCO", "nope"], n=1, steps=1, model=weights)
-    assert [each is not None for each in several] == [True, False]
+    made, wrong = several
+    assert [each.GetProp("molgen_status") for each in (made, wrong)] == ["ok", "failed"]
+    assert wrong.GetProp("molgen_reason") == "not a SMILES that RDKit can read"
+    assert wrong.GetNumConformers() == 0
+    with pytest.raises(UsageError, match="relax"):
+        package.conformers("CCO", relax=True, model=weights)
     with pytest.raises(UsageError, match="fragment"):
         package.conformers("C.C", model=weights)
 
 
-def test_relaxed_conformers_are_minima(conformers: Callable) -> None:
-    assert conformers("CCO", "--relax").status == 0
+def test_minimised_conformers_are_minima_with_energies(conformers: Callable) -> None:
+    assert conformers("CCO", "--minimise", "mmff94s").status == 0
     for mol in Chem.SDMolSupplier("out.sdf", removeHs=False):
         force = field_of(mol)
         assert force is not None
         # Records are rounded to 1e-4 Å, and bonds are stiff.
         assert np.abs(force.CalcGrad()).max() < 0.5
+        assert force.CalcEnergy() == pytest.approx(mol.GetDoubleProp("molgen_energy"), abs=0.01)
+        assert mol.GetProp("molgen_energy_method") == "MMFF94s"
     assert [one["reason"] for one in rows()] == [""]
-    assert conformers("CB(O)O", "--relax", "--force").status == 0
-    assert [one["reason"] for one in rows()] == ["no MMFF94s parameters: not relaxed"]
+    assert conformers("CB(O)O", "--minimise", "mmff94s", "--force").status == 0
+    assert [one["energy_method"] for one in rows()] == ["UFF"]
+
+
+def test_a_fallback_and_a_fragment_are_told(conformers: Callable) -> None:
+    Path("in.csv").write_text("name,smiles\na,C[Ge](C)C\nb,[Na+].CC(=O)[O-]\n")
+    assert conformers("in.csv", "--fallback", "etkdg", "--largest-fragment").status == 0
+    known, salt = rows()
+    assert (known["etkdg"], known["status"]) == ("2", "ok")
+    assert "element" in known["reason"]
+    assert (salt["etkdg"], salt["reason"]) == ("0", "the largest of 2 fragments")
+    sources = [one.GetProp("molgen_source") for one in Chem.SDMolSupplier("out.sdf")]
+    assert sources == ["etkdg", "etkdg", "network", "network"]
+
+
+def test_a_preset_and_another_process(molgen: Callable, weights: Path) -> None:
+    answer = molgen(
+        *("conformers", "CCCO", "--model", weights, "--out", "out.sdf.gz"),
+        *("--preset", "docking", "--n", 2, "--steps", 1),
+    )
+    assert answer.status == 0, answer
+    with gzip.open("out.sdf.gz") as file:
+        mols = list(Chem.ForwardSDMolSupplier(file))
+    assert 1 <= len(mols) <= 2
+    assert {one.GetProp("molgen_minimise") for one in mols} == {"mmff94s"}
+
+
+def test_a_run_that_is_complete_or_of_others_is_not_resumed(conformers: Callable) -> None:
+    assert conformers("CCO").status == 0
+    conformers("CCO").assert_one_line(1, "out.sdf exists")
+    again = conformers("CCO", "--resume")
+    assert again.status == 0
+    assert "is complete" in again.err
+    conformers("CCN", "--resume").assert_one_line(2, "of another run", "--force")
 
 
 def test_a_file_that_is_being_written_is_left_alone(conformers: Callable) -> None:

@@ -18,7 +18,6 @@ from molgen.chem.conformers import (
     mirrored_where_it_helps,
     query,
     stereo_is_right,
-    with_conformers,
 )
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig, ConformerModelConfig
@@ -113,31 +112,6 @@ def test_numbers_that_cannot_be_meant_are_refused() -> None:
     for wrong in ({"n": 0}, {"n": 10**7}, {"steps": 0}, {"steps": 10**7}, {"seed": -1}):
         with pytest.raises(UsageError):
             ConformerRequest(**wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "smiles", ["C[C@H](N)C(=O)O", "[H]C([H])(C)[NH3+]", "C[C@@H](O)[2H]", "F/C=C/C", "C"]
-)
-def test_hydrogens_lie_where_they_should(smiles: str) -> None:
-    params = Chem.SmilesParserParams()
-    params.removeHs = False
-    given = Chem.MolFromSmiles(smiles, params)
-    asked = query(given)
-    assert isinstance(asked, Query)
-    real = Chem.Mol(asked.mol)
-    assert len(rdDistGeom.EmbedMultipleConfs(real, 3, randomSeed=1)) == 3
-    pos = positions(real)
-    made = with_conformers(asked, pos[:, asked.graph.index], np.zeros(3, np.bool_))
-    assert [a.GetIsotope() for a in made.GetAtoms()] == [a.GetIsotope() for a in real.GetAtoms()]
-    found = positions(made)
-    for bond in made.GetBonds():
-        one, other = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        length = np.linalg.norm(found[:, one] - found[:, other], axis=-1)
-        assert ((length > 0.85) & (length < 1.7)).all()
-    assert (
-        np.linalg.norm(found[:, :, None] - found[:, None], axis=-1) + 9 * np.eye(made.GetNumAtoms())
-        > 0.8
-    ).all()
 
 
 @pytest.mark.parametrize("smiles", ["C[C@H](N)C(=O)O", "CC/C(F)=C(/C)Cl", "C[C@H]1C[C@@H](F)C1"])

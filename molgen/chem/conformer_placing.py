@@ -1,0 +1,71 @@
+"""Positions of all atoms from those of the heavy ones: hydrogens follow the geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Geometry import Point3D
+
+from molgen.chem.conformers import Query
+from molgen.chem.graph_features import graph_features
+
+
+def all_atoms(asked: Query, pos: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Positions of all atoms, Å, ``[K, M, 3]``.
+
+    Args:
+        asked: The molecule.
+        pos: Heavy atoms, Å, ``[K, N, 3]``.
+    """
+    mol, index = asked.mol, asked.graph.index
+    found = np.zeros((len(pos), mol.GetNumAtoms(), 3))
+    found[:, index] = pos
+    if len(index) == mol.GetNumAtoms():
+        return found
+    with rdBase.BlockLogs():
+        bare = Chem.RemoveAllHs(mol)
+        bare.RemoveAllConformers()
+        for conformer in pos:
+            bare.AddConformer(conformer_at(conformer), assignId=True)
+        grown = Chem.AddHs(bare, addCoords=True)
+    placed = np.stack([one.GetPositions() for one in grown.GetConformers()])
+    for row, atom in enumerate(index.tolist()):
+        found[:, _hydrogens(mol, atom)] = placed[:, _hydrogens(grown, row)]
+    return _with_isotopes_right(mol, found)
+
+
+def _hydrogens(mol: Chem.Mol, atom: int) -> list[int]:
+    near = mol.GetAtomWithIdx(atom).GetNeighbors()
+    return [one.GetIdx() for one in near if one.GetAtomicNum() == 1]
+
+
+def _with_isotopes_right(mol: Chem.Mol, pos: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two hydrogens of different mass change places where their centre has the wrong hand."""
+    centres = [
+        (atom.GetIdx(), _hydrogens(mol, atom.GetIdx()))
+        for atom in mol.GetAtoms()
+        if atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED
+    ]
+    centres = [(atom, pair) for atom, pair in centres if len(pair) == 2]
+    if not centres:
+        return pos
+    rows = {int(row[0]): row for row in graph_features(mol, heavy=False).centres.astype(np.int64)}
+    for atom, pair in centres:
+        if atom not in rows:
+            continue
+        c, i, j, k, sign = rows[atom]
+        first, second, third = (pos[:, end] - pos[:, c] for end in (i, j, k))
+        is_wrong = np.einsum("na,na->n", first, np.cross(second, third)) * sign < 0
+        swapped = pos[:, pair[::-1]]
+        pos[:, pair] = np.where(is_wrong[:, None, None], swapped, pos[:, pair])
+    return pos
+
+
+def conformer_at(pos: NDArray[np.floating]) -> Chem.Conformer:
+    """A conformer, Å, ``[N, 3]``."""
+    conformer = Chem.Conformer(len(pos))
+    conformer.Set3D(True)
+    for place, (x, y, z) in enumerate(np.asarray(pos, np.float64).tolist()):
+        conformer.SetAtomPosition(place, Point3D(x, y, z))
+    return conformer
