@@ -104,21 +104,22 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def bar_of_stages(*, show: bool | None = None) -> Iterator[Callable[[str, int, int], None]]:
+def bar_of_stages(*, show: bool | None = None) -> Iterator[Callable[[str, int, int | None], None]]:
     """Show a bar for work that passes through named stages.
 
     Args:
         show: True and False decide; None shows the bar in a terminal only.
 
     Yields:
-        A function that takes the stage, the number of items done, and their total.
+        A function that takes the stage, the number of items done, and their total, None where
+        nobody knows it.
     """
     from molgen.sampling.progress import new_bar
 
     with new_bar(show=show) as bar:
         tasks: dict[str, Any] = {}
 
-        def advance(stage: str, n_done: int, n: int) -> None:
+        def advance(stage: str, n_done: int, n: int | None) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=n)
             bar.update(tasks[stage], completed=n_done)

@@ -18,7 +18,8 @@ def prepare(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="A data set that ships (qm9, drugs, ccd, ensembles, conformers, cifar10), "
+            help="A data set that ships (qm9, drugs, ccd, ensembles, conformers, "
+            "geom-drugs, cifar10), "
             "or a YAML file that specifies one."
         ),
     ],
@@ -155,19 +156,36 @@ def _cifar10(source: Path | None, folder: Path, force: bool) -> Mapping[str, int
 
 
 def _conformers(source: Path | None, folder: Path, force: bool) -> Mapping[str, int]:
-    from molgen.data.conformer_store import MANIFEST
     from molgen.data.prepare_conformers import prepare_conformers
 
     if source is None:
         raise UsageError(
             "conformers need a source", "Give --source: a folder of ensembles, or an .npz"
         )
-    if (folder / MANIFEST).exists() and not force:
-        raise UsageError(f"{folder} holds a store", "Add --force to replace it")
+    _check_no_store(folder, force)
     return prepare_conformers(source, folder)
 
 
+def _geom_drugs(source: Path | None, folder: Path, force: bool) -> Mapping[str, int]:
+    from molgen.data.geom_drugs import HINT, prepare_geom_drugs
+
+    if source is None:
+        raise UsageError("geom-drugs needs a --source", HINT)
+    _check_no_store(folder, force)
+    with bar_of_stages() as advance:
+        return prepare_geom_drugs(
+            source, folder, progress=lambda n, _: advance("reading molecules", n, None)
+        )
+
+
+def _check_no_store(folder: Path, force: bool) -> None:
+    from molgen.data.conformer_store import MANIFEST
+
+    if (folder / MANIFEST).exists() and not force:
+        raise UsageError(f"{folder} holds a store", "Add --force to replace it")
+
+
 _OTHERS: Mapping[str, Callable[[Path | None, Path, bool], Mapping[str, int]]] = MappingProxyType(
-    {"cifar10": _cifar10, "conformers": _conformers}
+    {"cifar10": _cifar10, "conformers": _conformers, "geom-drugs": _geom_drugs}
 )
 """Stores of another kind."""

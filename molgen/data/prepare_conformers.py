@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdMolDescriptors
-from rdkit.Geometry import Point3D
 
+from molgen.chem.conformer_placing import conformer_at
+from molgen.chem.conformers import stereo_is_right
 from molgen.chem.ensemble import Ensemble
-from molgen.chem.graph_features import GraphFeatures, graph_features
+from molgen.chem.graph_features import graph_features
 from molgen.chem.smiles import read_smiles
 from molgen.data.conformer_store import MILLI, write_store
 from molgen.data.ensembles import read_ensembles
@@ -33,12 +33,12 @@ class Geometries:
     """Conformers of one molecule.
 
     Attributes:
-        smiles: ``AddHs(MolFromSmiles(smiles))`` has the atoms of `pos`.
+        mol: With hydrogens; None where there is no molecule of these atoms.
         pos: Å, ``[K, N, 3]``.
         energy: kcal/mol, ``[K]``.
     """
 
-    smiles: str
+    mol: Chem.Mol | None
     pos: NDArray[np.floating]
     energy: NDArray[np.floating]
 
@@ -60,9 +60,34 @@ def prepare_conformers(
     Raises:
         DataError: The source cannot be read or holds nothing that fits.
     """
+    return write_geometries(read_geometries(source), out, source.name, max_heavy, progress)
+
+
+def write_geometries(
+    geometries: Iterable[Geometries],
+    out: Path,
+    source: str,
+    max_heavy: int,
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """Make a store of heavy atoms from any molecules.
+
+    Args:
+        geometries: The molecules.
+        out: Folder of the store; an earlier store is replaced.
+        source: What the manifest says of where they are from.
+        max_heavy: Heavy atoms of a molecule at most.
+        progress: Told after every thousandth molecule.
+
+    Returns:
+        Numbers of molecules, conformers and molecules left out.
+
+    Raises:
+        DataError: There is nothing that fits.
+    """
     parts: dict[str, list[NDArray[Any]]] = {}
     counts = {"molecules": 0, "conformers": 0, "left_out": 0}
-    for n_read, one in enumerate(read_geometries(source), start=1):
+    for n_read, one in enumerate(geometries, start=1):
         made = _arrays(one, max_heavy)
         if made is None:
             counts["left_out"] += 1
@@ -76,7 +101,7 @@ def prepare_conformers(
     if not parts:
         raise DataError(f"{source} holds no conformers", "Give ensembles or single geometries")
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
-    write_store(out, arrays, {"source": source.name, **counts})
+    write_store(out, arrays, {"source": source, **counts})
     return counts
 
 
@@ -89,7 +114,7 @@ def read_geometries(source: Path) -> Iterator[Geometries]:
     if source.is_dir():
         for _, one in read_ensembles(source):
             if isinstance(one, Ensemble):
-                yield Geometries(one.smiles, one.pos, one.energy)
+                yield Geometries(_template(one.smiles), one.pos, one.energy)
         return
     try:
         with np.load(source, allow_pickle=False) as file:
@@ -100,7 +125,7 @@ def read_geometries(source: Path) -> Iterator[Geometries]:
     ends = np.cumsum(n_atoms)
     for row, (end, n) in enumerate(zip(ends.tolist(), n_atoms.tolist(), strict=True)):
         text = smiles[row].decode() if smiles.dtype.kind == "S" else str(smiles[row])
-        yield Geometries(text, pos[None, end - n : end] / MILLI, np.zeros(1))
+        yield Geometries(_template(text), pos[None, end - n : end] / MILLI, np.zeros(1))
 
 
 def is_held_out(mol: Chem.Mol) -> bool:
@@ -123,7 +148,8 @@ def _arrays(one: Geometries, max_heavy: int) -> dict[str, NDArray[Any]] | None:
             return None
         held_out = is_held_out(mol)
     pos = one.pos[:, graph.index].astype(np.float64)
-    kept = np.array([_has_signs(conformer, graph) for conformer in pos])
+    # Two settings of a ring's tags may name one molecule, so conformers of an ensemble differ.
+    kept = stereo_is_right(graph, pos)
     if not kept.any():
         return None
     pos = pos[kept] - pos[kept].mean(axis=1, keepdims=True)
@@ -141,29 +167,21 @@ def _arrays(one: Geometries, max_heavy: int) -> dict[str, NDArray[Any]] | None:
     }
 
 
+def _template(smiles: str) -> Chem.Mol | None:
+    """The molecule of a SMILES, with hydrogens."""
+    with rdBase.BlockLogs():
+        mol = read_smiles(smiles)
+        return None if mol is None else Chem.AddHs(mol)
+
+
 def _with_stereo_of_first(one: Geometries) -> Chem.Mol | None:
-    """The molecule with hydrogens, all stereo as the first conformer has it."""
-    mol = read_smiles(one.smiles)
-    if mol is None or len(Chem.GetMolFrags(mol)) > 1:
+    """The molecule with all stereo as the first conformer has it; None where it does not fit."""
+    if one.mol is None or len(Chem.GetMolFrags(one.mol)) > 1:
         return None
-    if rdMolDescriptors.CalcNumHeavyAtoms(mol) == 0:
+    if not one.mol.GetNumHeavyAtoms() or one.mol.GetNumAtoms() != one.pos.shape[1]:
         return None
-    mol = Chem.AddHs(mol)
-    if mol.GetNumAtoms() != one.pos.shape[1]:
-        return None
-    conformer = Chem.Conformer(mol.GetNumAtoms())
-    for place, (x, y, z) in enumerate(one.pos[0].tolist()):
-        conformer.SetAtomPosition(place, Point3D(x, y, z))
-    mol.AddConformer(conformer)
+    mol = Chem.Mol(one.mol)
+    mol.RemoveAllConformers()
+    mol.AddConformer(conformer_at(one.pos[0]))
     Chem.AssignStereochemistryFrom3D(mol)
     return mol
-
-
-def _has_signs(pos: NDArray[np.floating], graph: GraphFeatures) -> bool:
-    """Whether all centres of a conformer have the handedness of their labels.
-
-    Two settings of a ring's tags may name one molecule, so that conformers of one ensemble differ.
-    """
-    c, i, j, k, sign = graph.centres.astype(np.int64).T
-    volume = np.einsum("na,na->n", pos[i] - pos[c], np.cross(pos[j] - pos[c], pos[k] - pos[c]))
-    return bool((np.sign(volume) == sign).all())
