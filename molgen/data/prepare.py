@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import numpy as np
 import rdkit
 from numpy.typing import NDArray
 
+from molgen.atomic import atomic_folder
 from molgen.chem.constitution import constitution
 from molgen.chem.distances import DistanceStatistics
 from molgen.chem.mol import build_mol
@@ -73,8 +72,8 @@ def prepare(
 ) -> Manifest:
     """Read the molecules of a data set, settle their bonds and write the store.
 
-    Everything is written beside `out`, the manifest last, and moved there in one step at the end:
-    an interrupted run leaves no folder of that name, and nothing reads what it does leave.
+    Everything is written beside `out` and moved there in one step at the end: an interrupted run
+    leaves no folder of that name.
 
     Args:
         dataset: What the molecules are, and what is left out.
@@ -93,18 +92,10 @@ def prepare(
     """
     if out.exists() and not force:
         raise OutputError(f"{out} already exists", "Add --force to replace it")
-    partial_out = out.with_name(f"{out.name}.partial-{os.getpid()}")
-    with _writing(out):
-        partial_out.mkdir(parents=True)
-    try:
-        found = reader_named(dataset.reader)(source, out.parent / "raw")
-        result = _sort(found, dataset, n_workers, progress)
-        with _writing(out):
-            manifest = _write(found.name, dataset, partial_out, result)
-            _move_into_place(partial_out, out)
-    finally:
-        shutil.rmtree(partial_out, ignore_errors=True)
-    return manifest
+    found = reader_named(dataset.reader)(source, out.parent / "raw")
+    result = _sort(found, dataset, n_workers, progress)
+    with _writing(out), atomic_folder(out) as beside:
+        return _write(found.name, dataset, beside, result)
 
 
 def judge(record: Record | Entry | Unreadable, dataset: Dataset) -> Judged | LeftOut:
@@ -216,14 +207,6 @@ def _add_reference(
 def _write_left_out(path: Path, rows: list[tuple[int, str, str]]) -> None:
     lines = ["source_index\tname\treason", *(f"{n}\t{name}\t{why}" for n, name, why in rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _move_into_place(partial_out: Path, out: Path) -> None:
-    old = out.with_name(f"{partial_out.name}.old")
-    if out.exists():
-        out.replace(old)
-    partial_out.replace(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

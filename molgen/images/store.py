@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molgen.atomic import atomic_folder
 from molgen.errors import DataError, OutputError
 
 FORMAT = 1
@@ -105,17 +105,13 @@ def write_store(
     """
     if folder.exists() and not force:
         raise OutputError(f"{folder} exists", "Add --force to replace it")
-    partial = folder.with_name(folder.name + ".partial")
+    text = json.dumps(_manifest(source, splits), indent=2) + "\n"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, split in splits.items():
-            np.save(partial / f"{name}_images.npy", split.images)
-            np.save(partial / f"{name}_labels.npy", split.labels)
-        (partial / MANIFEST).write_text(json.dumps(_manifest(source, splits), indent=2) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.replace(folder)
+        with atomic_folder(folder) as beside:
+            for name, split in splits.items():
+                np.save(beside / f"{name}_images.npy", split.images)
+                np.save(beside / f"{name}_labels.npy", split.labels)
+            (beside / MANIFEST).write_text(text)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}") from None
 
