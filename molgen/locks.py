@@ -7,7 +7,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +18,14 @@ _NO_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold an output file, or a folder of outputs, until the block ends.
+def lock(*paths: Path) -> Iterator[None]:
+    """Hold output files until the block ends.
 
-    The lock is kept by the kernel on ``.NAME.lock`` beside it and ends with the process, however
+    The lock is kept by the kernel on ``.NAME.lock`` beside each and ends with the process, however
     that ends.
 
     Args:
-        path: The output, there or not; the folder that it lies in exists.
+        paths: The outputs, there or not; the folders that they lie in exist.
 
     Raises:
         OutputError: Another process holds it; the message names the process and its host.
@@ -34,6 +34,30 @@ def lock(path: Path) -> Iterator[None]:
         >>> with lock(Path(getfixture("tmp_path"), "molecules.sdf")):
         ...     pass
     """
+    with ExitStack() as held:
+        for path in paths:
+            held.enter_context(_lock(path))
+        yield
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder of outputs as `lock` does; missing folders above it are made.
+
+    Raises:
+        OutputError: Another process holds it, or the folders cannot be made.
+    """
+    try:
+        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {folder} ({reason})", "Choose another output") from None
+    with _lock(folder):
+        yield
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
     whole = path.resolve()
     place = whole.with_name(f".{whole.name}.lock")
     handle = _acquired(place, path)
@@ -63,7 +87,7 @@ def _acquired(place: Path, path: Path) -> int:
             os.close(handle)
             raise OutputError(
                 f"{path} is being written by {holder or 'another process'}",
-                "Wait for it, or choose another --out",
+                "Wait for it, or choose another output",
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from molgen.cli.console import note
-from molgen.errors import OutputError
+from molgen.locks import lock
+from molgen.sampling.destination import check_apart, check_new
 
 
 def calibrate(
@@ -49,8 +50,7 @@ def calibrate(
     The weights need no further training. Stages run in a fixed order and are kept one by one until
     all are done; a killed run goes on with --resume.
     """
-    if out.exists() and not force:
-        raise OutputError(f"{out} already exists", "Add --force to replace it")
+    check_new(out, "--out", force=force)
     from molgen.calibrate.context import Context
     from molgen.calibrate.run import Calibration, stages_of
     from molgen.calibrate.run import calibrate as run
@@ -63,10 +63,14 @@ def calibrate(
     section = with_overrides(config.calibrate, overrides or [])
     data = MoleculeStore.open(store or config.data.folder)
     context = Context(section, data, tuple(steps or ()), note)
-    run(
-        Calibration(path, out, chosen),
-        context,
-        lambda stage, number, n: note(f"{stage}, {number + 1} of {n}"),
-        resume=resume,
-    )
+    calibration = Calibration(path, out, chosen)
+    check_apart([out, calibration.folder], (path,))
+    with lock(out):
+        check_new(out, "--out", force=force)
+        run(
+            calibration,
+            context,
+            lambda stage, number, n: note(f"{stage}, {number + 1} of {n}"),
+            resume=resume,
+        )
     note(f"{out}; use it: molgen sample --model {out}")

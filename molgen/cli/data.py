@@ -12,6 +12,8 @@ import typer
 from molgen.cli.console import bar_of_stages, note
 from molgen.cli.images import needs_extra
 from molgen.errors import UsageError
+from molgen.locks import lock_folder
+from molgen.sampling.destination import check_apart
 
 
 def prepare(
@@ -37,11 +39,14 @@ def prepare(
     if workers < 1:
         raise UsageError(f"workers is {workers}", "Use 1 or more")
     folder = out or Path("data") / Path(dataset).stem
+    if source is not None:
+        check_apart([folder], (source, *source.absolute().parents))
     make = _OTHERS.get(dataset)
-    if make is not None:
-        counts = make(source, folder, force)
-    else:
-        counts = _molecules(dataset, source, folder, force, workers)
+    with lock_folder(folder):
+        if make is not None:
+            counts = make(source, folder, force)
+        else:
+            counts = _molecules(dataset, source, folder, force, workers)
     parts = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items()]
     note(f"{folder}: {', '.join(parts)}")
 
@@ -87,7 +92,7 @@ def ensembles(
         window=window,
         seed=seed,
     )
-    with bar_of_stages() as advance:
+    with lock_folder(out), bar_of_stages() as advance:
         counts = prepare_ensembles(
             Job(smiles, split, shuffle, n, options),
             out,

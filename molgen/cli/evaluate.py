@@ -10,8 +10,9 @@ import typer
 
 from molgen.cli import options
 from molgen.cli.console import bar_of_stages, emit, emit_csv, emit_json, note
+from molgen.cli.output import hold
 from molgen.errors import UsageError
-from molgen.sampling.destination import STDOUT, check_apart, check_new
+from molgen.sampling.destination import STDOUT
 
 if TYPE_CHECKING:
     from molgen.metrics.compare import Comparison
@@ -58,7 +59,6 @@ def evaluate(
     force: options.Force = False,
 ) -> None:
     """Check every record of a file; every rate is over all records."""
-    _check_outputs({"--json": json_out, "--csv": csv_out}, (file, against), force=force)
     if xtb_n is not None and not xtb:
         raise UsageError("--xtb-n without --xtb has no effect", "Add --xtb")
     from molgen.chem.read import read_records
@@ -69,26 +69,26 @@ def evaluate(
     from molgen.metrics.verdicts import as_csv, verdicts
 
     criterion = replace(OF_FILES, total_charge=charge)
-    with bar_of_stages() as progress:
-        n_relaxed = (xtb_n or XTB_N) if xtb else None
+    with hold({"--json": json_out, "--csv": csv_out}, (file, against), force=force):
         known = load_reference(reference)
         records = list(read_records(file))
-        evaluation = evaluate_records(
-            records,
-            known,
-            name=str(file),
-            criterion=criterion,
-            xtb=n_relaxed,
-            progress=progress,
-        )
-    comparison = compare_files(file, against) if against is not None else None
-    scores = {"file": str(file), "reference": reference, **evaluation.to_dict()}
-    if comparison is not None:
-        scores["against"] = {"file": str(against), **comparison.to_dict()}
-    if json_out is not None:
-        emit_json(scores, json_out)
-    if csv_out is not None:
-        emit_csv(as_csv(verdicts(records, criterion=criterion)), csv_out)
+        with bar_of_stages() as progress:
+            evaluation = evaluate_records(
+                records,
+                known,
+                name=str(file),
+                criterion=criterion,
+                xtb=(xtb_n or XTB_N) if xtb else None,
+                progress=progress,
+            )
+        comparison = compare_files(file, against) if against is not None else None
+        scores = {"file": str(file), "reference": reference, **evaluation.to_dict()}
+        if comparison is not None:
+            scores["against"] = {"file": str(against), **comparison.to_dict()}
+        if json_out is not None:
+            emit_json(scores, json_out)
+        if csv_out is not None:
+            emit_csv(as_csv(verdicts(records, criterion=criterion)), csv_out)
     if STDOUT not in (json_out, csv_out):
         emit(render(evaluation, load_ceiling(reference), criterion=criterion))
         if comparison is not None:
@@ -96,18 +96,6 @@ def evaluate(
     for fault in dict.fromkeys(fault.partition(":")[0] for fault in map(fault_of, records)):
         if fault in ADVICE:
             note(f"Note: {fault}. {ADVICE[fault]}")
-
-
-def _check_outputs(
-    outputs: dict[str, str | None], inputs: tuple[Path | None, ...], *, force: bool
-) -> None:
-    """Refuse outputs that cannot be written or would overwrite something, by option."""
-    places = {name: Path(text) for name, text in outputs.items() if text and text != STDOUT}
-    if list(outputs.values()).count(STDOUT) > 1:
-        raise UsageError(f"{' and '.join(outputs)} both want stdout", "Give one of them a file")
-    check_apart(list(places.values()), inputs)
-    for name, path in places.items():
-        check_new(path, name, force=force)
 
 
 def _rmsd_line(found: Comparison, against: Path | None) -> str:

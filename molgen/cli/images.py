@@ -11,10 +11,11 @@ import typer
 
 from molgen.cli import options
 from molgen.cli.console import emit, emit_json, note
+from molgen.cli.output import hold
 from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.flow.plan_options import PlanOptions
-from molgen.sampling.destination import STDOUT, check_apart, check_new
+from molgen.sampling.destination import STDOUT
 
 SUFFIXES = (".png", ".npz")
 
@@ -56,7 +57,7 @@ def sample(
     ] = None,
 ) -> None:
     """Make images from noise."""
-    _check(out, n, steps, batch_size, force=force)
+    _check(out, n, steps, batch_size)
     with needs_extra():
         import torch
 
@@ -66,14 +67,15 @@ def sample(
         from molgen.images.sampler import draw
     from molgen.sampling.progress import progress_bar
 
-    loaded = load_images(model, device)
-    plan = make_plan(loaded.info, steps, request)
-    drawn = []
-    with progress_bar("sampling", n, show=False if quiet else None) as advance:
-        for batch in draw(loaded, range(n), plan, seed=seed, batch_size=batch_size):
-            drawn.append(batch)
-            advance(sum(map(len, drawn)))
-    WRITERS[out.suffix](out, torch.cat(drawn))
+    with hold({"--out": str(out)}, (model,), force=force):
+        loaded = load_images(model, device)
+        plan = make_plan(loaded.info, steps, request)
+        drawn = []
+        with progress_bar("sampling", n, show=False if quiet else None) as advance:
+            for batch in draw(loaded, range(n), plan, seed=seed, batch_size=batch_size):
+                drawn.append(batch)
+                advance(sum(map(len, drawn)))
+        WRITERS[out.suffix](out, torch.cat(drawn))
     if not quiet:
         note(
             f"{out}: {n} images, {plan.nfe} network calls each ({plan.solver.name}, {plan.origin})"
@@ -91,31 +93,28 @@ def evaluate(
     force: options.Force = False,
 ) -> None:
     """Compare images with real ones: Fréchet distance on EfficientNet-Lite0 features."""
-    if json_out not in (None, STDOUT):
-        check_apart([Path(str(json_out))], (file,))
-        check_new(Path(str(json_out)), "--json", force=force)
-    with needs_extra():
-        from molgen.images.evaluate import evaluate_images
-        from molgen.images.frechet import NAME
-        from molgen.images.store import ImageStore
+    with hold({"--json": json_out}, (file,), force=force):
+        with needs_extra():
+            from molgen.images.evaluate import evaluate_images
+            from molgen.images.frechet import NAME
+            from molgen.images.store import ImageStore
 
-        scores = evaluate_images(file, ImageStore.open(store))
-    if json_out is not None:
-        emit_json({"file": str(file), "store": str(store), **vars(scores)}, json_out)
+            scores = evaluate_images(file, ImageStore.open(store))
+        if json_out is not None:
+            emit_json({"file": str(file), "store": str(store), **vars(scores)}, json_out)
     if json_out != STDOUT:
         emit(f"{NAME}, {scores.n} images against {scores.n_reference} training images (not an FID)")
         emit(f"{file}: {scores.frechet:.1f}")
         emit(f"as many real test images: {scores.real:.1f}")
 
 
-def _check(out: Path, n: int, steps: int, batch_size: int | None, *, force: bool) -> None:
+def _check(out: Path, n: int, steps: int, batch_size: int | None) -> None:
     """Refuse, before anything heavy is loaded, what cannot be made or written."""
     for name, value in (("n", n), ("steps", steps), ("batch-size", batch_size)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}", "Use 1 or more")
     if out.suffix not in SUFFIXES:
         raise UsageError(*unknown("output format", out.suffix or out.name, SUFFIXES))
-    check_new(out, "--out", force=force)
 
 
 @contextmanager

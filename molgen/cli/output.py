@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,33 @@ if TYPE_CHECKING:
 
 MAX_N: Final = 5_000_000
 """Records of one run into a file."""
+
+
+@contextmanager
+def hold(
+    outputs: Mapping[str, str | None], inputs: Iterable[str | Path | None] = (), *, force: bool
+) -> Iterator[None]:
+    """Check outputs before anything is computed, and hold them.
+
+    Args:
+        outputs: Files by option; None for one that was left out.
+        inputs: Files that the command reads; None for an option that was left out.
+        force: Whether to replace what is there.
+
+    Raises:
+        UsageError: Two want stdout, or an output is an input or another output.
+        OutputError: A place is taken, being written or cannot be written.
+    """
+    places = {name: Path(text) for name, text in outputs.items() if text and text != STDOUT}
+    if list(outputs.values()).count(STDOUT) > 1:
+        raise UsageError(f"{' and '.join(outputs)} both want stdout", "Give one of them a file")
+    check_apart(list(places.values()), inputs)
+    for path in places.values():
+        check_writable(path)
+    with lock(*places.values()):
+        for name, path in places.items():
+            check_new(path, name, force=force)
+        yield
 
 
 @contextmanager
@@ -66,7 +93,7 @@ def find_target(
     for path in (*reports, *([] if target is None else [target.path])):
         check_writable(path)
     check_apart([*([] if target is None else target.files), *reports], inputs)
-    with nullcontext() if target is None else lock(target.path):
+    with lock(*reports, *([] if target is None else [target.path])):
         if target is not None and not resume:
             check_free(target, force=force)
         is_complete = resume and target is not None and target.path.exists()

@@ -6,7 +6,6 @@ import logging
 import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,9 +15,10 @@ import pytorch_lightning as pl
 import torch
 import yaml
 
+from molgen.atomic import atomic_path
 from molgen.device import keep_freed_memory, pick_device
 from molgen.errors import CheckpointError, ConfigError, DataError, OutputError, UsageError
-from molgen.locks import lock
+from molgen.locks import lock_folder
 from molgen.memory import available_memory
 from molgen.memory_budget import BudgetError, MemoryBudget
 from molgen.train.base import Recipe, TrainingModule
@@ -101,7 +101,7 @@ def fit(
         DataError: The data are missing or do not fit, or the loss diverged.
         StoppedError: The process was told to stop (SIGINT, SIGTERM).
     """
-    with _held(options.folder):
+    with lock_folder(options.folder):
         return _fit(config, options, job, is_same_model)
 
 
@@ -176,17 +176,6 @@ def _how_to_go_on(folder: Path, change: str = "") -> str:
     return f"Go on from {folder / LAST}: the same command with --resume {change}"
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder."""
-    try:
-        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
-    with lock(folder):
-        yield
-
-
 def quiet_trainer(
     config: Recipe,
     where: torch.device,
@@ -250,7 +239,8 @@ def _prepare_folder(
         raise OutputError(f"{folder} holds a run", "Add --resume to go on, or choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        started.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        with atomic_path(started) as beside:
+            beside.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
     return None

@@ -19,7 +19,7 @@ def test_one_stage_of_one_preset(molgen: Callable[..., object], tmp_path: Path) 
     assert read_info(tmp_path / "new.safetensors").config.distil is not None
     assert [path.name for path in tmp_path.iterdir()] == ["new.safetensors"]
     again = molgen("calibrate", "qm9-few", *QUICK, *rounds)
-    again.assert_one_line(1, "already exists", "--force")
+    again.assert_one_line(1, "new.safetensors exists", "--force")
 
 
 def test_what_cannot_be_calibrated_is_refused(

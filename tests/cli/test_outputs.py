@@ -11,7 +11,6 @@ from shutil import copy
 
 import pytest
 
-from molgen.atomic import atomic_path
 from molgen.chem.io import open_writer
 from molgen.errors import OutputError
 from molgen.locks import lock
@@ -71,16 +70,12 @@ def test_links_are_not_followed(sample: Callable, name: str) -> None:
 def test_a_link_in_the_place_of_a_partial_file_is_replaced(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
-    (tmp_path / "x.json.partial").symlink_to(precious)
-    with atomic_path(tmp_path / "x.json") as partial:
-        partial.write_text("new")
     link = tmp_path / "m.sdf"
     link.symlink_to(precious)
     with pytest.raises(OutputError, match="cannot write"):
         open_writer(link, keep_bytes=0)
     open_writer(link).close()
     assert precious.read_text() == "kept"
-    assert (tmp_path / "x.json").read_text() == "new"
 
 
 def test_devices_and_odd_names_are_one_line(sample: Callable) -> None:
@@ -110,6 +105,50 @@ def test_the_second_writer_is_told_of_the_first(sample: Callable) -> None:
         first.kill()
     assert sample("--out", "a.sdf").status == 0
     assert [path.name for path in Path().iterdir()] == ["a.sdf"]
+
+
+STORE = Path(__file__).parents[2] / "data" / "sample"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "in.sdf", "--json", "a"),
+        ("evaluate", "in.sdf", "--csv", "a"),
+        ("images", "sample", "--out", "a"),
+        ("images", "evaluate", "in.sdf", "--json", "a"),
+        ("data", "prepare", "qm9", "--out", "a"),
+        ("data", "prepare", "conformers", "--source", "in.sdf", "--out", "a"),
+        ("data", "ensembles", "in.smi", "--out", "a"),
+        ("calibrate", "qm9-few", "--data", str(STORE), "--out", "a"),
+        ("train", "tiny", "--out", "a"),
+        ("conformers", "CCO", "--out", "a"),
+    ],
+)
+def test_every_command_that_writes_holds_its_outputs(
+    molgen: Callable, command: tuple[str, ...]
+) -> None:
+    copy(CASES / "cisplatin.sdf", "in.sdf")
+    copy(CASES / "salt.smi", "in.smi")
+    out = "a.png" if "images" in command and "sample" in command else "a"
+    with lock(Path(out)):
+        answer = molgen(*(out if one == "a" else one for one in command))
+    answer.assert_one_line(1, f"{out} is being written by process {os.getpid()} on ")
+    assert {path.name for path in Path().iterdir()} == {"in.sdf", "in.smi"}
+
+
+def test_a_report_is_held_too(sample: Callable) -> None:
+    with lock(Path("a.json")):
+        sample("--out", "a.sdf", "--json", "a.json").assert_one_line(1, "a.json is being written")
+    assert list(Path().iterdir()) == []
+
+
+def test_a_store_does_not_take_the_place_of_its_source(molgen: Callable) -> None:
+    Path("data").mkdir()
+    copy(CASES / "cisplatin.sdf", "data/in.sdf")
+    command = ("data", "prepare", "ccd", "--source", "data/in.sdf", "--out", "data", "--force")
+    molgen(*command).assert_one_line(2, "would overwrite the input")
+    assert Path("data/in.sdf").exists()
 
 
 def test_a_lock_leaves_nothing_and_can_be_taken_again(tmp_path: Path) -> None:
