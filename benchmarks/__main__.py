@@ -21,7 +21,6 @@ COMMANDS: Final = MappingProxyType(
         "images presets": "images.presets",
         "cost": "cost",
         "speed": "speed",
-        "conformers": "conformers",
         "decode": "decode",
         "scaffolds": "scaffolds",
         "variations": "variations",

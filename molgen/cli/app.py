@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import molgen
+from molgen.cli.benchmark import conformers as benchmark_conformers
 from molgen.cli.calibrate import calibrate
 from molgen.cli.conformers import conformers
 from molgen.cli.data import ensembles, prepare, trajectories
@@ -28,6 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data = typer.Typer(name="data", help="Prepare training data.", no_args_is_help=True)
+benchmark = typer.Typer(
+    name="benchmark", help="Compare models with other programs.", no_args_is_help=True
+)
 images = typer.Typer(
     name="images", help="Images through the same flow; needs molgen[images].", no_args_is_help=True
 )
@@ -43,6 +47,8 @@ data.command("prepare")(prepare)
 data.command("ensembles")(ensembles)
 data.command("trajectories")(trajectories)
 app.add_typer(data)
+benchmark.command("conformers")(benchmark_conformers)
+app.add_typer(benchmark)
 images.command("sample")(sample_images)
 images.command("evaluate")(evaluate_images)
 app.add_typer(images)

@@ -1,4 +1,4 @@
-"""A conformer model beside ETKDGv3 and ETKDGv3 with MMFF94s, on the same molecules and counts."""
+"""Conformer generators on the same molecules and counts, against reference ensembles."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
-from rdkit.Geometry import Point3D
 
+from molgen.chem.conformer_energy import force_field_of
+from molgen.chem.conformer_placing import conformer_at
 from molgen.chem.conformers import Query, query, stereo_is_right
 from molgen.chem.ensemble import Ensemble
 from molgen.chem.force_field import relax_conformers
@@ -22,6 +24,12 @@ from molgen.metrics.conformers import ConformerScores, heavy_rmsd, scores_of, su
 
 Maker = Callable[[str, int], Chem.Mol | None]
 """Conformers of a SMILES, as many as asked for; None where it fails."""
+
+STRAINED: Final = 3
+"""Conformers of each molecule whose strain is measured."""
+
+RESAMPLES: Final = 2_000
+"""Draws of the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,26 @@ class Reference:
 
     smiles: str
     mol: Chem.Mol
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a generator made of one molecule.
+
+    Attributes:
+        scores: Against the references; None where it failed.
+        n: Conformers that it made.
+        seconds: CPU seconds that it took.
+        right: Whether all labelled stereo is right, ``[n]``.
+        strain: kcal/mol above the minimum of MMFF94s next to it, of the first conformers; UFF
+            where MMFF94s has no parameters.
+    """
+
+    scores: ConformerScores | None
+    n: int
+    seconds: float
+    right: NDArray[np.bool_]
+    strain: NDArray[np.float64]
 
 
 def references(
@@ -56,11 +84,8 @@ def references(
         mol = Chem.AddHs(Chem.MolFromSmiles(one.smiles))
         if held_out and not is_held_out(mol):
             continue
-        for pos in one.pos[:most].tolist():
-            conformer = Chem.Conformer(mol.GetNumAtoms())
-            for place, (x, y, z) in enumerate(pos):
-                conformer.SetAtomPosition(place, Point3D(x, y, z))
-            mol.AddConformer(conformer, assignId=True)
+        for pos in one.pos[:most]:
+            mol.AddConformer(conformer_at(pos), assignId=True)
         n -= 1
         yield Reference(one.smiles, mol)
 
@@ -83,40 +108,92 @@ def etkdg_mmff(smiles: str, n: int) -> Chem.Mol | None:
     return mol
 
 
+def trial(make: Maker, reference: Reference) -> Trial:
+    """Let a generator make twice as many conformers as there are references."""
+    start = time.process_time()
+    mol = make(reference.smiles, 2 * reference.mol.GetNumConformers())
+    seconds = time.process_time() - start
+    if mol is None or not mol.GetNumConformers():
+        return Trial(None, 0, seconds, np.zeros(0, np.bool_), np.zeros(0))
+    rmsd = heavy_rmsd(reference.mol, mol)
+    return Trial(
+        None if rmsd is None else scores_of(rmsd),
+        mol.GetNumConformers(),
+        seconds,
+        _right(reference.smiles, mol),
+        _strain(mol),
+    )
+
+
+def table_row(trials: Sequence[Trial]) -> dict[str, float]:
+    """Scores of a generator over all molecules.
+
+    Returns:
+        What `summary` gives, ``stereo`` (share of conformers with all labels right), ``strain``
+        (median, kcal/mol) and ``ms`` (CPU milliseconds per conformer).
+    """
+    right = np.concatenate([one.right for one in trials])
+    strain = np.concatenate([one.strain for one in trials])
+    n = sum(one.n for one in trials)
+    return {
+        **summary([one.scores for one in trials]),
+        "stereo": float(right.mean()) if n else 0.0,
+        "strain": float(np.median(strain)) if len(strain) else float("nan"),
+        "ms": 1000 * sum(one.seconds for one in trials) / max(1, n),
+    }
+
+
 def benchmark(
     makers: Mapping[str, Maker], chosen: Sequence[Reference]
 ) -> dict[str, dict[str, float]]:
-    """Scores of every maker: twice as many conformers as there are references.
+    """The row of every generator, by name."""
+    return {name: table_row([trial(make, one) for one in chosen]) for name, make in makers.items()}
+
+
+def paired_interval(
+    one: Sequence[Trial], other: Sequence[Trial], score: str, *, seed: int = 0
+) -> tuple[float, float, float]:
+    """How far one generator is ahead of another, with a 95 % interval by bootstrap over molecules.
+
+    Args:
+        one: Trials of one generator.
+        other: Trials of the other, on the same molecules.
+        score: A key of `summary`, such as ``amr_r``.
+        seed: Of the resampling.
 
     Returns:
-        By maker: what `summary` gives, ``stereo`` (share of conformers with all labels right) and
-        ``ms`` (CPU milliseconds per conformer).
+        Mean difference, lower and upper end; molecules without a value in either are left out.
     """
-    table = {}
-    for name, maker in makers.items():
-        found: list[ConformerScores | None] = []
-        right: list[np.ndarray] = []
-        spent, n_made = 0.0, 0
-        for reference in chosen:
-            n = 2 * reference.mol.GetNumConformers()
-            start = time.process_time()
-            mol = maker(reference.smiles, n)
-            spent += time.process_time() - start
-            n_made += 0 if mol is None else mol.GetNumConformers()
-            rmsd = None if mol is None else heavy_rmsd(reference.mol, mol)
-            found.append(None if rmsd is None else scores_of(rmsd))
-            if mol is not None:
-                right.append(_right(reference.smiles, mol))
-        stereo = float(np.concatenate(right).mean()) if right else 0.0
-        table[name] = {
-            **summary(found),
-            "stereo": stereo,
-            "ms": 1000 * spent / max(1, n_made),
-        }
-    return table
+    values = np.array(
+        [
+            [summary([trial.scores])[score] for trial in pair]
+            for pair in zip(one, other, strict=True)
+        ]
+    )
+    difference = values[:, 0] - values[:, 1]
+    difference = difference[np.isfinite(difference)]
+    if not len(difference):
+        return float("nan"), float("nan"), float("nan")
+    drawn = np.random.default_rng(seed).integers(len(difference), size=(RESAMPLES, len(difference)))
+    low, high = np.percentile(difference[drawn].mean(axis=1), [2.5, 97.5])
+    return float(difference.mean()), float(low), float(high)
 
 
-def _right(smiles: str, mol: Chem.Mol) -> np.ndarray:
+def _strain(mol: Chem.Mol) -> NDArray[np.float64]:
+    """Energies above the next minimum, of molecules with hydrogens only."""
+    if Chem.AddHs(mol).GetNumAtoms() != mol.GetNumAtoms():
+        return np.zeros(0)
+    first = Chem.Mol(mol)
+    for conformer in list(mol.GetConformers())[STRAINED:]:
+        first.RemoveConformer(conformer.GetId())
+    field = force_field_of(first)
+    if field is None:
+        return np.zeros(0)
+    strain = field.energy(first) - field.relaxed(first).energy
+    return strain[np.isfinite(strain)]
+
+
+def _right(smiles: str, mol: Chem.Mol) -> NDArray[np.bool_]:
     asked = query(smiles)
     pos = np.stack([one.GetPositions() for one in mol.GetConformers()])
     if not isinstance(asked, Query):

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rdkit import Chem
 
 from molgen.chem.ensemble import SearchOptions
 from molgen.data.ensembles import Job, prepare_ensembles
-from molgen.metrics.conformer_benchmark import Reference, benchmark, etkdg, etkdg_mmff, references
+from molgen.metrics import conforge
+from molgen.metrics.conformer_benchmark import (
+    Reference,
+    benchmark,
+    etkdg,
+    etkdg_mmff,
+    paired_interval,
+    references,
+    table_row,
+    trial,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +65,32 @@ def test_references_are_as_many_as_asked_for_and_held_out_only(
 ) -> None:
     assert [one.mol.GetNumConformers() <= 3 for one in chosen] == [True, True]
     assert list(references(tmp_path, 2)) == []
+
+
+def test_intervals_tell_generators_apart(chosen: list[Reference]) -> None:
+    twice = [*chosen, *chosen]
+    plain = [trial(etkdg, one) for one in twice]
+    itself = [trial(lambda _, __, mol=one.mol: mol, one) for one in twice]
+    mean, low, high = paired_interval(itself, plain, "amr_r")
+    assert low <= mean <= high < 0
+    assert paired_interval(plain, plain, "cov_r@0.75") == (0, 0, 0)
+    nothing = [trial(lambda *_: None, one) for one in chosen]
+    assert paired_interval(nothing, nothing, "cov_r@0.75") == (0, 0, 0)
+    assert np.isnan(paired_interval(nothing, plain[:2], "amr_r")).all()
+
+
+def test_strain_is_zero_at_a_minimum(chosen: list[Reference]) -> None:
+    minima, embedded = (
+        table_row([trial(make, one) for one in chosen]) for make in (etkdg_mmff, etkdg)
+    )
+    assert minima["strain"] == pytest.approx(0, abs=0.01)
+    assert embedded["strain"] > 1
+
+
+@pytest.mark.skipif(not conforge.is_installed(), reason="CDPKit is not installed")
+def test_conforge_keeps_the_order_of_atoms_and_the_stereo(chosen: list[Reference]) -> None:
+    for one in chosen:
+        found = trial(conforge.conforge, one)
+        assert found.n
+        assert found.right.all()
+        assert found.scores is not None

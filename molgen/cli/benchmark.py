@@ -1,0 +1,149 @@
+"""``molgen benchmark conformers``: a model beside other generators, on reference ensembles."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molgen.cli import options
+from molgen.cli.console import bar_of_stages, emit, note
+from molgen.sampling.destination import check_new
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+    from molgen.metrics.conformer_benchmark import Maker, Reference, Trial
+    from molgen.tasks.conformers import ConformerModel
+
+COLUMNS = (
+    *("amr_r", "amr_r_median", "cov_r@0.75", "amr_p", "amr_p_median", "cov_p@0.75"),
+    *("stereo", "failed", "strain", "ms"),
+)
+COMPARED = ("amr_r", "cov_r@0.75", "amr_p", "cov_p@0.75")
+STEPS = (1, 2, 4, 8)
+BASELINES = ("ETKDGv3", "ETKDGv3 + MMFF94s")
+
+
+def conformers(
+    references: Annotated[
+        Path, typer.Argument(help="Folder of ensembles, as molgen data ensembles makes.")
+    ],
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Molecules.")] = 100,
+    most: Annotated[int, typer.Option(min=1, help="References per molecule at most.")] = 10,
+    steps: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Network calls; may be repeated. Default 1, 2, 4 and 8."),
+    ] = None,
+    pool: Annotated[
+        int, typer.Option(min=1, help="Also choose by energy from so many times as many.")
+    ] = 1,
+    minimise: Annotated[bool, typer.Option(help="Also minimise by MMFF94s.")] = True,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only molecules that training left out by itself.")
+    ] = False,
+    model: Annotated[
+        str, typer.Option(help="Name of a shipped model, or a .safetensors file.")
+    ] = "conformers",
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="A row per generator and molecule.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    force: options.Force = False,
+) -> None:
+    """Compare conformers with reference ensembles, beside ETKDGv3, MMFF94s and CONFORGE.
+
+    Twice as many conformers as references. AMR in Å, COV at .75 Å, both over symmetric heavy-atom
+    RMSD; failures count as uncovered. Strain is the median energy above the next MMFF94s minimum,
+    kcal/mol. Differences have 95 % intervals by a paired bootstrap over molecules. CONFORGE runs
+    where CDPKit is installed.
+    """
+    from molgen.checkpoint import find_model
+    from molgen.errors import DataError
+    from molgen.metrics.conformer_benchmark import references as read
+    from molgen.metrics.conformer_benchmark import table_row, trial
+    from molgen.tasks.conformer_weights import load_conformer_model
+
+    if table is not None:
+        check_new(table, "--csv", force=force)
+    loaded = load_conformer_model(find_model(model), device)
+    chosen = list(read(references, n, most=most, held_out=held_out))
+    if not chosen:
+        raise DataError(f"{references} holds no ensembles", "Make them: molgen data ensembles")
+    makers = _makers(loaded.model, steps or STEPS, pool, minimise=minimise)
+    trials: dict[str, list[Trial]] = {}
+    emit(f"{len(chosen)} molecules, conformers: twice the references\n")
+    emit(f"| generator | {' | '.join(COLUMNS)} |")
+    emit("|---" * (len(COLUMNS) + 1) + "|")
+    with bar_of_stages() as advance:
+        for name, make in makers.items():
+            trials[name] = []
+            for number, one in enumerate(chosen):
+                advance(name, number, len(chosen))
+                trials[name].append(trial(make, one))
+            row = table_row(trials[name])
+            emit(f"| {name} | " + " | ".join(f"{row[one]:.3f}" for one in COLUMNS) + " |")
+    _compare(trials)
+    if table is not None:
+        _write(table, trials, chosen)
+        note(f"{table}: a row per generator and molecule")
+
+
+def _makers(
+    model: ConformerModel, steps: Sequence[int], pool: int, *, minimise: bool
+) -> dict[str, Maker]:
+    from molgen.metrics import conforge
+    from molgen.metrics.conformer_benchmark import etkdg, etkdg_mmff
+
+    makers = {f"{one} calls": _maker(model, one) for one in steps}
+    if pool > 1:
+        makers |= {f"{one} calls, pool {pool}": _maker(model, one, pool) for one in steps}
+    if minimise:
+        last = max(steps)
+        makers[f"{last} calls + MMFF94s"] = _maker(model, last, minimise="mmff94s")
+    makers |= dict(zip(BASELINES, (etkdg, etkdg_mmff), strict=True))
+    if conforge.is_installed():
+        makers["CONFORGE"] = conforge.conforge
+    return makers
+
+
+def _maker(model: ConformerModel, steps: int, pool: int = 1, minimise: str = "none") -> Maker:
+    from molgen.sampling.conformers import ConformerRequest, sample_conformers
+
+    def make(smiles: str, n: int) -> Mol | None:
+        request = ConformerRequest(n, steps, pool=pool, minimise=minimise)
+        return sample_conformers(model, [smiles], request)[0].mol
+
+    return make
+
+
+def _compare(trials: Mapping[str, Sequence[Trial]]) -> None:
+    from molgen.metrics.conformer_benchmark import paired_interval
+
+    for baseline in BASELINES:
+        emit(f"\nminus {baseline}, mean and 95 % interval:\n")
+        emit(f"| generator | {' | '.join(COMPARED)} |")
+        emit("|---" * (len(COMPARED) + 1) + "|")
+        for name, one in trials.items():
+            if name != baseline:
+                found = [paired_interval(one, trials[baseline], score) for score in COMPARED]
+                cells = [f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" for mean, low, high in found]
+                emit(f"| {name} | {' | '.join(cells)} |")
+
+
+def _write(path: Path, trials: Mapping[str, Sequence[Trial]], chosen: Sequence[Reference]) -> None:
+    from molgen.atomic import atomic_path
+    from molgen.metrics.conformer_benchmark import table_row
+
+    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["generator", "smiles", "references", "conformers", *COLUMNS])
+        for name, made in trials.items():
+            for reference, one in zip(chosen, made, strict=True):
+                row = table_row([one])
+                cells = [f"{row[column]:.4g}" for column in COLUMNS]
+                n_references = reference.mol.GetNumConformers()
+                writer.writerow([name, reference.smiles, n_references, one.n, *cells])

@@ -1,0 +1,26 @@
+"""``molgen benchmark conformers`` with the shipped weights, one molecule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from molgen.chem.ensemble import SearchOptions
+from molgen.data.ensembles import Job, prepare_ensembles
+
+
+def test_a_table_beside_the_baselines(molgen: Callable, tmp_path: Path) -> None:
+    (tmp_path / "in.smi").write_text("CCOC\n")
+    options = SearchOptions(starts=3, starts_per_torsion=0)
+    prepare_ensembles(Job(tmp_path / "in.smi", options=options), tmp_path / "out")
+    answer = molgen(
+        *("benchmark", "conformers", tmp_path / "out", "--n", 1, "--steps", 1),
+        *("--csv", tmp_path / "rows.csv", "--no-minimise", "--device", "cpu"),
+    )
+    assert answer.status == 0, answer
+    assert "| 1 calls |" in answer.out
+    assert "minus ETKDGv3 + MMFF94s" in answer.out
+    rows = (tmp_path / "rows.csv").read_text().splitlines()
+    names = {row.split(",")[0] for row in rows[1:]}
+    assert {"1 calls", "ETKDGv3", "ETKDGv3 + MMFF94s"} <= names
+    molgen("benchmark", "conformers", tmp_path / "none").assert_one_line(1, "no ensembles")
