@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
+from rdkit.ForceField import rdForceField
 
 from molgen.chem import gfn2
 from molgen.chem.force_field import FORCE_FIELD, MAX_ITERATIONS
@@ -40,20 +41,34 @@ class ForceField:
         name: For tables.
         run: Moves all conformers, so many iterations; returns for each whether it needs more, and
             its energy, kcal/mol.
+        of: The field of one conformer, by its number.
     """
 
     name: str
     run: Callable[..., list[tuple[int, float]]]
+    of: Callable[[Chem.Mol, int], rdForceField.ForceField]
 
     def energy(self, mol: Chem.Mol) -> NDArray[np.float64]:
         """Energy of every conformer as it is, kcal/mol, ``[K]``."""
         return np.array([value for _, value in self.run(Chem.Mol(mol), maxIters=0)], np.float64)
 
-    def relaxed(self, mol: Chem.Mol) -> Relaxed:
-        """The minimum near every conformer."""
+    def relaxed(self, mol: Chem.Mol, fixed: Sequence[int] = ()) -> Relaxed:
+        """The minimum near every conformer; some atoms stay where they are."""
         moved = Chem.Mol(mol)
+        if len(fixed):
+            ids = [one.GetId() for one in moved.GetConformers()]
+            return Relaxed(moved, np.array([self._around(moved, one, fixed) for one in ids]))
         found = self.run(moved, maxIters=MAX_ITERATIONS)
         return Relaxed(moved, np.array([value for _, value in found], np.float64))
+
+    def _around(self, mol: Chem.Mol, conformer: int, fixed: Sequence[int]) -> float:
+        """Minimise one conformer around atoms that stay; its energy."""
+        field = self.of(mol, conformer)
+        field.Initialize()
+        for atom in fixed:
+            field.AddFixedPoint(int(atom))
+        field.Minimize(maxIts=MAX_ITERATIONS)
+        return float(field.CalcEnergy())
 
 
 def force_field_of(mol: Chem.Mol) -> ForceField | None:
@@ -64,9 +79,20 @@ def force_field_of(mol: Chem.Mol) -> ForceField | None:
     """
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
         run = partial(rdForceFieldHelpers.MMFFOptimizeMoleculeConfs, mmffVariant=FORCE_FIELD)
-        return ForceField(FORCE_FIELD, run)
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant=FORCE_FIELD)
+        return ForceField(
+            FORCE_FIELD,
+            run,
+            lambda one, place: rdForceFieldHelpers.MMFFGetMoleculeForceField(
+                one, properties, confId=place
+            ),
+        )
     if rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        return ForceField("UFF", rdForceFieldHelpers.UFFOptimizeMoleculeConfs)
+        return ForceField(
+            "UFF",
+            rdForceFieldHelpers.UFFOptimizeMoleculeConfs,
+            lambda one, place: rdForceFieldHelpers.UFFGetMoleculeForceField(one, confId=place),
+        )
     return None
 
 

@@ -55,6 +55,7 @@ class Finished:
         weight: Boltzmann weights, ``[K]``; NaN where an energy is.
         wrong: Whether the stereo is wrong, ``[K]``.
         by_etkdg: Whether ETKDGv3 made it, ``[K]``.
+        strained: Whether a bond between a given core and the rest is strained, ``[K]``.
         method: What says the energies; empty for nothing.
         notes: What there is to say.
     """
@@ -64,6 +65,7 @@ class Finished:
     weight: NDArray[np.float64]
     wrong: NDArray[np.bool_]
     by_etkdg: NDArray[np.bool_]
+    strained: NDArray[np.bool_]
     method: str
     notes: tuple[str, ...]
 
@@ -133,15 +135,25 @@ def _made(drawn: Drawn) -> Finished:
     if len(places) < min(how.n, len(pool.wrong)):
         notes = (*notes, f"{len(places)} distinct of {len(pool.wrong)}")
     kept = pool.part(places)
+    strained = _strained(kept)
+    if strained.any():
+        notes = (*notes, f"{int(strained.sum())} strained at the core")
     return Finished(
         pos=_positions(kept.mol),
         energy=kept.energy,
         weight=_weights(kept.energy, how.temperature),
         wrong=kept.wrong,
         by_etkdg=kept.by_etkdg,
+        strained=strained,
         method=kept.method,
         notes=(*drawn.query.notes, *notes),
     )
+
+
+def _strained(pool: _Pool) -> NDArray[np.bool_]:
+    if pool.query.core is None:
+        return np.zeros(len(pool.wrong), np.bool_)
+    return pool.query.core.is_strained(_heavy(pool.query, pool.mol))
 
 
 def _of_network(drawn: Drawn) -> _Pool:
@@ -183,7 +195,9 @@ def _by_force_field(pool: _Pool, _: Finishing) -> _Pool:
     if field is None:
         notes = (*pool.notes, "no MMFF94s or UFF parameters: not minimised")
         return replace(pool, notes=notes)
-    moved = pool.moved(field.relaxed(pool.mol), field.name)
+    core = pool.query.core
+    fixed = () if core is None else pool.query.graph.index[core.rows].tolist()
+    moved = pool.moved(field.relaxed(pool.mol, fixed), field.name)
     energy = np.where(np.isnan(moved.energy), field.energy(moved.mol), moved.energy)
     return replace(moved, energy=energy, notes=(*moved.notes, *_said(field)))
 

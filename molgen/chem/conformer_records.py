@@ -47,6 +47,8 @@ def _tags(conformer: Chem.Conformer, method: str) -> dict[str, TagValue]:
         "molgen_stereo": conformer.GetProp("stereo"),
         "molgen_source": conformer.GetProp("source"),
     }
+    if conformer.HasProp("core"):
+        tags["molgen_core"] = conformer.GetProp("core")
     for name in ("energy", "relative_energy", "boltzmann_weight"):
         if conformer.HasProp(name):
             tags[f"{OWN}{name}"] = round(conformer.GetDoubleProp(name), DIGITS)

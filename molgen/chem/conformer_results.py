@@ -28,7 +28,8 @@ class ConformerResult:
     Attributes:
         mol: With hydrogens and conformers; None where there are none. Properties of a conformer:
             ``energy``, ``relative_energy`` (kcal/mol), ``boltzmann_weight``, ``stereo`` (``right``
-            or ``wrong``), ``source`` (``network`` or ``etkdg``).
+            or ``wrong``), ``source`` (``network`` or ``etkdg``), and with
+            a core ``core`` (``kept`` or ``strained``).
         reason: Why there are none, or what else there is to say; may be empty.
         wrong: Conformers whose stereo is wrong after all redraws, ``[K]``; None without any.
         redrawn: Conformers that were drawn more than once.
@@ -112,6 +113,8 @@ def _with_conformers(asked: Query, answer: Finished) -> Chem.Mol:
         if np.isfinite(answer.weight[place]):
             conformer.SetDoubleProp("boltzmann_weight", float(answer.weight[place]))
         conformer.SetProp("stereo", "wrong" if answer.wrong[place] else "right")
+        if asked.core is not None:
+            conformer.SetProp("core", "strained" if answer.strained[place] else "kept")
         conformer.SetProp("source", ETKDG if answer.by_etkdg[place] else NETWORK)
         mol.AddConformer(conformer, assignId=True)
     return mol

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
+from molgen.chem.conformer_core import Core, CorePattern, find_core
 from molgen.chem.graph_classes import BOND_PLACE, CIS, MAX_PATH, N_STEREO, PATH_PLACE
-from molgen.chem.graph_features import GraphFeatures, graph_features
+from molgen.chem.graph_features import GraphFeatures, graph_features, heavy_atoms
 from molgen.chem.smiles import read_smiles
 
 MAX_HEAVY: Final = 200
@@ -42,12 +43,14 @@ class Query:
         graph: Features of its heavy atoms.
         key: Number that the graph determines, for random numbers of its own.
         notes: What was decided that the input leaves open.
+        core: Atoms whose coordinates are given; None for none.
     """
 
     mol: Chem.Mol
     graph: GraphFeatures
     key: int
     notes: tuple[str, ...] = ()
+    core: Core | None = None
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,15 @@ class Refused:
     query: Query | None = None
 
 
-def query(given: Chem.Mol | str, *, largest_fragment: bool = False) -> Query | Refused:
+def query(
+    given: Chem.Mol | str, *, largest_fragment: bool = False, core: CorePattern | None = None
+) -> Query | Refused:
     """A molecule as the conformer model reads it, or why it cannot.
 
     Args:
         given: A SMILES, or a molecule with or without hydrogens; conformers are left behind.
         largest_fragment: Whether to leave out all fragments but the largest.
+        core: What keeps its coordinates; None for nothing.
     """
     with rdBase.BlockLogs():
         mol = read_smiles(given) if isinstance(given, str) else given
@@ -82,16 +88,20 @@ def query(given: Chem.Mol | str, *, largest_fragment: bool = False) -> Query | R
         if not mol.GetNumHeavyAtoms():
             return Refused("no heavy atoms")
         try:
-            return _query(mol, [f"the largest of {parts} fragments"] if parts > 1 else [])
+            notes = [f"the largest of {parts} fragments"] if parts > 1 else []
+            return _query(mol, notes, core)
         except (ValueError, RuntimeError) as error:  # unsanitised, or beyond RDKit
             return Refused(f"RDKit cannot treat it ({' '.join(str(error).split())[:80]})")
 
 
-def _query(mol: Chem.Mol, notes: list[str]) -> Query | Refused:
+def _query(mol: Chem.Mol, notes: list[str], core: CorePattern | None) -> Query | Refused:
     n_heavy = mol.GetNumHeavyAtoms()
     if n_heavy > MAX_EMBEDDED:
         return Refused(f"{n_heavy} heavy atoms, more than {MAX_EMBEDDED}")
     full = Chem.AddHs(mol)
+    found = None if core is None else find_core(core, full, heavy_atoms(full))
+    if isinstance(found, str):
+        return Refused(found)
     full.RemoveAllConformers()
     if n_heavy <= MAX_HEAVY:
         full = _with_open_stereo_settled(full)
@@ -100,7 +110,7 @@ def _query(mol: Chem.Mol, notes: list[str]) -> Query | Refused:
     graph = graph_features(full)
     content = b"".join(one.tobytes() for one in (graph.atoms, graph.pairs, graph.centres))
     key = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
-    made = Query(full, graph, key, tuple(notes))
+    made = Query(full, graph, key, tuple(notes), found)
     if n_heavy > MAX_HEAVY:
         return Refused(f"{n_heavy} heavy atoms, the model takes 1 to {MAX_HEAVY}", made)
     if (graph.atoms[:, 0] == 0).any():

@@ -63,6 +63,7 @@ def conformers(
         raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
     with find_target(out, inputs=(molecules, model), resume=resume, force=force) as target:
         from molgen.checkpoint import find_model
+        from molgen.chem.conformer_core import read_core
         from molgen.chem.conformer_files import Inputs
         from molgen.sampling.conformer_run import ConformerRun, status_table
         from molgen.sampling.progress import progress_bar
@@ -79,7 +80,8 @@ def conformers(
         inputs = Inputs(molecules, smiles_column, name_column)
         n, digest = inputs.survey()
         loaded = load_conformer_model(find_model(model), device)
-        run = ConformerRun(loaded, asked, inputs, digest, target)
+        core = "" if asked.core is None else read_core(asked.core).digest
+        run = ConformerRun(loaded, asked, inputs, digest, core, target)
         start = run.start() if resume else run.fresh()
         if start is None:
             note(f"{out} is complete")

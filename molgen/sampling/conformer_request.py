@@ -71,6 +71,15 @@ class ConformerRequest:
     largest_fragment: Annotated[
         bool, Option("Leave out all fragments but the largest.", panel=_TREATMENT)
     ] = False
+    core: Annotated[
+        str | None,
+        Option(
+            "Keep coordinates: an .sdf file, whose first record is matched in every molecule, or "
+            "a SMARTS, whose atoms keep those of the input.",
+            metavar="FILE|SMARTS",
+            panel=_TREATMENT,
+        ),
+    ] = None
     timeout: Annotated[
         float,
         Option(
@@ -122,6 +131,10 @@ class ConformerRequest:
             if getattr(self, name) not in known:
                 message, hint = unknown(name, getattr(self, name), known)
                 raise UsageError(message, hint)
+        if self.core is not None and (self.minimise == "gfn2" or self.fallback != "none"):
+            raise UsageError(
+                "gfn2 and etkdg do not keep a core", "Use --minimise mmff94s, no --fallback"
+            )
         if self.minimise == "gfn2" and find_spec("tblite") is None:
             raise UsageError("gfn2 needs tblite", 'Type: pip install "molgen[xtb]"')
 

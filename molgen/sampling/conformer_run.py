@@ -89,6 +89,7 @@ class ConformerRun:
         request: What is asked of every molecule.
         inputs: The molecules.
         digest: Of the inputs; empty where they can be read only once.
+        core_digest: Of the core; empty for none.
         target: The file of the records.
     """
 
@@ -96,6 +97,7 @@ class ConformerRun:
     request: ConformerRequest
     inputs: Inputs
     digest: str
+    core_digest: str
     target: Destination
 
     @property
@@ -115,6 +117,7 @@ class ConformerRun:
             "request": deciding(self.request),
             "model": self.loaded.digest,
             "inputs": self.digest,
+            "core": self.core_digest,
         }
         text = json.dumps(content, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

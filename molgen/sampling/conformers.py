@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from molgen.checkpoint import find_model
+from molgen.chem.conformer_core import CorePattern, read_core
 from molgen.chem.conformer_finishing import Drawn, Finished, finish
 from molgen.chem.conformer_results import ConformerResult, result_of
 from molgen.chem.conformers import (
@@ -30,6 +31,7 @@ from molgen.data.conformer_batches import collate
 from molgen.data.conformer_store import StoredGraph
 from molgen.errors import UsageError
 from molgen.rng import generator
+from molgen.sampling.conformer_core import cores_kept
 from molgen.sampling.conformer_request import ConformerRequest, with_preset
 from molgen.tasks.conformer_weights import load_conformer_model
 from molgen.tasks.conformers import ConformerModel
@@ -181,8 +183,9 @@ def _jobs(
 ) -> Iterator[Drawn | None]:
     """What is to be finished, one for every molecule; None where there is nothing."""
     how = request.finishing
+    core = None if request.core is None else read_core(request.core)
     while chunk := list(islice(given, chunk_size(request))):
-        asked = [_read(one, request) for one in chunk]
+        asked = [_read(one, request, core) for one in chunk]
         known = {place: one for place, one in enumerate(asked) if isinstance(one, Query)}
         made = _drawn(model, known, request)
         for place in range(skip, len(chunk)):
@@ -198,10 +201,12 @@ def _jobs(
         skip = 0
 
 
-def _read(given: Mol | str | Refused, request: ConformerRequest) -> Query | Refused:
+def _read(
+    given: Mol | str | Refused, request: ConformerRequest, core: CorePattern | None
+) -> Query | Refused:
     if isinstance(given, Refused):
         return given
-    return query(given, largest_fragment=request.largest_fragment)
+    return query(given, largest_fragment=request.largest_fragment, core=core)
 
 
 def _finished(
@@ -241,7 +246,11 @@ def _drawn(
     for attempt in range(request.redraws + 1):
         for draw, drawn in _sampled(model, known, draws, request):
             graph, key = known[draw.molecule].graph, (draw.molecule, draw.number)
-            pos = mirrored_where_it_helps(graph, drawn[None])
+            core = known[draw.molecule].core
+            if core is None:
+                pos = mirrored_where_it_helps(graph, drawn[None])
+            else:
+                pos = core.placed(drawn[None])
             found[key], right[key] = pos[0], bool(stereo_is_right(graph, pos)[0])
         draws = [_Draw(*key, attempt + 1) for key, is_right in right.items() if not is_right]
         if not attempt:
@@ -280,7 +289,8 @@ def _sampled(
             normal[row, : shape[0]] = generator(request.seed, one.key, stream).standard_normal(
                 shape
             )
-        with torch.no_grad():
+        cores = [one.core for one in queries if one.core is not None]
+        with torch.no_grad(), cores_kept(model, cores, graph.mask):
             start = model.prior(torch.from_numpy(normal).to(device), graph)
             pos = model.sample(start, graph, request.steps).cpu().numpy()
         for row, draw in enumerate(batch):

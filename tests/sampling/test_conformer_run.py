@@ -50,7 +50,7 @@ def run(
     inputs = Inputs(str(path))
     request = ConformerRequest(n=2, steps=1, redraws=0)
     target = destination(str(tmp_path / "out.sdf"))
-    return ConformerRun(loaded, request, inputs, inputs.survey()[1], target)
+    return ConformerRun(loaded, request, inputs, inputs.survey()[1], "", target)
 
 
 def written(run: ConformerRun, start: Start | None = None) -> tuple[bytes, bytes]:
