@@ -23,8 +23,9 @@ def center(x: Tensor, mask: Tensor) -> Tensor:
     """
     real = expand_like(mask, x)
     n_atoms = real.sum(dim=1, keepdim=True).clamp_min(1)
-    mean = (x * real).sum(dim=1, keepdim=True) / n_atoms
-    return (x - mean) * real
+    # In double precision, for the order of a sum depends on the padding.
+    mean = (x * real).sum(dim=1, keepdim=True, dtype=torch.float64) / n_atoms
+    return (x - mean.to(x.dtype)) * real
 
 
 def exact_step(

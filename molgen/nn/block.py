@@ -75,7 +75,9 @@ class VectorMessage(nn.Module):
         source = self.mix_in(vectors).permute(0, 3, 1, 2)  # B C N 3
         kernel = weights.permute(0, 3, 1, 2)  # B C N N
         with torch.autocast(vectors.device.type, enabled=False):
-            summed = kernel @ source - source * kernel.sum(dim=-1, keepdim=True)
+            # A product adds in the same order whatever the padding; a sum does not.
+            summed = kernel @ functional.pad(source, (0, 1), value=1.0)
+            summed = summed[..., :3] - source * summed[..., 3:]
         return self.mix_out(summed.permute(0, 2, 3, 1))
 
 
@@ -151,11 +153,12 @@ class Block(nn.Module):
             scalars: Invariant features of atoms.
             vectors: Vector features of atoms, relative to the molecule's centre.
             pairs: Invariant features of pairs.
-            noise: Embedding of the noise levels, ``[B, N, E]``, or ``[B, 1, E]`` for all atoms.
+            noise: Embedding of the noise levels, ``[B, N, E]``, or ``[B, 1, E]`` for all atoms;
+                more rows are not read.
             mask: Real pairs, ``[B, N, N]``, one where both atoms exist.
         """
         dim, channels = self.dims.scalar, self.dims.vector
-        scale1, shift1, scale2, shift2, vector_scale = self.modulation(noise).split(
+        scale1, shift1, scale2, shift2, vector_scale = self.modulation(noise)[: len(scalars)].split(
             [dim] * 4 + [channels], dim=-1
         )
         normed_pairs = self.norm_pair(pairs)

@@ -83,7 +83,7 @@ class DistanceHead(nn.Module):
         """What the features of pairs say of bonds, and their mean over an atom's pairs of atoms."""
         bond = self.bond(hidden).to(dtype)
         share = mask.to(hidden.dtype) / mask.sum(dim=1, keepdim=True).to(hidden.dtype)
-        around = torch.einsum("bijh,bj->bih", hidden, share)
+        around = (share[:, None, None] @ hidden).squeeze(2)
         atom = EVIDENCE * self.atom(torch.cat([around, scalars], dim=-1)).to(dtype)
         return Classes(
             element=atom[..., : self.n_elements],

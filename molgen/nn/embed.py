@@ -61,6 +61,7 @@ class RadialBasis(nn.Module):
 
     def forward(self, distance: Tensor) -> Tensor:
         """Expand distances ``[...]`` into ``[..., n_basis]``."""
-        mapped = torch.exp(-distance / self.decay)[..., None]
+        # A processor rounds the last numbers of an array in another way than those before.
+        mapped = torch.exp(-distance.double() / self.decay)[..., None].to(distance.dtype)
         scaled = (mapped - self.centres.to(mapped.dtype)) * self.inverse_width
         return torch.exp(-0.5 * scaled * scaled)

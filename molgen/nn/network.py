@@ -143,6 +143,16 @@ def columns(lam: Tensor) -> Tensor:
     return lam[:, :1] if torch.equal(lam, lam[:, :1].expand_as(lam)) else lam
 
 
+ROWS = 8
+"""Levels are embedded in multiples of this many rows: a product of few rows, or the last numbers of
+a sine, may be rounded in another way than those of many."""
+
+
+def _filled(level: Tensor) -> Tensor:
+    """The same with rows added up to a multiple of `ROWS`."""
+    return torch.cat([level, level[:1].expand(-len(level) % ROWS, *level.shape[1:])])
+
+
 def _noise_of_elements(sizes: NetworkSpec, dims: NetworkDims) -> NoiseEmbedding | None:
     """Embedding of the elements' level; None where no elements are noised."""
     if not sizes.n_elements:
@@ -253,9 +263,12 @@ class EquivariantTransformer(nn.Module):
                 it is unknown, which is what a network that is not aware of it always sees.
 
         Returns:
-            ``[B, 1, E]`` where all atoms of every molecule share their levels, else ``[B, N, E]``.
+            ``[B, 1, E]`` where all atoms of every molecule share their levels, else ``[B, N, E]``;
+            rows after the first ``B`` fill a multiple of `ROWS`.
         """
         n_atoms = mask.sum(dim=1, keepdim=True).to(lam_pos.dtype) / self.sizes.max_atoms
+        n_atoms, lam_pos, lam_element = map(_filled, (n_atoms, lam_pos, lam_element))
+        lam_end = None if lam_end is None else _filled(lam_end)
         levels = self.noise_pos(columns(lam_pos))
         if self.noise_element is not None:
             levels = levels + self.noise_element(columns(lam_element))
@@ -307,7 +320,7 @@ class EquivariantTransformer(nn.Module):
         noise = self.embed_noise(lam_pos, lam_element, mask, lam_end)
         both = torch.stack([pos, self_cond.pos], dim=-1)  # B N 3 2
         vectors = self.vectors(both)
-        noise_per_atom = noise.expand(-1, pos.shape[1], -1)
+        noise_per_atom = noise[: len(pos)].expand(-1, pos.shape[1], -1)
         scalars = self.scalars(torch.cat([element, self_cond.element, noise_per_atom], dim=-1))
         radial = self.radial(pair_distances(both)).flatten(-2)
         pair_features = torch.cat([radial, self_cond.bond], dim=-1)

@@ -45,6 +45,9 @@ CPU_BATCH, GPU_BATCH = 32, 1024
 GPU_WINDOW = 8
 """Batches that a GPU's window holds."""
 
+LEAST_PADDED = 16
+"""Smallest padded size: below it the order of sums depends on the padding, and with it rounding."""
+
 GPU_PADDING = 4
 """Padded sizes on a GPU are multiples of this: few shapes, so few graphs to record."""
 
@@ -211,7 +214,7 @@ def _sample(
     is_plain = atoms is None and settings.steering is None and is_static(settings.plan)
     on_gpu = device.type == "cuda" and not torch.is_autocast_enabled("cuda")
     by_graph = is_full and is_plain and on_gpu
-    n = int(rows.sizes.max())
+    n = max(int(rows.sizes.max()), LEAST_PADDED)
     n = -(-n // GPU_PADDING) * GPU_PADDING if by_graph else n
     mask = _sent(torch.from_numpy(rows.mask(n)), device)
     width = 3 + loaded.info.vocabulary.n_elements
