@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 
 class BudgetError(ValueError):
     """What is built takes more memory than it may."""
 
 
-class MemoryBudget(TorchDispatchMode):
+class MemoryBudget(TorchFunctionMode):
     """While entered, refuses new tensors once all together are larger than allowed.
 
     A large tensor takes no memory until it is written to, and it is refused before that.
@@ -23,10 +23,10 @@ class MemoryBudget(TorchDispatchMode):
     """
 
     def __init__(self, n_bytes: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.n_bytes = self.left = n_bytes
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self,
         func: Callable[..., Any],
         types: Sequence[type],

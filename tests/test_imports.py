@@ -85,6 +85,11 @@ def test_sampling_loads_of_the_flow_what_it_needs() -> None:
     }  # fmt: skip
 
 
+def test_loading_weights_starts_no_compiler() -> None:
+    loaded = all_modules_after("import molgen\nmolgen.load(device='cpu')")
+    assert not loaded & {"torch._dynamo", "sympy"}
+
+
 def test_sampling_loads_no_force_field() -> None:
     assert "molgen.chem.force_field" not in all_modules_after("import molgen.api")
 

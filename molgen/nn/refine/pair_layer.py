@@ -34,13 +34,13 @@ class PairFeatures:
         listed: The pairs.
         radial: Radial functions of their distances, ``[P, R]``.
         weight: Weights of the pairs, ``[P, 1]``.
-        share: Weight of every pair in the sum of its atoms, ``[2, P, 1]``, first atom, last atom.
+        scale: Factors of the sums over the pairs of every atom, ``[A, 1]``.
     """
 
     listed: PairList
     radial: Tensor
     weight: Tensor
-    share: Tensor
+    scale: Tensor
 
     @classmethod
     def of(cls, listed: PairList, radial: Tensor, n_atoms: int) -> PairFeatures:
@@ -49,9 +49,7 @@ class PairFeatures:
         total = weight.new_ones(n_atoms)
         total = total.index_add_(0, listed.first, weight).index_add_(0, listed.last, weight)
         # Sums of all others grow with their number, means would fade.
-        scale = total.rsqrt()
-        share = torch.stack([weight * scale[listed.first], weight * scale[listed.last]])
-        return cls(listed, radial, weight[:, None], share[..., None])
+        return cls(listed, radial, weight[:, None], total.rsqrt()[:, None])
 
 
 class PairLayer(nn.Module):
@@ -81,14 +79,14 @@ class PairLayer(nn.Module):
         normed, here = self.norm_pair(pairs), self.norm_atom(atoms)
         bond, rest = self.path_sides(normed).chunk(2, dim=-1)
         pair, side, other = listed.paths
-        rest = rest * seen.weight
-        along = bond.index_select(0, side) * rest.index_select(0, other)
+        along = bond.index_select(0, side) * (rest * seen.weight).index_select(0, other)
         paths = rest.new_zeros(rest.shape).index_add_(0, pair, along)
         ends = self.atom_to_pair(here)
         told = self.pair_in(torch.cat([normed, paths, seen.radial], dim=-1))
-        told = told + ends.index_select(0, listed.first) + ends.index_select(0, listed.last)
+        told += ends.index_select(0, listed.first)
+        told += ends.index_select(0, listed.last)
         hidden = functional.silu(told)
-        nearby = summed(hidden, listed.first, listed.last, len(atoms), seen.share)
+        nearby = seen.scale * summed(seen.weight * hidden, listed.first, listed.last, len(atoms))
         bonds = listed.bonds
         bonded = hidden.index_select(0, bonds)
         bonded = summed(bonded, listed.first[bonds], listed.last[bonds], len(atoms))
@@ -97,10 +95,7 @@ class PairLayer(nn.Module):
         return atoms, pairs + self.pair_out(hidden)
 
 
-def summed(
-    pairs: Tensor, first: Tensor, last: Tensor, n: int, share: Tensor | None = None
-) -> Tensor:
-    """Sums over the pairs of every atom, ``[n, ...]``, weighted where ``share`` is given."""
-    one, other = (pairs, pairs) if share is None else (pairs * share[0], pairs * share[1])
-    pairs = pairs.new_zeros(n, pairs.shape[1])
-    return pairs.index_add_(0, first, one).index_add_(0, last, other)
+def summed(pairs: Tensor, first: Tensor, last: Tensor, n: int) -> Tensor:
+    """Sums over the pairs of every atom, ``[n, ...]``."""
+    total = pairs.new_zeros(n, pairs.shape[1])
+    return total.index_add_(0, first, pairs).index_add_(0, last, pairs)
