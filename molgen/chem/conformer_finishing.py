@@ -15,15 +15,11 @@ from rdkit import Chem, rdBase
 from molgen.chem.boltzmann import boltzmann_weights
 from molgen.chem.conformer_energy import ForceField, Relaxed, force_field_of, relaxed_in_gfn2
 from molgen.chem.conformer_options import Finishing
-from molgen.chem.conformer_placing import all_atoms, conformer_at
+from molgen.chem.conformer_placing import all_atoms, conformer_at, embedded_pos
 from molgen.chem.conformer_selection import selected
 from molgen.chem.conformers import Query, stereo_is_right
-from molgen.chem.ensemble import embedded
 from molgen.chem.gfn2 import METHOD
 from molgen.chem.workers import Unfinished
-
-SEEDS: Final = 2**31 - 2
-"""Seeds that RDKit tells apart."""
 
 
 @dataclass(frozen=True)
@@ -168,15 +164,14 @@ def _with_etkdg(drawn: Drawn) -> _Pool:
     """ETKDGv3 in place of conformers of wrong stereo, and of those that could not be drawn."""
     made, query = _of_network(drawn), drawn.query
     places = np.flatnonzero(drawn.wrong).tolist() or list(range(len(drawn.pos), drawn.n))
-    probe = _bare(query.mol)
-    if not places or not embedded(probe, len(places), (drawn.how.seed ^ query.key) % SEEDS):
+    if not places:
         return made
-    right = stereo_is_right(query.graph, _heavy(query, probe))
-    found = [one for one, is_right in zip(probe.GetConformers(), right, strict=True) if is_right]
+    pos = embedded_pos(query, len(places), drawn.how.seed)
+    found = pos[stereo_is_right(query.graph, pos[:, query.graph.index])]
     kept = [place for place in range(len(drawn.pos)) if place not in places[: len(found)]]
     pool = made.part(kept)
     for one in found:
-        pool.mol.AddConformer(one, assignId=True)
+        pool.mol.AddConformer(conformer_at(one), assignId=True)
     by_etkdg = np.arange(len(kept) + len(found)) >= len(kept)
     wrong = np.concatenate([pool.wrong, np.zeros(len(found), np.bool_)])
     return _Pool(query, pool.mol, wrong, by_etkdg, np.full(len(wrong), np.nan))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Geometry import Point3D
 
 from molgen.chem.conformers import Query
+from molgen.chem.ensemble import embedded
 from molgen.chem.graph_features import graph_features
+
+SEEDS: Final = 2**31 - 2
+"""Seeds that RDKit tells apart."""
 
 
 def all_atoms(asked: Query, pos: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -33,6 +39,22 @@ def all_atoms(asked: Query, pos: NDArray[np.floating]) -> NDArray[np.float64]:
     for row, atom in enumerate(index.tolist()):
         found[:, _hydrogens(mol, atom)] = placed[:, _hydrogens(grown, row)]
     return _with_isotopes_right(mol, found)
+
+
+def embedded_pos(asked: Query, n: int, seed: int) -> NDArray[np.float64]:
+    """All atoms of ETKDGv3 embeddings of a molecule, Å, ``[K, M, 3]``, K from 0 to n.
+
+    Args:
+        asked: The molecule.
+        n: Embeddings.
+        seed: Of the random numbers, which the molecule decides, too.
+    """
+    probe = Chem.Mol(asked.mol)
+    probe.RemoveAllConformers()
+    with rdBase.BlockLogs():
+        embedded(probe, n, (seed ^ asked.key) % SEEDS)
+    found = [one.GetPositions() for one in probe.GetConformers()]
+    return np.array(found).reshape(len(found), probe.GetNumAtoms(), 3)
 
 
 def _hydrogens(mol: Chem.Mol, atom: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +44,7 @@ class Query:
         key: Number that the graph determines, for random numbers of its own.
         notes: What was decided that the input leaves open.
         core: Atoms whose coordinates are given; None for none.
+        given_pos: Heavy atoms of the 3D conformers that the input has, Å, ``[K, N, 3]``.
     """
 
     mol: Chem.Mol
@@ -51,6 +52,7 @@ class Query:
     key: int
     notes: tuple[str, ...] = ()
     core: Core | None = None
+    given_pos: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 3)))
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def _query(mol: Chem.Mol, notes: list[str], core: CorePattern | None) -> Query |
     found = None if core is None else find_core(core, full, heavy_atoms(full))
     if isinstance(found, str):
         return Refused(found)
+    given = [one.GetPositions() for one in full.GetConformers() if one.Is3D()]
     full.RemoveAllConformers()
     if n_heavy <= MAX_HEAVY:
         full = _with_open_stereo_settled(full)
@@ -110,7 +113,8 @@ def _query(mol: Chem.Mol, notes: list[str], core: CorePattern | None) -> Query |
     graph = graph_features(full)
     content = b"".join(one.tobytes() for one in (graph.atoms, graph.pairs, graph.centres))
     key = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
-    made = Query(full, graph, key, tuple(notes), found)
+    pos = np.array(given).reshape(len(given), full.GetNumAtoms(), 3)[:, graph.index]
+    made = Query(full, graph, key, tuple(notes), found, pos)
     if n_heavy > MAX_HEAVY:
         return Refused(f"{n_heavy} heavy atoms, the model takes 1 to {MAX_HEAVY}", made)
     if (graph.atoms[:, 0] == 0).any():

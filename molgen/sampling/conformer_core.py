@@ -6,28 +6,25 @@ rest of the molecule is drawn around a core that is always right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from molgen.chem.conformer_core import Core
 from molgen.flow.harmonic import turned_onto
+from molgen.tasks.conformers import Keep, as_it_is
 
 
-@contextmanager
-def cores_kept(model: nn.Module, cores: Sequence[Core], mask: Tensor) -> Iterator[None]:
-    """Within the block, whatever the model estimates has the cores.
+def keeper(cores: Sequence[Core], mask: Tensor) -> Keep:
+    """What puts the cores into estimates ``[B, N, 3]``; nothing where there are none.
 
     Args:
-        model: Answers with positions, Å, ``[B, N, 3]``.
         cores: One for each of the batch; none for a batch without.
         mask: Real atoms, ``[B, N]`` bool.
     """
     if not cores:
-        yield
-        return
+        return as_it_is
     is_core = torch.zeros_like(mask)
     pos = torch.zeros((*mask.shape, 3), device=mask.device)
     for row, core in enumerate(cores):
@@ -35,11 +32,7 @@ def cores_kept(model: nn.Module, cores: Sequence[Core], mask: Tensor) -> Iterato
         is_core[row, rows] = True
         own = torch.from_numpy(core.pos - core.pos.mean(axis=0))
         pos[row, rows] = own.to(pos)
-    handle = model.register_forward_hook(lambda _, __, said: with_core(said, pos, is_core))
-    try:
-        yield
-    finally:
-        handle.remove()
+    return lambda estimate: with_core(estimate, pos, is_core)
 
 
 def with_core(estimate: Tensor, core: Tensor, is_core: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ DISTINCT: Final = 0.3
 
 ORDERS: Final = ("energy", "draw")
 FALLBACKS: Final = ("none", "etkdg")
+INITS: Final = ("noise", "etkdg", "input")
 
 _CHOICE: Final = "Choice"
 _FINISH: Final = "Minimisation and energies"
@@ -35,6 +36,13 @@ class ConformerRequest:
     n: Annotated[int, Option("Conformers of each molecule.", names=("--n", "-n"))] = 20
     steps: Annotated[int, Option("Network calls for each conformer.")] = 4
     seed: Annotated[int, Option("The same molecule and seed give the same conformers.")] = 0
+    init: Annotated[
+        str,
+        Option(
+            "Where they start: noise, etkdg (embeddings, which the refiner then moves), or input "
+            "(the geometries of an SDF file, one conformer for each)."
+        ),
+    ] = "noise"
     pool: Annotated[
         int,
         Option("Draw this many times as many, keep the lowest and distinct ones.", panel=_CHOICE),
@@ -126,7 +134,7 @@ class ConformerRequest:
             raise UsageError(
                 f"n times pool is {self.n_draws}", f"Draw at most {MAX_CONFORMERS} conformers"
             )
-        names = {"sort": ORDERS, "minimise": MINIMISERS, "fallback": FALLBACKS}
+        names = {"sort": ORDERS, "minimise": MINIMISERS, "fallback": FALLBACKS, "init": INITS}
         for name, known in names.items():
             if getattr(self, name) not in known:
                 message, hint = unknown(name, getattr(self, name), known)

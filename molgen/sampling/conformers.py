@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from molgen.checkpoint import find_model
 from molgen.chem.conformer_core import CorePattern, read_core
 from molgen.chem.conformer_finishing import Drawn, Finished, finish
+from molgen.chem.conformer_options import Finishing
 from molgen.chem.conformer_results import ConformerResult, result_of
 from molgen.chem.conformers import (
     Query,
@@ -27,14 +28,15 @@ from molgen.chem.conformers import (
     stereo_is_right,
 )
 from molgen.chem.workers import Unfinished, run_with_limit
-from molgen.data.conformer_batches import collate
+from molgen.data.conformer_batches import collate, padded
 from molgen.data.conformer_store import StoredGraph
 from molgen.errors import UsageError
 from molgen.rng import generator
-from molgen.sampling.conformer_core import cores_kept
+from molgen.sampling.conformer_core import keeper
 from molgen.sampling.conformer_request import ConformerRequest, with_preset
+from molgen.sampling.conformer_starts import Starts, starts_of
 from molgen.tasks.conformer_weights import load_conformer_model
-from molgen.tasks.conformers import ConformerModel
+from molgen.tasks.conformers import MAX_REFINE, ConformerModel
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -157,6 +159,10 @@ def stream_conformers(
         request: How many, in how many calls.
         skip: Results at the start that are there already; less than `chunk_size`.
     """
+    if request.init != "noise" and model.refiner is None:
+        raise UsageError(
+            f"init is {request.init}, and the model has no refiner", "Use --init noise"
+        )
     waiting: deque[_Asked] = deque()
     jobs = _jobs(model, iter(given), request, skip, waiting)
     with closing(_finished(jobs, request)) as answers:
@@ -193,7 +199,8 @@ def _jobs(
             heavy = made.get(place, _Heavy())
             waiting.append(_Asked(chunk[place], one, heavy.redrawn))
             if isinstance(one, Query):
-                yield Drawn(one, heavy.pos, heavy.wrong, how, request.n_draws)
+                n = len(heavy.pos)
+                yield Drawn(one, heavy.pos, heavy.wrong, _as_many(how, n, request), n)
             elif one.query is not None and how.fallback:
                 yield Drawn(one.query, heavy.pos, heavy.wrong, how, request.n_draws)
             else:
@@ -201,12 +208,20 @@ def _jobs(
         skip = 0
 
 
+def _as_many(how: Finishing, n: int, request: ConformerRequest) -> Finishing:
+    """Of conformers of the input, as many as that has are kept."""
+    return replace(how, n=n) if request.init == "input" else how
+
+
 def _read(
     given: Mol | str | Refused, request: ConformerRequest, core: CorePattern | None
 ) -> Query | Refused:
     if isinstance(given, Refused):
         return given
-    return query(given, largest_fragment=request.largest_fragment, core=core)
+    asked = query(given, largest_fragment=request.largest_fragment, core=core)
+    if request.init == "input" and isinstance(asked, Query) and not len(asked.given_pos):
+        return Refused("no 3D coordinates to start from", asked)
+    return asked
 
 
 def _finished(
@@ -241,60 +256,83 @@ def _drawn(
     """Conformers of several molecules, by their places; those of wrong stereo drawn again."""
     found: dict[tuple[int, int], NDArray[np.floating]] = {}
     right: dict[tuple[int, int], bool] = {}
-    draws = [_Draw(place, k, 0) for place in known for k in range(request.n_draws)]
+    starts = {place: starts_of(one, request) for place, one in known.items()}
+    draws = [_Draw(place, k, 0) for place in known for k in range(starts[place].n)]
     redrawn = dict.fromkeys(known, 0)
     for attempt in range(request.redraws + 1):
-        for draw, drawn in _sampled(model, known, draws, request):
+        for draw, drawn in _sampled(model, known, starts, draws, request):
             graph, key = known[draw.molecule].graph, (draw.molecule, draw.number)
             core = known[draw.molecule].core
             if core is None:
                 pos = mirrored_where_it_helps(graph, drawn[None])
             else:
                 pos = core.placed(drawn[None])
-            found[key], right[key] = pos[0], bool(stereo_is_right(graph, pos)[0])
+            is_right = bool(stereo_is_right(graph, pos)[0])
+            if not is_right and starts[draw.molecule].is_given:
+                pos, is_right = starts[draw.molecule].pos[[draw.number]], True
+            found[key], right[key] = pos[0], is_right
         draws = [_Draw(*key, attempt + 1) for key, is_right in right.items() if not is_right]
         if not attempt:
             for draw in draws:
                 redrawn[draw.molecule] += 1
         if not draws:
             break
-    numbers = range(request.n_draws)
     return {
         place: _Heavy(
-            pos=np.stack([found[place, k] for k in numbers]),
-            wrong=np.array([not right[place, k] for k in numbers]),
+            pos=np.stack([found[place, k] for k in range(one.n)]),
+            wrong=np.array([not right[place, k] for k in range(one.n)]),
             redrawn=redrawn[place],
         )
-        for place in known
+        for place, one in starts.items()
     }
 
 
 def _sampled(
     model: ConformerModel,
     known: dict[int, Query],
+    starts: dict[int, Starts],
     draws: Sequence[_Draw],
     request: ConformerRequest,
 ) -> Iterator[tuple[_Draw, NDArray[np.float32]]]:
     """Heavy atoms of every draw, Å, ``[N, 3]``, batches of similar size."""
     device = next(model.parameters()).device
-    for batch in _batches(known, draws):
+    begun = [one for one in draws if _has_start(one, starts)]
+    fresh = [one for one in draws if not _has_start(one, starts)]
+    for batch in (*_batches(known, begun), *_batches(known, fresh)):
         queries = [known[one.molecule] for one in batch]
         graphs = [one.graph for one in queries]
         graph = collate([StoredGraph(one.atoms, one.pairs, one.centres) for one in graphs])
         graph = graph.to(device)
-        normal = np.zeros((*graph.mask.shape, 3), np.float32)
-        for row, (draw, one) in enumerate(zip(batch, queries, strict=True)):
-            stream = f"conformer {draw.number} {draw.attempt}"
-            shape = (len(one.graph.index), 3)
-            normal[row, : shape[0]] = generator(request.seed, one.key, stream).standard_normal(
-                shape
-            )
-        cores = [one.core for one in queries if one.core is not None]
-        with torch.no_grad(), cores_kept(model, cores, graph.mask):
-            start = model.prior(torch.from_numpy(normal).to(device), graph)
-            pos = model.sample(start, graph, request.steps).cpu().numpy()
+        keep = keeper([one.core for one in queries if one.core is not None], graph.mask)
+        with torch.no_grad():
+            if _has_start(batch[0], starts):
+                begin = [starts[one.molecule].pos[one.number] for one in batch]
+                start = padded([one.astype(np.float32) for one in begin], graph.mask.shape[1])
+                pos = model.refine(start.to(device), graph, min(request.steps, MAX_REFINE), keep)
+            else:
+                start = torch.from_numpy(_normal(batch, queries, graph.mask.shape[1], request))
+                start = model.prior(start.to(device), graph)
+                pos = model.sample(start, graph, request.steps, keep)
         for row, draw in enumerate(batch):
-            yield draw, pos[row, : len(graphs[row].index)]
+            yield draw, pos[row, : len(graphs[row].index)].cpu().numpy()
+
+
+def _has_start(draw: _Draw, starts: dict[int, Starts]) -> bool:
+    """Whether a draw starts from a geometry; one that is drawn again starts from noise."""
+    return not draw.attempt and draw.number < len(starts[draw.molecule].pos)
+
+
+def _normal(
+    batch: Sequence[_Draw], queries: Sequence[Query], n: int, request: ConformerRequest
+) -> NDArray[np.float32]:
+    """Standard normal numbers of every draw, its own whatever else is in the batch."""
+    normal = np.zeros((len(batch), n, 3), np.float32)
+    for row, (draw, one) in enumerate(zip(batch, queries, strict=True)):
+        stream = f"conformer {draw.number} {draw.attempt}"
+        shape = (len(one.graph.index), 3)
+        drawn = generator(request.seed, one.key, stream).standard_normal(shape)
+        normal[row, : shape[0]] = drawn
+    return normal
 
 
 def _batches(known: dict[int, Query], draws: Sequence[_Draw]) -> Iterator[list[_Draw]]:

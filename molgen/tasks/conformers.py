@@ -7,6 +7,7 @@ network, the refiner, moves a conformer towards the minimum of a force field nex
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -39,6 +40,14 @@ conformers of the sampler are from minima."""
 
 MAX_REFINE = 4
 """Calls of the refiner at most: it has come to rest."""
+
+Keep = Callable[[Tensor], Tensor]
+"""What is done to estimates, ``[B, N, 3]``, such as to put a core back."""
+
+
+def as_it_is(estimate: Tensor) -> Tensor:
+    """The estimate."""
+    return estimate
 
 
 @dataclass(frozen=True)
@@ -109,17 +118,18 @@ class ConformerModel(nn.Module):
         return self._moved(self.refiner, at, graph, start, None)
 
     @torch.no_grad()
-    def refine(self, pos: Tensor, graph: GraphBatch, calls: int) -> Tensor:
+    def refine(self, pos: Tensor, graph: GraphBatch, calls: int, keep: Keep = as_it_is) -> Tensor:
         """Conformers closer to their minima, Å, ``[B, N, 3]``, centred.
 
         Args:
             pos: Conformers, Å, ``[B, N, 3]``, centred.
             graph: The molecules.
             calls: Calls of the refiner.
+            keep: Applied to what every call says.
         """
         here, start = pos, None
         for _ in range(calls):
-            here, start = self.refined(here, graph, start), pos
+            here, start = keep(self.refined(here, graph, start)), pos
         return here
 
     def _moved(
@@ -158,13 +168,14 @@ class ConformerModel(nn.Module):
         return Noised((1 - share) * batch.pos + share * noise, t)
 
     @torch.no_grad()
-    def sample(self, start: Tensor, graph: GraphBatch, steps: int) -> Tensor:
+    def sample(self, start: Tensor, graph: GraphBatch, steps: int, keep: Keep = as_it_is) -> Tensor:
         """Follow the path to its end in equal steps, then refine.
 
         Args:
             start: Noise, Å, ``[B, N, 3]``.
             graph: The molecules.
             steps: Calls in all, of which `refine_calls` are the refiner's, if there is one.
+            keep: Applied to what every call says.
         """
         last = 0 if self.refiner is None else refine_calls(steps)
         levels = torch.linspace(1, 0, steps - last + 1, dtype=torch.float64).tolist()
@@ -173,9 +184,9 @@ class ConformerModel(nn.Module):
             t = state.new_full((len(state),), now)
             t_end = state.new_full((len(state),), then)
             told = t_end if self.network.noise_end is not None else None
-            estimate = self(Noised(state, t), graph, estimate, told)
+            estimate = keep(self(Noised(state, t), graph, estimate, told))
             state = estimate + (then / now) * (state - estimate)
-        return self.refine(state, graph, last)
+        return self.refine(state, graph, last, keep)
 
 
 def refine_calls(steps: int) -> int:

@@ -17,7 +17,7 @@ BLUNT = 0.1
 """Errors of an atom below this are squared, those above count linearly, Å: where a minimisation
 may end in either of two minima, the refiner is to choose one of them, not their mean."""
 
-HUBER = {"local": 0.1, "shape": 0.5}
+HUBER = {"local": 0.03, "shape": 0.5}
 """Errors of a distance from which on they count linearly, Å."""
 
 

@@ -1,0 +1,58 @@
+"""Where conformers start: at noise, at embeddings of ETKDGv3, or at the geometry of the input.
+
+From noise, the sampler makes a conformer and the refiner moves it. From a geometry, all calls are
+the refiner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molgen.chem.conformer_placing import embedded_pos
+from molgen.chem.conformers import Query
+from molgen.sampling.conformer_request import ConformerRequest
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Where the conformers of one molecule start.
+
+    Attributes:
+        n: Conformers to draw.
+        pos: Heavy atoms of the first ones, Å, ``[S, N, 3]``; the others start at noise.
+        is_given: Whether the geometry is the input's, which stays where nothing better comes.
+    """
+
+    n: int
+    pos: NDArray[np.floating]
+    is_given: bool = False
+
+
+def starts_of(asked: Query, request: ConformerRequest) -> Starts:
+    """The starts of one molecule."""
+    return _STARTS[request.init](asked, request)
+
+
+def _at_noise(asked: Query, request: ConformerRequest) -> Starts:
+    return Starts(request.n_draws, np.zeros((0, len(asked.graph.index), 3)))
+
+
+def _embedded(asked: Query, request: ConformerRequest) -> Starts:
+    found = embedded_pos(asked, request.n_draws, request.seed)
+    return Starts(request.n_draws, found[:, asked.graph.index])
+
+
+def _at_input(asked: Query, _: ConformerRequest) -> Starts:
+    return Starts(len(asked.given_pos), asked.given_pos, is_given=True)
+
+
+_STARTS: Final[Mapping[str, Callable[[Query, ConformerRequest], Starts]]] = MappingProxyType(
+    {"noise": _at_noise, "etkdg": _embedded, "input": _at_input}
+)
+"""Of each of `molgen.sampling.conformer_request.INITS`."""

@@ -1,0 +1,100 @@
+"""Conformers from noise, from embeddings and from given geometries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdMolAlign
+
+from molgen.chem.conformer_placing import embedded_pos
+from molgen.chem.conformers import Query, query
+from molgen.config.conformers import ConformerModelConfig
+from molgen.config.recipe import DimsConfig
+from molgen.errors import UsageError
+from molgen.sampling.conformers import ConformerRequest, sample_conformers
+from molgen.tasks.conformers import ConformerModel, build_conformer_model
+
+TINY = DimsConfig(
+    scalar=16, vector=4, pair=8, pair_hidden=8, n_heads=2, n_frames=2, mlp=16, noise=16
+)
+SMILES = "C[C@H](N)C(=O)OCC"
+
+
+@pytest.fixture(scope="module")
+def model() -> ConformerModel:
+    torch.manual_seed(0)
+    config = ConformerModelConfig(n_layers=1, n_radial=8, dims=TINY, refiner=True)
+    built = build_conformer_model(config).eval()
+    for weight in built.refiner.parameters():  # type: ignore[union-attr]
+        weight.data.zero_()  # moves nothing
+    return built
+
+
+def embedded(smiles: str, n: int = 1) -> Chem.Mol:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert len(rdDistGeom.EmbedMultipleConfs(mol, n, randomSeed=5)) == n
+    return mol
+
+
+def made(model: ConformerModel, given: Chem.Mol | str, **options: object) -> Chem.Mol:
+    request = ConformerRequest(**{"n": 3, "steps": 2, **options})  # type: ignore[arg-type]
+    (result,) = sample_conformers(model, [given], request)
+    assert result.mol is not None, result.reason
+    return result.mol
+
+
+def heavy(mol: Chem.Mol) -> np.ndarray:
+    keep = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1]
+    return np.stack([one.GetPositions()[keep] for one in mol.GetConformers()])
+
+
+def test_calls_from_embeddings_are_the_refiners(model: ConformerModel) -> None:
+    asked = query(SMILES)
+    assert isinstance(asked, Query)
+    start = embedded_pos(asked, 3, 0)[:, asked.graph.index]
+    found = heavy(made(model, SMILES, init="etkdg", sort="draw"))
+    np.testing.assert_allclose(found, start - start.mean(axis=1, keepdims=True), atol=1e-4)
+    noise = heavy(made(model, SMILES, sort="draw"))
+    assert np.abs(noise - found).max() > 0.1
+
+
+def test_every_given_conformer_is_refined_in_its_order(model: ConformerModel) -> None:
+    given = embedded(SMILES, 4)
+    given.SetProp("kept", "yes")
+    found = made(model, given, init="input", sort="draw")
+    assert found.GetNumConformers() == 4
+    for one in range(4):
+        bare, other = Chem.RemoveHs(found), Chem.RemoveHs(given)
+        assert rdMolAlign.AlignMol(bare, other, one, one) < 1e-3
+
+
+def test_wrong_stereo_gives_the_input_back(model: ConformerModel) -> None:
+    given = embedded("C[C@H](F)Cl")
+    torch.manual_seed(1)
+    wild = ConformerModel(model.network, 2.0, 1.6, model.refiner)
+    before = {name: one.clone() for name, one in wild.state_dict().items()}
+    try:
+        for weight in wild.refiner.parameters():  # type: ignore[union-attr]
+            weight.data += 0.5 * torch.randn_like(weight)
+        for _ in range(4):
+            (result,) = sample_conformers(wild, [given], ConformerRequest(1, 4, init="input"))
+            assert result.wrong is not None
+            assert not result.wrong.any()
+    finally:
+        wild.load_state_dict(before)
+
+
+def test_nothing_to_start_from_has_a_reason(model: ConformerModel) -> None:
+    (result,) = sample_conformers(model, [SMILES], ConformerRequest(init="input"))
+    assert result.mol is None
+    assert "3D" in result.reason
+
+
+def test_a_model_without_refiner_starts_at_noise_only() -> None:
+    plain = build_conformer_model(ConformerModelConfig(n_layers=1, n_radial=8, dims=TINY)).eval()
+    with pytest.raises(UsageError, match="no refiner"):
+        sample_conformers(plain, ["CCO"], ConformerRequest(init="etkdg"))
+    with pytest.raises(UsageError, match="init"):
+        ConformerRequest(init="cold")
