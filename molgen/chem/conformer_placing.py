@@ -57,6 +57,21 @@ def embedded_pos(asked: Query, n: int, seed: int) -> NDArray[np.float64]:
     return np.array(found).reshape(len(found), probe.GetNumAtoms(), 3)
 
 
+def rmsd(pos: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """RMSD of conformers after superposition (Kabsch 1976), atoms as numbered, Å, ``[K]``.
+
+    Args:
+        pos: Å, ``[K, N, 3]``.
+        other: Likewise.
+    """
+    one, two = (x - x.mean(axis=1, keepdims=True) for x in (pos, other))
+    u, common, vh = np.linalg.svd(np.swapaxes(one, 1, 2) @ two)
+    common[:, 2] *= np.sign(np.linalg.det(u @ vh))
+    squared = np.square(one).sum(axis=(1, 2)) + np.square(two).sum(axis=(1, 2))
+    left = np.maximum(squared - 2 * common.sum(axis=1), 0)
+    return np.asarray(np.sqrt(left / pos.shape[1]))
+
+
 def _hydrogens(mol: Chem.Mol, atom: int) -> list[int]:
     near = mol.GetAtomWithIdx(atom).GetNeighbors()
     return [one.GetIdx() for one in near if one.GetAtomicNum() == 1]

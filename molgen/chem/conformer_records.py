@@ -49,7 +49,7 @@ def _tags(conformer: Chem.Conformer, method: str) -> dict[str, TagValue]:
     }
     if conformer.HasProp("core"):
         tags["molgen_core"] = conformer.GetProp("core")
-    for name in ("energy", "relative_energy", "boltzmann_weight"):
+    for name in ("energy", "relative_energy", "boltzmann_weight", "moved"):
         if conformer.HasProp(name):
             tags[f"{OWN}{name}"] = round(conformer.GetDoubleProp(name), DIGITS)
     return {**tags, "molgen_energy_method": method} if method else tags

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from molgen.chem.conformer_finishing import Finished
-from molgen.chem.conformer_placing import conformer_at
+from molgen.chem.conformer_placing import conformer_at, rmsd
 from molgen.chem.conformers import Query, Refused
 from molgen.chem.workers import Unfinished
 
@@ -27,7 +27,8 @@ class ConformerResult:
 
     Attributes:
         mol: With hydrogens and conformers; None where there are none. Properties of a conformer:
-            ``energy``, ``relative_energy`` (kcal/mol), ``boltzmann_weight``, ``stereo`` (``right``
+            ``energy``, ``relative_energy`` (kcal/mol), ``boltzmann_weight``, ``moved`` (RMSD to the
+            geometry that was refined, Å), ``stereo`` (``right``
             or ``wrong``), ``source`` (``network`` or ``etkdg``), and with
             a core ``core`` (``kept`` or ``strained``).
         reason: Why there are none, or what else there is to say; may be empty.
@@ -72,6 +73,7 @@ def result_of(
     asked: Query | Refused,
     answer: Finished | Unfinished | None,
     redrawn: int,
+    start: NDArray[np.floating] | None = None,
 ) -> ConformerResult:
     """The result of one molecule.
 
@@ -80,6 +82,7 @@ def result_of(
         asked: The molecule, or why the network makes no conformers of it.
         answer: What was made of it; None for a molecule that was not tried.
         redrawn: Conformers that were drawn more than once.
+        start: Heavy atoms of what was refined, Å, ``[K, N, 3]``; None for other conformers.
     """
     whole = given if isinstance(given, Chem.Mol) else None
     refusal = asked.reason if isinstance(asked, Refused) else ""
@@ -92,7 +95,7 @@ def result_of(
         reason = _joined(refusal, "ETKDGv3 cannot embed it")
         return ConformerResult(None, reason, given=whole)
     return ConformerResult(
-        mol=_with_conformers(made, answer),
+        mol=_with_conformers(made, answer, start),
         reason=_joined(refusal, *answer.notes),
         wrong=answer.wrong,
         redrawn=redrawn,
@@ -102,8 +105,11 @@ def result_of(
     )
 
 
-def _with_conformers(asked: Query, answer: Finished) -> Chem.Mol:
+def _with_conformers(
+    asked: Query, answer: Finished, start: NDArray[np.floating] | None
+) -> Chem.Mol:
     mol = Chem.Mol(asked.mol)
+    moved = None if start is None else rmsd(answer.pos[:, asked.graph.index], start)
     for place, pos in enumerate(answer.pos):
         conformer = conformer_at(pos)
         if np.isfinite(answer.energy[place]):
@@ -112,6 +118,8 @@ def _with_conformers(asked: Query, answer: Finished) -> Chem.Mol:
             conformer.SetDoubleProp("relative_energy", energy - float(np.nanmin(answer.energy)))
         if np.isfinite(answer.weight[place]):
             conformer.SetDoubleProp("boltzmann_weight", float(answer.weight[place]))
+        if moved is not None:
+            conformer.SetDoubleProp("moved", float(moved[place]))
         conformer.SetProp("stereo", "wrong" if answer.wrong[place] else "right")
         if asked.core is not None:
             conformer.SetProp("core", "strained" if answer.strained[place] else "kept")

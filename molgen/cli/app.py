@@ -10,7 +10,7 @@ import typer
 import molgen
 from molgen.cli.benchmark import conformers as benchmark_conformers
 from molgen.cli.calibrate import calibrate
-from molgen.cli.conformers import conformers
+from molgen.cli.conformers import conformers, refine
 from molgen.cli.data import ensembles, prepare, trajectories
 from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
@@ -38,6 +38,7 @@ images = typer.Typer(
 
 app.command("sample")(sample)
 app.command("conformers")(conformers)
+app.command("refine")(refine)
 app.command("vary")(vary)
 app.command("evaluate")(evaluate)
 app.command("models")(models)

@@ -1,7 +1,8 @@
-"""``molgen conformers``: conformers of given molecules to an SDF file, a status row for each."""
+"""``molgen conformers`` and ``molgen refine``: conformers to an SDF file, a status row for each."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -58,10 +59,65 @@ def conformers(
         for name in context.params
         if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
     }
-    asked = with_preset(request, preset, explicit)
+    where = _Where(molecules, out, model, device, resume, force, quiet)
+    _write(with_preset(request, preset, explicit), where, smiles_column, name_column)
+
+
+def refine(
+    geometries: Annotated[
+        str, typer.Argument(metavar="FILE", help="An .sdf file (.gz too), or - for standard input.")
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help=".sdf or .sdf.gz, for the result.")
+    ],
+    steps: Annotated[int, typer.Option(help="Calls of the refiner; it rests after four.")] = 4,
+    minimise: Annotated[
+        str, typer.Option(help="Afterwards: none, mmff94s or gfn2; see molgen conformers.")
+    ] = "none",
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for what follows the network, per molecule.")
+    ] = 300.0,
+    workers: Annotated[int, typer.Option(help="Processes for what follows the network.")] = 1,
+    model: options.Model = "conformers",
+    device: options.Device = "auto",
+    resume: options.Resume = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Move geometries towards the minimum of MMFF94s next to them, by the network alone.
+
+    The tag molgen_moved is the RMSD to the geometry that was given, Å, over heavy atoms. Where the
+    stereo would change, the geometry is as it was. OUT.csv has a row for every input.
+    """
+    request = ConformerRequest(
+        init="input", steps=steps, minimise=minimise, timeout=timeout, workers=workers
+    )
+    _write(request, _Where(geometries, out, model, device, resume, force, quiet))
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Input, output and how to write it."""
+
+    molecules: str
+    out: str
+    model: str
+    device: str
+    resume: bool
+    force: bool
+    quiet: bool
+
+
+def _write(
+    asked: ConformerRequest,
+    where: _Where,
+    smiles_column: str | None = None,
+    name_column: str | None = None,
+) -> None:
+    molecules, out, model, resume = where.molecules, where.out, where.model, where.resume
     if not out.endswith((".sdf", ".sdf.gz")):
         raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
-    with find_target(out, inputs=(molecules, model), resume=resume, force=force) as target:
+    with find_target(out, inputs=(molecules, model), resume=resume, force=where.force) as target:
         from molgen.checkpoint import find_model
         from molgen.chem.conformer_core import read_core
         from molgen.chem.conformer_files import Inputs
@@ -74,19 +130,19 @@ def conformers(
         tables = [status_table(target.path), status_table(target.partial)]
         check_apart(tables, (molecules, model))
         if not resume:
-            check_new(tables[0], "--out", force=force)
+            check_new(tables[0], "--out", force=where.force)
         if resume and molecules == STDOUT and target.partial.exists():
             note("standard input is read again from its start")
         inputs = Inputs(molecules, smiles_column, name_column)
         n, digest = inputs.survey()
-        loaded = load_conformer_model(find_model(model), device)
+        loaded = load_conformer_model(find_model(model), where.device)
         core = "" if asked.core is None else read_core(asked.core).digest
         run = ConformerRun(loaded, asked, inputs, digest, core, target)
         start = run.start() if resume else run.fresh()
         if start is None:
             note(f"{out} is complete")
             return
-        show = False if quiet else None
+        show = False if where.quiet else None
         try:
             with progress_bar("molecules", n, show=show, done=start.counts.rows) as advance:
                 made = run.write(start, advance)

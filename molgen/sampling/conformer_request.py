@@ -134,6 +134,10 @@ class ConformerRequest:
             raise UsageError(
                 f"n times pool is {self.n_draws}", f"Draw at most {MAX_CONFORMERS} conformers"
             )
+        if self.init == "input" and (self.pool > 1 or self.rms or self.energy_window is not None):
+            raise UsageError(
+                "conformers of the input are all kept", "Leave out --pool, --rms, --energy-window"
+            )
         names = {"sort": ORDERS, "minimise": MINIMISERS, "fallback": FALLBACKS, "init": INITS}
         for name, known in names.items():
             if getattr(self, name) not in known:

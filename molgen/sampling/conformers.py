@@ -163,12 +163,14 @@ def stream_conformers(
         raise UsageError(
             f"init is {request.init}, and the model has no refiner", "Use --init noise"
         )
+    is_given = request.init == "input"
     waiting: deque[_Asked] = deque()
     jobs = _jobs(model, iter(given), request, skip, waiting)
     with closing(_finished(jobs, request)) as answers:
         for answer in answers:
             one = waiting.popleft()
-            yield result_of(one.given, one.asked, answer, one.redrawn)
+            start = one.asked.given_pos if is_given and isinstance(one.asked, Query) else None
+            yield result_of(one.given, one.asked, answer, one.redrawn, start)
 
 
 @dataclass(frozen=True)
@@ -209,8 +211,8 @@ def _jobs(
 
 
 def _as_many(how: Finishing, n: int, request: ConformerRequest) -> Finishing:
-    """Of conformers of the input, as many as that has are kept."""
-    return replace(how, n=n) if request.init == "input" else how
+    """Conformers of the input are all kept, in their order."""
+    return replace(how, n=n, by_energy=False) if request.init == "input" else how
 
 
 def _read(

@@ -8,7 +8,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdMolAlign
 
-from molgen.chem.conformer_placing import embedded_pos
+from molgen.chem.conformer_placing import embedded_pos, rmsd
 from molgen.chem.conformers import Query, query
 from molgen.config.conformers import ConformerModelConfig
 from molgen.config.recipe import DimsConfig
@@ -65,6 +65,8 @@ def test_every_given_conformer_is_refined_in_its_order(model: ConformerModel) ->
     given.SetProp("kept", "yes")
     found = made(model, given, init="input", sort="draw")
     assert found.GetNumConformers() == 4
+    moved = [one.GetDoubleProp("moved") for one in found.GetConformers()]
+    np.testing.assert_allclose(moved, 0, atol=1e-3)
     for one in range(4):
         bare, other = Chem.RemoveHs(found), Chem.RemoveHs(given)
         assert rdMolAlign.AlignMol(bare, other, one, one) < 1e-3
@@ -98,3 +100,16 @@ def test_a_model_without_refiner_starts_at_noise_only() -> None:
         sample_conformers(plain, ["CCO"], ConformerRequest(init="etkdg"))
     with pytest.raises(UsageError, match="init"):
         ConformerRequest(init="cold")
+
+
+def test_rmsd_is_that_of_rdkit() -> None:
+    mol = Chem.RemoveHs(embedded(SMILES, 2))
+    one, other = (x.GetPositions()[None] for x in mol.GetConformers())
+    assert rmsd(one, other)[0] == pytest.approx(rdMolAlign.AlignMol(Chem.Mol(mol), mol, 0, 1))
+    assert rmsd(one, -one)[0] > 0.1
+
+
+def test_what_would_drop_given_conformers_is_refused() -> None:
+    for wrong in ({"pool": 2}, {"rms": 0.5}, {"energy_window": 1.0}):
+        with pytest.raises(UsageError, match="all kept"):
+            ConformerRequest(init="input", **wrong)  # type: ignore[arg-type]
