@@ -59,7 +59,10 @@ class ChannelMix(nn.Linear):
     def forward(self, vectors: Tensor) -> Tensor:
         """Mix the last dimension."""
         with torch.autocast(vectors.device.type, enabled=False):
-            return super().forward(vectors)
+            if self.out_features > 1:
+                return super().forward(vectors)
+            # A product with one vector may be rounded in another way at the end of an array.
+            return functional.linear(vectors.double(), self.weight.double()).to(vectors.dtype)
 
 
 class VectorMessage(nn.Module):

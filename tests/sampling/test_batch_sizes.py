@@ -49,10 +49,10 @@ def estimate(few: LoadedModel, n_atoms: int, n_rows: int, padded: int) -> torch.
 @pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() != "AVX512", reason="other processors sum otherwise"
 )
-@pytest.mark.parametrize("n_atoms", [9, 14, 18])
+@pytest.mark.parametrize("n_atoms", [9, 15, 17, 21])
 def test_one_call_gives_the_same_bits(few: LoadedModel, n_atoms: int) -> None:
-    least = max(n_atoms + 1, LEAST_PADDED)
+    least = max(n_atoms, LEAST_PADDED)
     expected = estimate(few, n_atoms, 4 * ROWS, least)
     for n_rows in (1, 2, ROWS - 1, ROWS, 2 * ROWS + 1):
-        for padded in (least, least + 1, least + 4):
+        for padded in (least, least + 2):
             assert torch.equal(estimate(few, n_atoms, n_rows, padded), expected), (n_rows, padded)
