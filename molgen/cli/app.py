@@ -14,6 +14,7 @@ from molgen.cli.conformers import conformers, refine
 from molgen.cli.data import ensembles, prepare, trajectories
 from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
+from molgen.cli.export import export
 from molgen.cli.images import evaluate as evaluate_images
 from molgen.cli.images import sample as sample_images
 from molgen.cli.models import models
@@ -41,6 +42,7 @@ app.command("conformers")(conformers)
 app.command("refine")(refine)
 app.command("vary")(vary)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 app.command("models")(models)
 app.command("train")(train)
 app.command("calibrate")(calibrate)

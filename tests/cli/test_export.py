@@ -1,0 +1,112 @@
+"""``molgen export``: what docks is written and read back, what does not has a reason."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDepictor, rdDistGeom
+
+from molgen.chem.export import fault_of, from_pdbqt, pdbqt
+from molgen.errors import ChemistryError
+
+needs_meeko = pytest.mark.skipif(find_spec("meeko") is None, reason="Meeko is not installed")
+
+GOOD = {
+    "serine": "N[C@@H](CO)C(=O)O",
+    "imatinib": "Cc1ccc(NC(=O)c2ccc(CN3CC[NH+](C)CC3)cc2)cc1Nc1nccc(-c2cccnc2)n1",
+    "trans": "C/C=C/CN",
+    "benzene": "c1ccccc1",
+}
+
+
+def embedded(smiles: str) -> Chem.Mol:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=2) == 0
+    return mol
+
+
+def drawn(smiles: str) -> Chem.Mol:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    rdDepictor.Compute2DCoords(mol)
+    mol.GetConformer().Set3D(True)
+    return mol
+
+
+def squashed() -> Chem.Mol:
+    """Bonds are as long as they should be, and all atoms lie in a plane."""
+    mol = embedded("C")
+    pos = np.array([[0, 0, 0], [1.09, 0, 0], [-1.09, 0, 0], [0, 1.09, 0], [0, -1.09, 0.0]])
+    mol.GetConformer().SetPositions(pos)
+    return mol
+
+
+BAD = {
+    "drawing": (drawn("CCO"), "3D"),
+    "benzene_2d": (drawn("c1ccccc1"), "3D"),
+    "squashed": (squashed(), "flat"),
+    "bare": (Chem.RemoveHs(embedded("CCO")), "hydrogens are missing"),
+    "salt": (embedded("CC(=O)[O-].[NH4+]"), "fragment"),
+    "radical": (embedded("C[CH2]"), "radical"),
+    "none": (Chem.AddHs(Chem.MolFromSmiles("CCO")), "no coordinates"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_docked_has_a_reason(name: str) -> None:
+    mol, reason = BAD[name]
+    assert reason in fault_of(mol)
+
+
+@pytest.mark.parametrize("smiles", GOOD.values())
+def test_a_geometry_has_no_fault(smiles: str) -> None:
+    assert fault_of(embedded(smiles)) == ""
+
+
+@needs_meeko
+@pytest.mark.parametrize("smiles", GOOD.values())
+def test_pdbqt_comes_back_with_graph_stereo_and_coordinates(smiles: str) -> None:
+    mol = embedded(smiles)
+    back = from_pdbqt(pdbqt(mol))
+    assert Chem.MolToSmiles(Chem.RemoveHs(back)) == Chem.CanonSmiles(smiles)
+    heavy = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
+    there = np.sort(mol.GetConformer().GetPositions()[heavy].ravel())
+    kept = [a.GetIdx() for a in back.GetAtoms() if a.GetAtomicNum() > 1]
+    np.testing.assert_allclose(
+        np.sort(back.GetConformer().GetPositions()[kept].ravel()), there, atol=2e-3
+    )
+
+
+@needs_meeko
+def test_what_meeko_refuses_is_an_error() -> None:
+    with pytest.raises(ChemistryError, match="Meeko"):
+        pdbqt(Chem.RemoveHs(embedded("CCO")))
+
+
+@pytest.mark.parametrize("suffix", ["mol", pytest.param("pdbqt", marks=needs_meeko)])
+def test_a_file_for_every_good_record_and_a_row_for_all(molgen: Callable, suffix: str) -> None:
+    with Chem.SDWriter("in.sdf") as writer:
+        for name, mol in [
+            *((name, embedded(smiles)) for name, smiles in GOOD.items()),
+            ("serine", embedded("OCCN")),
+            ("a/b", embedded("CCO")),
+            ("flat", drawn("CCO")),
+            ("bare", Chem.RemoveHs(embedded("CCO"))),
+        ]:
+            mol.SetProp("_Name", name)
+            writer.write(mol)
+    answer = molgen("export", "in.sdf", "--to", suffix, "--out", "ligands")
+    assert answer.status == 0, answer
+    with Path("ligands/status.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["ok"] * 6 + ["failed"] * 2
+    files = [row["file"] for row in rows if row["file"]]
+    assert len(set(files)) == 6
+    assert sorted(path.name for path in Path("ligands").iterdir()) == sorted([*files, "status.csv"])
+    molgen("export", "in.sdf", "--to", suffix, "--out", "ligands").assert_one_line(1, "--force")
+    molgen("export", "in.sdf", "--to", "pdf", "--out", "x").assert_one_line(2, "pdf")
