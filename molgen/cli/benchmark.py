@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,6 +43,10 @@ def conformers(
         int, typer.Option(min=1, help="Also choose by energy from so many times as many.")
     ] = 1,
     minimise: Annotated[bool, typer.Option(help="Also minimise by MMFF94s.")] = True,
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="In place of these, a preset of molgen conformers; may be repeated."),
+    ] = None,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only molecules that training left out by itself.")
     ] = False,
@@ -73,7 +78,11 @@ def conformers(
     chosen = list(read(references, n, most=most, held_out=held_out))
     if not chosen:
         raise DataError(f"{references} holds no ensembles", "Make them: molgen data ensembles")
-    makers = _makers(loaded.model, steps or STEPS, pool, minimise=minimise)
+    if preset:
+        makers = {one: _maker(loaded.model, preset=one) for one in preset}
+    else:
+        makers = _own(loaded.model, steps or STEPS, pool, minimise=minimise)
+    makers |= _others()
     trials: dict[str, list[Trial]] = {}
     emit(f"{len(chosen)} molecules, conformers: twice the references\n")
     emit(f"| generator | {' | '.join(COLUMNS)} |")
@@ -92,29 +101,37 @@ def conformers(
         note(f"{table}: a row per generator and molecule")
 
 
-def _makers(
+def _own(
     model: ConformerModel, steps: Sequence[int], pool: int, *, minimise: bool
 ) -> dict[str, Maker]:
+    makers = {f"{one} calls": _maker(model, steps=one) for one in steps}
+    if pool > 1:
+        makers |= {f"{k} calls, pool {pool}": _maker(model, steps=k, pool=pool) for k in steps}
+    if minimise:
+        last = max(steps)
+        makers[f"{last} calls + MMFF94s"] = _maker(model, steps=last, minimise="mmff94s")
+    return makers
+
+
+def _others() -> dict[str, Maker]:
     from molgen.metrics import conforge
     from molgen.metrics.conformer_benchmark import etkdg, etkdg_mmff
 
-    makers = {f"{one} calls": _maker(model, one) for one in steps}
-    if pool > 1:
-        makers |= {f"{one} calls, pool {pool}": _maker(model, one, pool) for one in steps}
-    if minimise:
-        last = max(steps)
-        makers[f"{last} calls + MMFF94s"] = _maker(model, last, minimise="mmff94s")
-    makers |= dict(zip(BASELINES, (etkdg, etkdg_mmff), strict=True))
+    makers: dict[str, Maker] = dict(zip(BASELINES, (etkdg, etkdg_mmff), strict=True))
     if conforge.is_installed():
         makers["CONFORGE"] = conforge.conforge
     return makers
 
 
-def _maker(model: ConformerModel, steps: int, pool: int = 1, minimise: str = "none") -> Maker:
-    from molgen.sampling.conformers import ConformerRequest, sample_conformers
+def _maker(model: ConformerModel, preset: str | None = None, **options: Any) -> Maker:
+    """Conformers of a model: as many as asked for, or as a preset says."""
+    from molgen.sampling.conformer_request import ConformerRequest, with_preset
+    from molgen.sampling.conformers import sample_conformers
+
+    chosen = with_preset(ConformerRequest(**options), preset, {"timeout"})
 
     def make(smiles: str, n: int) -> Mol | None:
-        request = ConformerRequest(n, steps, pool=pool, minimise=minimise)
+        request = chosen if preset else replace(chosen, n=n)
         return sample_conformers(model, [smiles], request)[0].mol
 
     return make

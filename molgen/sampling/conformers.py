@@ -49,7 +49,7 @@ MAX_PAIRS: Final = 48 * 32 * 32
 CHUNK: Final = 64
 """Molecules at most that are drawn together."""
 
-CHUNK_DRAWS: Final = 20_000
+CHUNK_DRAWS: Final = 2_000
 """Conformers that are drawn together, about, where one molecule does not ask for more."""
 
 NO_LIMIT_S: Final = 1e7

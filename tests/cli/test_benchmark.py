@@ -23,4 +23,12 @@ def test_a_table_beside_the_baselines(molgen: Callable, tmp_path: Path) -> None:
     rows = (tmp_path / "rows.csv").read_text().splitlines()
     names = {row.split(",")[0] for row in rows[1:]}
     assert {"1 calls", "ETKDGv3", "ETKDGv3 + MMFF94s"} <= names
+    presets = molgen(
+        *("benchmark", "conformers", tmp_path / "out", "--n", 1, "--device", "cpu"),
+        *("--preset", "docking", "--preset", "rapid"),
+    )
+    assert presets.status == 0, presets
+    assert "| docking |" in presets.out
+    assert "| rapid |" in presets.out
+    assert "calls" not in presets.out
     molgen("benchmark", "conformers", tmp_path / "none").assert_one_line(1, "no ensembles")

@@ -69,6 +69,42 @@ def test_every_line_has_a_row_and_every_molecule_its_conformers(conformers: Call
     assert all(one.GetConformer().Is3D() for one in records)
 
 
+HARD = (
+    "CC(=O)Oc1ccccc1C(=O)O aspirin",
+    "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(-c2cccnc2)n1 imatinib",
+    "O=C1CCCCCCCCCCCCCCO1 macrocycle",
+    "C[N+](C)(C)Cc1ccc([N+](=O)[O-])cc1 nitro",
+    "C[C@H](O)[C@@H](C)O meso",
+    r"C/C=C\C(=O)/C=C/F EZ",
+    "[K+].CC(=O)[O-] salt",
+    "[NH3][Pt]([NH3])(Cl)Cl cisplatin",
+    "",
+    "N[C@@H](C)C(=O)" * 60 + "O peptide",
+)
+
+
+def test_every_hard_molecule_is_there_or_explained(conformers: Callable) -> None:
+    Path("in.smi").write_text("\n".join(HARD) + "\n")
+    assert conformers("in.smi").status == 0
+    found = rows()
+    assert [one["row"] for one in found] == [str(k) for k in range(1, 11)]
+    assert [one["conformers"] for one in found] == ["2"] * 6 + ["0"] * 4
+    reasons = ("fragment", "element", "empty", "heavy atoms")
+    assert all(why in one["reason"] for why, one in zip(reasons, found[6:], strict=True))
+
+
+def test_a_molecule_that_takes_too_long_is_a_row(molgen: Callable, weights: Path) -> None:
+    Path("in.smi").write_text(f"{HARD[1]}\nC\n")
+    answer = molgen(
+        *("conformers", "in.smi", "--model", weights, "--out", "out.sdf", "--steps", 1),
+        *("--n", 200, "--minimise", "mmff94s", "--timeout", 0.5),
+    )
+    assert answer.status == 0, answer
+    slow, quick = rows()
+    assert (slow["status"], slow["reason"]) == ("failed", "time limit")
+    assert quick["conformers"] == "200"
+
+
 def test_what_was_written_can_be_read_again(conformers: Callable) -> None:
     assert conformers("C[C@H](N)C(=O)O").status == 0
     Path("out.sdf").rename("in.sdf")

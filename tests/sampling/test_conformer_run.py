@@ -12,13 +12,14 @@ import torch
 from rdkit import Chem
 
 from molgen.chem.conformer_files import Inputs
+from molgen.chem.conformers import Refused, query
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig
 from molgen.errors import UsageError
 from molgen.sampling import conformers as sampling
 from molgen.sampling.conformer_request import PRESETS, ConformerRequest, with_preset
 from molgen.sampling.conformer_run import ConformerRun, Start
-from molgen.sampling.conformers import stream_conformers
+from molgen.sampling.conformers import chunk_size, stream_conformers
 from molgen.sampling.destination import destination
 from molgen.tasks.conformer_weights import ConformerInfo, LoadedConformerModel
 from molgen.tasks.conformers import build_conformer_model
@@ -146,6 +147,24 @@ def test_properties_order_and_isotopes_survive(loaded: LoadedConformerModel) -> 
     ]
     assert result.mol.GetProp("code") == "x1"
     assert atoms[1].GetProp("label") == "O1"
+
+
+def test_molecules_are_drawn_together_until_there_are_two_thousand_conformers() -> None:
+    sizes = [chunk_size(ConformerRequest(n=n)) for n in (20, 312, 1_000, 100_000)]
+    assert sizes == [64, 6, 2, 1]
+
+
+def test_conformers_of_a_pool_are_three_tenths_apart() -> None:
+    assert ConformerRequest(pool=2).finishing.rms == 0.3
+    assert ConformerRequest().finishing.rms == 0
+    assert ConformerRequest(pool=2, rms=0.0).finishing.rms == 0
+
+
+def test_only_what_the_network_could_not_hold_is_left_to_an_embedding() -> None:
+    for n, can_embed in ((201, True), (1_000, True), (1_001, False)):
+        refused = query("C" * n)
+        assert isinstance(refused, Refused)
+        assert (refused.query is not None) == can_embed
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
