@@ -26,6 +26,7 @@ COLUMNS = (
 )
 COMPARED = ("amr_r", "cov_r@0.75", "amr_p", "cov_p@0.75")
 STEPS = (1, 2, 4, 8)
+REFINED = (2, 4)
 BASELINES = ("ETKDGv3", "ETKDGv3 + MMFF94s")
 
 
@@ -42,6 +43,9 @@ def conformers(
     pool: Annotated[
         int, typer.Option(min=1, help="Also choose by energy from so many times as many.")
     ] = 1,
+    embedded: Annotated[
+        bool, typer.Option(help="Also start at ETKDGv3 embeddings, with 2 and 4 calls.")
+    ] = True,
     minimise: Annotated[bool, typer.Option(help="Also minimise by MMFF94s.")] = True,
     preset: Annotated[
         list[str] | None,
@@ -82,6 +86,11 @@ def conformers(
         makers = {one: _maker(loaded.model, preset=one) for one in preset}
     else:
         makers = _own(loaded.model, steps or STEPS, pool, minimise=minimise)
+        if embedded and loaded.model.refiner is not None:
+            makers |= {
+                f"ETKDGv3 + {one} calls": _maker(loaded.model, steps=one, init="etkdg")
+                for one in REFINED
+            }
     makers |= _others()
     trials: dict[str, list[Trial]] = {}
     emit(f"{len(chosen)} molecules, conformers: twice the references\n")
