@@ -23,6 +23,7 @@ from molgen.chem.trajectory import BLOCK_END, TrajectoryOptions
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.errors import DataError, OutputError
 from molgen.atomic import atomic_path
+from molgen.regular_file import read_npz
 
 PART: Final = 50
 """Molecules in one file: some minutes of a core."""
@@ -31,6 +32,10 @@ TIME_LIMIT_S: Final = 300.0
 """Wall-clock seconds for one molecule."""
 
 SETTINGS: Final = "settings.json"
+ARRAYS: Final = (
+    *("source_index", "smiles", "n_atoms", "n_conformers", "n_starts", "energy"),
+    "pos_milli_angstrom",
+)
 MILLI: Final = 1000.0
 
 Progress = Callable[[int, int, int], None]
@@ -199,11 +204,7 @@ def _shape(answer: Ensemble | NoEnsemble) -> tuple[int, int]:
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as part:
-            return dict(part)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error})", "Delete it and repeat the run") from None
+    return read_npz(path, ARRAYS, "Delete it and repeat the run")
 
 
 def _settle_settings(out: Path, settings: dict[str, Any]) -> None:
@@ -218,6 +219,8 @@ def _settle_settings(out: Path, settings: dict[str, Any]) -> None:
             raise OutputError(
                 f"{out} was begun with other settings ({path})", "Choose another --out"
             )
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error})", "Choose another --out") from None
     except OSError as error:
         raise OutputError(
             f"cannot write {out} ({error.strerror})", "Choose another --out"

@@ -20,6 +20,7 @@ from molgen.chem.smiles import read_smiles
 from molgen.data.conformer_store import MILLI, write_store
 from molgen.data.ensembles import read_ensembles
 from molgen.errors import DataError, UsageError
+from molgen.data.packed_npz import read_packed
 
 HELD_OUT_SHARE: Final = 50
 """One constitution of so many is held out."""
@@ -116,16 +117,11 @@ def read_geometries(source: Path) -> Iterator[Geometries]:
             if isinstance(one, Ensemble):
                 yield Geometries(_template(one.smiles), one.pos, one.energy)
         return
-    try:
-        with np.load(source, allow_pickle=False) as file:
-            n_atoms, smiles = file["n_atoms"].astype(np.int64), file["smiles"]
-            pos = file["pos_milliA"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"cannot read {source} ({error})", "Give single geometries") from None
+    file = read_packed(source, ("n_atoms", "smiles", "pos_milliA"), "Give single geometries")
+    n_atoms, smiles, pos = file["n_atoms"].astype(np.int64), file["smiles"], file["pos_milliA"]
     ends = np.cumsum(n_atoms)
     for row, (end, n) in enumerate(zip(ends.tolist(), n_atoms.tolist(), strict=True)):
-        text = smiles[row].decode() if smiles.dtype.kind == "S" else str(smiles[row])
-        yield Geometries(_template(text), pos[None, end - n : end] / MILLI, np.zeros(1))
+        yield Geometries(_template(str(smiles[row])), pos[None, end - n : end] / MILLI, np.zeros(1))
 
 
 def is_held_out(mol: Chem.Mol) -> bool:

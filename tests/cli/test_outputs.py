@@ -122,7 +122,8 @@ STORE = Path(__file__).parents[2] / "data" / "sample"
         ("data", "ensembles", "in.smi", "--out", "a"),
         ("calibrate", "qm9-few", "--data", str(STORE), "--out", "a"),
         ("train", "tiny", "--out", "a"),
-        ("conformers", "CCO", "--out", "a"),
+        ("conformers", "CCO", "--out", "a.sdf"),
+        ("refine", "in.sdf", "--out", "a.sdf"),
     ],
 )
 def test_every_command_that_writes_holds_its_outputs(
@@ -130,7 +131,8 @@ def test_every_command_that_writes_holds_its_outputs(
 ) -> None:
     copy(CASES / "cisplatin.sdf", "in.sdf")
     copy(CASES / "salt.smi", "in.smi")
-    out = "a.png" if "images" in command and "sample" in command else "a"
+    sheet = "images" in command and "sample" in command
+    out = "a.sdf" if "a.sdf" in command else "a.png" if sheet else "a"
     with lock(Path(out)):
         answer = molgen(*(out if one == "a" else one for one in command))
     answer.assert_one_line(1, f"{out} is being written by process {os.getpid()} on ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +19,11 @@ HOSTILE: Final[tuple[Any, ...]] = (
 def dice_of(seed: int | str) -> Random:
     """Choices that are the same in every run."""
     return Random(seed)  # noqa: S311 - nothing is kept secret by them
+
+
+def examples(usual: int) -> range:
+    """Numbers of the inputs of one kind; ``MOLGEN_FUZZ_EXAMPLES`` says how many instead."""
+    return range(int(os.environ.get("MOLGEN_FUZZ_EXAMPLES", usual)))
 
 
 def mutated_tree(tree: Any, dice: Random) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molgen.data.records import Record, Source
-from molgen.errors import DataError
+from molgen.data.packed_npz import read_packed
 
 KEYS: Final = ("n_atoms", "Z", "pos_milliA", "smiles", "index")
 
@@ -26,11 +25,7 @@ def npz_source(path: Path) -> Source:
     Raises:
         DataError: The file cannot be read or lacks one of these arrays.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in KEYS}
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        raise DataError(f"{path} is not an .npz file with {', '.join(KEYS)}") from None
+    arrays = read_packed(path, KEYS, "Give another --source")
     return Source(path.name, len(arrays["n_atoms"]), lambda: _records(arrays))
 
 
@@ -42,5 +37,5 @@ def _records(arrays: dict[str, NDArray[Any]]) -> Iterator[Record]:
             source_index=int(arrays["index"][row]),
             atomic_numbers=arrays["Z"][atoms].astype(np.uint8),
             pos=arrays["pos_milliA"][atoms] / 1000.0,
-            smiles=arrays["smiles"][row].decode(),
+            smiles=str(arrays["smiles"][row]),
         )

@@ -5,7 +5,6 @@ The order of the atoms is that of ``AddHs(MolFromSmiles(smiles))``.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ from molgen.chem.mol import molecule_of
 from molgen.data.records import Source, Unreadable
 from molgen.data.sources.given import required
 from molgen.data.store import MILLI, Entry
-from molgen.errors import DataError
+from molgen.data.packed_npz import read_packed
 
 KEYS: Final = ("n_atoms", "pos_milliA", "smiles")
 
@@ -34,11 +33,7 @@ def find_source(source: Path | None, _: Path) -> Source:
         DataError: The file cannot be read or lacks one of these arrays.
     """
     path = required(source)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in KEYS}
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        raise DataError(f"{path} is not an .npz file with {', '.join(KEYS)}") from None
+    arrays = read_packed(path, KEYS, "Give another --source")
     return Source(path.name, len(arrays["n_atoms"]), lambda: _records(arrays))
 
 
@@ -66,7 +61,5 @@ def entry_of(number: int, smiles: str, pos: NDArray[np.floating[Any]]) -> Entry 
 def _records(arrays: dict[str, NDArray[Any]]) -> Iterator[Entry | Unreadable]:
     ends = np.cumsum(arrays["n_atoms"], dtype=np.int64)
     for row, (n_atoms, end) in enumerate(zip(arrays["n_atoms"].tolist(), ends, strict=True)):
-        smiles = arrays["smiles"][row]
-        text = smiles.decode() if isinstance(smiles, bytes) else str(smiles)
         pos = arrays["pos_milliA"][end - n_atoms : end].astype(np.float64) / MILLI
-        yield entry_of(row, text, pos[None])
+        yield entry_of(row, str(arrays["smiles"][row]), pos[None])
