@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import update_wrapper
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -21,7 +20,7 @@ from molgen.sampling.plan import make_plan
 from molgen.sampling.progress import progress_bar
 from molgen.sampling.quantised import quantised
 from molgen.sampling.recording import Recordable
-from molgen.sampling.request import Request
+from molgen.sampling.request import FEW_MODEL, Request
 from molgen.sampling.run import Run, Sample, Tally
 from molgen.sampling.steering.wanted import find_steering
 
@@ -182,13 +181,13 @@ class Generator:
         return Run(model, request, plan, given, steering, request.workers)
 
 
-def load(name_or_path: str | Path = "qm9", device: str = "auto") -> Generator:
+def load(name_or_path: str | Path = FEW_MODEL, device: str = "auto") -> Generator:
     """Load a model.
 
     Args:
-        name_or_path: Name of a shipped model, or a ``.safetensors`` file. A model is loaded before
-            it is known what is asked of it, so with a scaffold give ``Request.usual_model``, which
-            ``molgen sample`` takes where ``--model`` is unset.
+        name_or_path: Name of a shipped model, or a ``.safetensors`` file. For a formula, a guide
+            or a scaffold give ``Request.usual_model``, as ``molgen sample`` does where ``--model``
+            is unset.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
 
     Returns:
@@ -226,13 +225,12 @@ def evaluate(
         UsageError: If ``xtb`` is below 1, or tblite is missing.
     """
     from molgen.data.reference import load_reference
-    from molgen.metrics.files import OF_FILES, evaluate_file, evaluate_records, records_of
+    from molgen.metrics.files import evaluate_file, evaluate_records, records_of
 
-    criterion = replace(OF_FILES, total_charge=charge)
     if isinstance(molecules, str | Path):
-        return evaluate_file(molecules, reference, criterion=criterion, xtb=xtb)
+        return evaluate_file(molecules, reference, charge=charge, xtb=xtb)
     known = load_reference(reference) if reference is not None else None
-    return evaluate_records(records_of(molecules), known, criterion=criterion, xtb=xtb)
+    return evaluate_records(records_of(molecules), known, charge=charge, xtb=xtb)
 
 
 def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:

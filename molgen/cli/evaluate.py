@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,11 +63,10 @@ def evaluate(
     from molgen.chem.read import read_records
     from molgen.data.reference import load_reference
     from molgen.metrics.ceiling import load_ceiling
-    from molgen.metrics.files import ADVICE, OF_FILES, compare_files, evaluate_records, fault_of
+    from molgen.metrics.files import ADVICE, compare_files, criterion_of, evaluate_records, fault_of
     from molgen.metrics.table import render
     from molgen.metrics.verdicts import as_csv, verdicts
 
-    criterion = replace(OF_FILES, total_charge=charge)
     with hold({"--json": json_out, "--csv": csv_out}, (file, against), force=force):
         known = load_reference(reference)
         records = list(read_records(file))
@@ -77,7 +75,7 @@ def evaluate(
                 records,
                 known,
                 name=str(file),
-                criterion=criterion,
+                charge=charge,
                 xtb=(xtb_n or XTB_N) if xtb else None,
                 progress=progress,
             )
@@ -88,9 +86,9 @@ def evaluate(
         if json_out is not None:
             emit_json(scores, json_out)
         if csv_out is not None:
-            emit_csv(as_csv(verdicts(records, criterion=criterion)), csv_out)
+            emit_csv(as_csv(verdicts(records, charge=charge)), csv_out)
     if STDOUT not in (json_out, csv_out):
-        emit(render(evaluation, load_ceiling(reference), criterion=criterion))
+        emit(render(evaluation, load_ceiling(reference), criterion=criterion_of(records, charge)))
         if comparison is not None:
             emit(_rmsd_line(comparison, against))
     for fault in dict.fromkeys(fault.partition(":")[0] for fault in map(fault_of, records)):

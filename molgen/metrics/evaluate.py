@@ -50,8 +50,8 @@ def evaluate(
         raw: The same n molecules before decoding, for the scores that end in ``_raw``.
         has_bonds: False when the molecules are geometries only, as from XYZ; scores of bond
             graphs are then None, and relaxing uses the perceived bonds.
-        criterion: The charge of molecules and how bonds are perceived; None for the literature's
-            criterion with each molecule's own charge.
+        criterion: The charge of molecules and how bonds are perceived; None for each molecule's
+            own charges.
         relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
         xtb: How many molecules, the first, to relax in GFN2-xTB too; None for none. Needs the
             extra ``molgen[xtb]``.

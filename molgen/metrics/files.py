@@ -38,9 +38,6 @@ NOT_JUDGED: Final = "not judged"
 FLAT: Final = "flat, no 3D coordinates"
 NO_HYDROGENS: Final = "hydrogens missing"
 
-OF_FILES: Final = Criterion(charged_atoms=True)
-"""Charge of each record's own atoms; nitro groups and zwitterions are molecules."""
-
 ADVICE: Final = {
     FLAT: "Embed it in 3D, as RDKit's EmbedMolecule does",
     NO_HYDROGENS: "Add them with coordinates: RDKit's AddHs(mol, addCoords=True), or read with "
@@ -53,7 +50,7 @@ def evaluate_file(
     path: str | Path,
     reference: str | None = "qm9",
     *,
-    criterion: Criterion | None = None,
+    charge: int | None = None,
     relax: bool = True,
     xtb: int | None = None,
     n_workers: int | None = None,
@@ -67,7 +64,7 @@ def evaluate_file(
     Args:
         path: An ``.sdf``, ``.sdf.gz`` or ``.xyz`` file.
         reference: Name of the data set to compare with, or None.
-        criterion: Charges and charged atoms of valid coordinates; None for `OF_FILES`.
+        charge: Total charge of every record; None for that of each one's atoms.
         relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
         xtb: How many records, the first, to relax in GFN2-xTB too; None for none.
         n_workers: Processes; None for one per core.
@@ -87,7 +84,7 @@ def evaluate_file(
         list(read_records(path)),
         known,
         name=str(path),
-        criterion=criterion,
+        charge=charge,
         relax=relax,
         xtb=xtb,
         n_workers=n_workers,
@@ -100,7 +97,7 @@ def evaluate_records(
     reference: Reference | None,
     *,
     name: str = "molecules",
-    criterion: Criterion | None = None,
+    charge: int | None = None,
     relax: bool = True,
     xtb: int | None = None,
     n_workers: int | None = None,
@@ -112,7 +109,7 @@ def evaluate_records(
         records: From a file or from molecules in memory.
         reference: The data set to compare with, or None.
         name: What they are called in messages.
-        criterion: Charges and charged atoms of valid coordinates; None for `OF_FILES`.
+        charge: Total charge of every record; None for that of each one's atoms.
         relax: Whether to relax geometries.
         xtb: How many records to relax in GFN2-xTB too.
         n_workers: Processes; None for one per core.
@@ -128,7 +125,7 @@ def evaluate_records(
         [_molecule(name, record) for record in judged],
         reference,
         has_bonds=any(record.mol is not None for record in records),
-        criterion=criterion or OF_FILES,
+        criterion=criterion_of(records, charge),
         relax=relax,
         xtb=xtb,
         n_workers=n_workers,
@@ -141,6 +138,16 @@ def evaluate_records(
         invalid_reasons=_named(evaluation.invalid_reasons, faults),
         perception_reasons=_named(evaluation.perception_reasons, faults),
     )
+
+
+def criterion_of(records: Sequence[Record], charge: int | None = None) -> Criterion:
+    """How the coordinates of a file are judged.
+
+    Args:
+        records: Of the file. Where none has bonds, all may have charged groups.
+        charge: Total charge of every record; None for that of each one's atoms.
+    """
+    return Criterion(charge, charged_atoms=all(record.mol is None for record in records))
 
 
 def records_of(mols: Iterable[Chem.Mol] | Chem.Mol) -> list[Record]:

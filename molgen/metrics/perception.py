@@ -53,16 +53,16 @@ def perceive(
 ) -> Perception:
     """Find bonds with RDKit's DetermineBonds.
 
-    For a neutral molecule the criterion of the few-step literature (Kahouli et al., arXiv
-    2502.08598): charge 0, ``allowChargedFragments=False``, ``embedChiral=True``; no radicals; a
-    single fragment. Can run without end on a bad geometry: use `perceive_all` for anything that a
-    model made.
+    For a molecule without charged atoms of its own the criterion of the few-step literature
+    (Kahouli et al., arXiv 2502.08598): charge 0, ``allowChargedFragments=False``,
+    ``embedChiral=True``; no radicals; a single fragment. Can run without end on a
+    bad geometry: use `perceive_all` for anything that a model made.
 
     Args:
-        molecule: Any molecule; its own bonds are not read.
+        molecule: Any molecule; its own bonds are not read, its formal charges are.
         total_charge: Of the molecule; None for the sum of its own formal charges.
         charged_atoms: Whether a neutral molecule may have charged atoms, such as those of a nitro
-            group.
+            group, although its own graph has none.
 
     Returns:
         The perceived molecule's SMILES, or the reason why there is none.
@@ -78,7 +78,9 @@ def perceive(
             rdDetermineBonds.DetermineBonds(
                 mol,
                 charge=charge,
-                allowChargedFragments=charged_atoms or charge != 0,
+                allowChargedFragments=(
+                    charged_atoms or charge != 0 or bool(molecule.formal_charge.any())
+                ),
                 embedChiral=True,
             )
         except (ValueError, RuntimeError):
@@ -92,7 +94,8 @@ class Criterion:
 
     Attributes:
         total_charge: Of each molecule; None for the sum of its own formal charges.
-        charged_atoms: Whether neutral molecules may have charged atoms.
+        charged_atoms: Whether neutral molecules may have charged atoms although their own graphs
+            have none.
         second: Another program, for example `molgen.integrations.openbabel.perceived`. It is asked
             about molecules that RDKit cannot settle or settles with more charged atoms than the
             total charge needs. The valid opinion counts; of two, that with fewer charged atoms,
@@ -119,8 +122,7 @@ def perceive_all(
         time_limit_s: Time limit per molecule and program in seconds; running past it makes it
             invalid.
         progress: Called with the number of molecules done.
-        criterion: What counts as valid; None for the literature's, with each molecule's own
-            charge.
+        criterion: What counts as valid; None for each molecule's own charges.
 
     Returns:
         One record per molecule, in order.

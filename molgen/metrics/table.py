@@ -10,7 +10,7 @@ from molgen.metrics.ceiling import Ceiling, Scores
 from molgen.metrics.evaluation import Evaluation
 from molgen.metrics.perception import Criterion
 
-DETERMINE_BONDS: Final = "RDKit DetermineBonds, charge 0"
+DETERMINE_BONDS: Final = "RDKit DetermineBonds, own charges"
 ABSENT: Final = "n/a"
 GIVEN: Final = "given"
 N_REASONS: Final = 4  # the most frequent reasons; the JSON has all
@@ -85,7 +85,7 @@ def render(
         evaluation: What to print; scores that do not apply are left out or marked.
         ceiling: Scores of real molecules, for two more columns.
         given: Scores that the caller decided beforehand, marked as such.
-        criterion: How coordinates were judged; None for the literature's.
+        criterion: How coordinates were judged; None for each molecule's own charges.
 
     Returns:
         Lines joined by newlines, without one at the end.
@@ -97,7 +97,8 @@ def render(
     lines = [_line([*header, "convention"])]
     marks = dict.fromkeys(given, GIVEN)
     shown = [row for row in ROWS if _shown(row, scores)]
-    if criterion is not None and criterion.charged_atoms:
+    is_special = criterion is not None and criterion != Criterion()
+    if is_special:
         shown = [
             replace(row, convention="RDKit DetermineBonds, see below")
             if row.name == "perceived_valid"
@@ -106,7 +107,7 @@ def render(
         ]
     shown += [row for row in XTB_ROWS if scores[row.name] is not None]
     lines += [_line(_cells(row, scores, ceiling, marks)) for row in shown]
-    if criterion is not None and criterion.charged_atoms:
+    if criterion is not None and is_special:
         lines.append(_criterion_line(criterion, ceiling))
     lines += [f"{count} {reason}" for reason, count in evaluation.not_judged.items()]
     lines += _reason_lines("own bonds invalid", evaluation.invalid_reasons)
@@ -132,8 +133,9 @@ def _criterion_line(criterion: Criterion, ceiling: Ceiling | None) -> str:
     charge = "each record's own charge"
     if criterion.total_charge is not None:
         charge = f"charge {criterion.total_charge:+d}" if criterion.total_charge else "charge 0"
+    groups = "charged groups allowed" if criterion.charged_atoms else "charged groups as recorded"
     beside = f"; columns of {ceiling.name}: charge 0 without these" if ceiling else ""
-    return f"validity from coordinates: {charge}, charged groups allowed{beside}"
+    return f"validity from coordinates: {charge}, {groups}{beside}"
 
 
 def _cells(

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from molgen.chem.io import Record
 from molgen.cores import available_cores
 from molgen.metrics.agreement import check_graph, graphs_agree
-from molgen.metrics.files import OF_FILES, fault_of
-from molgen.metrics.perception import Criterion, perceive_all
+from molgen.metrics.files import criterion_of, fault_of
+from molgen.metrics.perception import perceive_all
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Verdict:
 def verdicts(
     records: Sequence[Record],
     n_workers: int | None = None,
-    criterion: Criterion | None = None,
+    charge: int | None = None,
 ) -> list[Verdict]:
     """The verdict on each record.
 
     Args:
         records: Of one file.
         n_workers: Processes; None for one per core.
-        criterion: What counts as valid, as of `evaluate_records`.
+        charge: Total charge of every record; None for that of each one's atoms.
     """
-    how = criterion or OF_FILES
+    how = criterion_of(records, charge)
     faults = [fault_of(record) for record in records]
     molecules = [
         record.molecule

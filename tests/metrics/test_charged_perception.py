@@ -35,12 +35,13 @@ def test_charged_drugs_are_read_from_coordinates(index: int) -> None:
     assert perceive(bare(own), charge, charged_atoms=True).smiles == seen.smiles
 
 
-def test_the_criterion_of_the_literature_knows_no_charged_atoms() -> None:
+def test_charged_groups_are_allowed_where_the_own_graph_has_them() -> None:
     for one in (GLYCINE, NITROGLYCERIN, ZIDOVUDINE):
-        assert not perceive(one).is_valid
+        assert perceive(one).is_valid
+        assert not perceive(bare(one)).is_valid
     assert perceive(AMP).is_valid
     assert perceive(ACETATE).is_valid
-    assert not perceive(ACETATE, 0, charged_atoms=True).is_valid
+    assert not perceive(ACETATE, 0).is_valid
 
 
 def test_own_charges_count_for_graphs_unless_another_is_asked_for() -> None:
@@ -49,7 +50,7 @@ def test_own_charges_count_for_graphs_unless_another_is_asked_for() -> None:
     scores = evaluate(RECORDS, relax=False, n_workers=1)
     assert scores.connected_valid is not None
     assert scores.connected_valid.count == len(RECORDS) - 1
-    neutral = evaluate(RECORDS, criterion=Criterion(0, charged_atoms=True), relax=False)
+    neutral = evaluate(RECORDS, criterion=Criterion(0), relax=False)
     assert neutral.connected_valid is not None
     assert neutral.connected_valid.count == len(RECORDS) - 3
     assert neutral.invalid_reasons == {"disconnected": 1, "net charge -1": 1, "net charge 1": 1}
