@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from e3nn import o3
@@ -9,12 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from molgen.chem.elements import QM9
+from molgen.chem.io import read_records
+from molgen.chem.molecule import bond_matrix
+from molgen.models.graph_fit import classes_of, packed
 from molgen.nn.refine import refine as refining
-from molgen.nn.refine.graph import PackedGraph
+from molgen.nn.refine.graph import PackedGraph, centred
 from molgen.nn.refine.refine import refine
+from molgen.nn.refine.restraints import RestraintNet
 
 from .molecules import SMILES, molecule, shipped_net, together
 
+SAMPLE = Path(__file__).parents[3] / "data" / "sample.sdf"
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-8}
 each_precision = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 some = st.lists(st.sampled_from(SMILES), min_size=1, max_size=6)
@@ -101,3 +109,25 @@ def test_rounds_come_nearer_to_a_fixed_point() -> None:
         patch.setattr(refining, "AHEAD", 1.0)
         slow = float((refine(net, graph, pos) - settled).norm(dim=1).max())
     assert left[2] < slow
+
+
+def moves(net: RestraintNet) -> list[float]:
+    """Root-mean-square moves of a diyne, an alkyne with an amide, and a chain."""
+    records = list(read_records(SAMPLE))
+    found = []
+    for place in (3, 4, 15):
+        one = records[place].molecule
+        assert one is not None
+        graph = packed([classes_of(one, bond_matrix(one), QM9)])
+        wave = torch.arange(3 * one.n_atoms, dtype=torch.float64).view(-1, 3).mul(1.7).sin()
+        pos = centred(torch.from_numpy(one.pos) / 2**0.5 + 0.15 * wave, graph)
+        moved = refine(net, graph, pos) - pos
+        found.append(float(moved.square().sum(dim=1).mean().sqrt()))
+    return found
+
+
+def test_the_shipped_network_refines_as_it_did() -> None:
+    """New weights need new numbers, and so does a constant that is moved on purpose."""
+    assert moves(shipped_net(torch.float64)) == pytest.approx(
+        [0.6152630, 1.4698801, 0.5808603], abs=1e-6
+    )

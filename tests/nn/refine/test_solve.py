@@ -167,3 +167,12 @@ def test_atoms_without_bonds_stay() -> None:
     apart = PackedGraph(zeros, zeros, *no_bonds(), torch.tensor([1, 1]))
     pos = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.equal(solved(apart, pos, kept(pos, Topology.of(apart)), 2), pos)
+
+
+def test_blocks_are_no_narrower_than_a_dozen_atoms() -> None:
+    n = 30
+    chain = torch.stack([torch.arange(n - 1), torch.arange(1, n)], dim=1)
+    one = torch.zeros(n, dtype=torch.long)
+    graph = PackedGraph(one, one, chain, torch.ones(n - 1, dtype=torch.long), torch.tensor([n]))
+    found = band.Band.of(graph, torch.cat([chain, chain.flip(1)]))
+    assert (found.n_blocks, found.dims) == (3, 36)
