@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from molgen.errors import DataError
 from molgen.images.frechet import FrechetDistance
 from molgen.images.store import ImageStore
+from molgen.regular_file import read_npz
 
 REFERENCE = 10_000
 """Training images that everything is compared with."""
@@ -63,12 +63,8 @@ def read_images(file: Path) -> Tensor:
         DataError: There are none in it.
     """
     hint = "Make it: molgen images sample --out images.npz"
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            images = arrays["images"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
-        raise DataError(f"{file} holds no images", hint) from None
-    square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
+    images = read_npz(file, ("images",), hint)["images"]
+    square = images.ndim == 4 and images.shape[1] == images.shape[2] > 0 and images.shape[3] == 3
     if not square or images.dtype != np.uint8:
         raise DataError(f"{file} holds {images.dtype} {images.shape}, not 8-bit images", hint)
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

@@ -56,19 +56,20 @@ class ImageStore:
         place = Path(folder)
         try:
             manifest = json.loads((place / MANIFEST).read_text())
+            stored_as, source = manifest["format"], str(manifest["source"])
             splits = {name: _open_split(place, name) for name in SPLITS}
         except FileNotFoundError as error:
             raise DataError(
                 f"no image store in {place} ({Path(error.filename).name} is missing)",
                 f"Make it: molgen data prepare {place.name} --source FILE",
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{place} is damaged: {error}", "Prepare it again, with --force"
             ) from None
-        if manifest.get("format") != FORMAT:
+        if stored_as != FORMAT:
             raise DataError(f"{place} has another format", "Prepare it again, with --force")
-        return cls(place, str(manifest["source"]), splits)
+        return cls(place, source, splits)
 
     def tensor(self, split: str, size: int) -> Tensor:
         """All images of a split at ``size`` pixels per side, uint8 ``[N, C, size, size]``.

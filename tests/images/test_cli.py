@@ -68,7 +68,7 @@ def test_files_that_are_no_images(
     np.savez(tmp_path / "float.npz", images=np.zeros((4, 8, 8, 3)))
     np.savez(tmp_path / "one.npz", images=np.zeros((1, 8, 8, 3), dtype=np.uint8))
     for name, words in (
-        ("no", "holds no images"), ("text", "holds no images"), ("other", "holds no images"),
+        ("no", "not an .npz"), ("text", "not an .npz"), ("other", "not an .npz"),
         ("float", "not 8-bit images"), ("one", "Compare 2 to 6 images"),
     ):  # fmt: skip
         file = str(tmp_path / f"{name}.npz")
