@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Generator": "molgen.api",
-    "conformers": "molgen.sampling.conformers",
+    "conformers": "molgen.sampling.conformers.stream",
     "evaluate": "molgen.api",
     "load": "molgen.api",
     "to_ase": "molgen.integrations.ase",
@@ -27,7 +27,7 @@ __all__ = ["Generator", "__version__", "conformers", "evaluate", "load", "to_ase
 if TYPE_CHECKING:
     from molgen.api import Generator, evaluate, load
     from molgen.integrations.ase import to_ase
-    from molgen.sampling.conformers import conformers
+    from molgen.sampling.conformers.stream import conformers
 
 
 def __getattr__(name: str) -> object:

@@ -10,8 +10,8 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from molgen.checkpoint import find_model
-from molgen.chem.conformers import Query, query, stereo_is_right
-from molgen.sampling.conformers import ConformerRequest, ConformerResult, sample_conformers
+from molgen.chem.conformers.query import Query, query, stereo_is_right
+from molgen.sampling.conformers.stream import ConformerRequest, ConformerResult, sample_conformers
 from molgen.tasks.conformer_weights import load_conformer_model
 
 LIBRARY = {

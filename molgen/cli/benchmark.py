@@ -134,8 +134,8 @@ def _others() -> dict[str, Maker]:
 
 def _maker(model: ConformerModel, preset: str | None = None, **options: Any) -> Maker:
     """Conformers of a model: as many as asked for, or as a preset says."""
-    from molgen.sampling.conformer_request import ConformerRequest, with_preset
-    from molgen.sampling.conformers import sample_conformers
+    from molgen.sampling.conformers.request import ConformerRequest, with_preset
+    from molgen.sampling.conformers.stream import sample_conformers
 
     chosen = with_preset(ConformerRequest(**options), preset, {"timeout"})
 

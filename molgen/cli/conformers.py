@@ -11,7 +11,7 @@ from molgen.cli import options
 from molgen.cli.console import note
 from molgen.cli.output import find_target
 from molgen.errors import UsageError
-from molgen.sampling.conformer_request import ConformerRequest, with_preset
+from molgen.sampling.conformers.request import ConformerRequest, with_preset
 from molgen.sampling.destination import STDOUT, check_apart, check_new
 
 _INPUT = "Input"
@@ -119,9 +119,9 @@ def _write(
         raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
     with find_target(out, inputs=(molecules, model), resume=resume, force=where.force) as target:
         from molgen.checkpoint import find_model
-        from molgen.chem.conformer_core import read_core
-        from molgen.chem.conformer_files import Inputs
-        from molgen.sampling.conformer_run import ConformerRun, status_table
+        from molgen.chem.conformers.core import read_core
+        from molgen.chem.conformers.files import Inputs
+        from molgen.sampling.conformers.run import ConformerRun, status_table
         from molgen.sampling.progress import progress_bar
         from molgen.tasks.conformer_weights import load_conformer_model
 

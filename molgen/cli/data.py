@@ -79,7 +79,7 @@ def ensembles(
     Finished parts are kept: the same command goes on after a kill. ``molgen data prepare
     ensembles --source OUT`` makes a store of them.
     """
-    from molgen.chem.ensemble import SearchOptions
+    from molgen.chem.conformers.ensemble import SearchOptions
     from molgen.data.ensembles import Job, prepare_ensembles
 
     if max_starts < starts:
@@ -121,7 +121,7 @@ def trajectories(
     A SMILES starts from an ETKDGv3 embedding, a record of an SDF file from its own geometry, such
     as ``molgen conformers`` makes. Finished parts are kept: the same command goes on after a kill.
     """
-    from molgen.chem.trajectory import TrajectoryOptions
+    from molgen.chem.conformers.trajectory import TrajectoryOptions
     from molgen.data.ensembles import Job, prepare_ensembles
 
     with bar_of_stages() as advance:

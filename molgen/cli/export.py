@@ -30,7 +30,7 @@ def export(
     and what the program that writes it cannot treat. Nothing is protonated or minimised.
     """
     from molgen.atomic import atomic_path
-    from molgen.chem.conformer_files import Inputs
+    from molgen.chem.conformers.files import Inputs
     from molgen.chem.export import WRITERS, fault_of
     from molgen.did_you_mean import unknown
     from molgen.locks import lock

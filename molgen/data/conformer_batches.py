@@ -198,7 +198,7 @@ class ConformerStream:
 class TrajectoryStream(ConformerStream):
     """Endless batches of minima and geometries on the way to them, as a `ConformerStream`.
 
-    The conformers of each molecule are a trajectory (`molgen.chem.trajectory`).
+    The conformers of each molecule are a trajectory (`molgen.chem.conformers.trajectory`).
 
     Args:
         sources: Stores; their shares add up to 1.

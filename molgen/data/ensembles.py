@@ -18,12 +18,12 @@ from typing import Any, Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from molgen.chem.ensemble import Ensemble, NoEnsemble, SearchOptions
-from molgen.chem.trajectory import BLOCK_END, TrajectoryOptions
+from molgen.chem.conformers.ensemble import Ensemble, NoEnsemble, SearchOptions
+from molgen.chem.conformers.trajectory import BLOCK_END, TrajectoryOptions
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.errors import DataError, OutputError
 from molgen.atomic import atomic_path
-from molgen.regular_file import read_npz
+from molgen.npz_file import read_npz
 
 PART: Final = 50
 """Molecules in one file: some minutes of a core."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from molgen.chem.reading.record import MAX_ATOMS
 from molgen.errors import DataError
-from molgen.regular_file import read_npz
+from molgen.npz_file import read_npz
 
 _PER_ATOM = {"Z": (), "pos_milliA": (3,)}
 """Arrays with a row for each atom, and the shape of a row."""

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
-from molgen.chem.conformer_placing import conformer_at
-from molgen.chem.conformers import stereo_is_right
-from molgen.chem.ensemble import Ensemble
+from molgen.chem.conformers.placing import conformer_at
+from molgen.chem.conformers.query import stereo_is_right
+from molgen.chem.conformers.ensemble import Ensemble
 from molgen.chem.graph_features import graph_features
 from molgen.chem.smiles import read_smiles
 from molgen.data.conformer_store import MILLI, write_store

@@ -12,7 +12,7 @@ from torch import Tensor
 from molgen.errors import DataError
 from molgen.images.frechet import FrechetDistance
 from molgen.images.store import ImageStore
-from molgen.regular_file import read_npz
+from molgen.npz_file import read_npz
 
 REFERENCE = 10_000
 """Training images that everything is compared with."""

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 from rdkit import Chem
 
-from molgen.chem.conformer_placing import conformer_at
+from molgen.chem.conformers.placing import conformer_at
 
 WINDOW = 20.0
 """Largest energy above the lowest, kcal/mol: wide, so that as many come as are asked for."""

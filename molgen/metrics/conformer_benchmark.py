@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.conformer_energy import force_field_of
-from molgen.chem.conformer_placing import conformer_at
-from molgen.chem.conformers import Query, query, stereo_is_right
-from molgen.chem.ensemble import Ensemble
+from molgen.chem.conformers.energy import force_field_of
+from molgen.chem.conformers.ensemble import Ensemble
+from molgen.chem.conformers.placing import conformer_at
+from molgen.chem.conformers.query import Query, query, stereo_is_right
 from molgen.chem.force_field import relax_conformers
 from molgen.data.ensembles import read_ensembles
 from molgen.data.prepare_conformers import is_held_out

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rdkit import Chem
 
-from molgen.chem.conformer_files import Inputs, NamedMolecule
+from molgen.chem.conformers.files import Inputs, NamedMolecule
 from molgen.errors import DataError
 
 

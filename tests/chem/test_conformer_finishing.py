@@ -9,12 +9,12 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdMolAlign
 
-from molgen.chem.conformer_energy import STRETCH, _is_bonded
-from molgen.chem.conformer_finishing import Drawn, Finished, finish
-from molgen.chem.conformer_options import Finishing
-from molgen.chem.conformer_placing import all_atoms
-from molgen.chem.conformer_results import result_of
-from molgen.chem.conformers import Query, Refused, query
+from molgen.chem.conformers.energy import STRETCH, _is_bonded
+from molgen.chem.conformers.finishing import Drawn, Finished, finish
+from molgen.chem.conformers.options import Finishing
+from molgen.chem.conformers.placing import all_atoms
+from molgen.chem.conformers.query import Query, Refused, query
+from molgen.chem.conformers.results import result_of
 from molgen.chem.force_field import field_of
 from molgen.chem.workers import run_with_limit
 

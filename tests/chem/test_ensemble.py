@@ -8,7 +8,7 @@ from rdkit import Chem
 from rdkit.Chem import rdMolAlign
 
 from molgen.chem.boltzmann import boltzmann_weights
-from molgen.chem.ensemble import Ensemble, NoEnsemble, SearchOptions, search
+from molgen.chem.conformers.ensemble import Ensemble, NoEnsemble, SearchOptions, search
 
 QUICK = SearchOptions(starts=12, starts_per_torsion=4, max_starts=24)
 

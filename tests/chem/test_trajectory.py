@@ -7,9 +7,9 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.ensemble import Ensemble, NoEnsemble
+from molgen.chem.conformers.ensemble import Ensemble, NoEnsemble
+from molgen.chem.conformers.trajectory import TrajectoryOptions
 from molgen.chem.force_field import field_of
-from molgen.chem.trajectory import TrajectoryOptions
 
 OPTIONS = TrajectoryOptions()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from molgen.chem.ensemble import SearchOptions
+from molgen.chem.conformers.ensemble import SearchOptions
 from molgen.data.ensembles import Job, prepare_ensembles
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from molgen.chem.ensemble import SearchOptions, search
+from molgen.chem.conformers.ensemble import SearchOptions, search
 from molgen.chem.smiles import read_smiles
 from molgen.data.conformer_batches import ConformerBatch, ConformerStream, Source
 from molgen.data.conformer_store import ConformerStore

@@ -10,7 +10,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.ensemble import SearchOptions
+from molgen.chem.conformers.ensemble import SearchOptions
 from molgen.config.dataset import Dataset, load_dataset
 from molgen.data.ensembles import Job, prepare_ensembles
 from molgen.data.prepare import prepare

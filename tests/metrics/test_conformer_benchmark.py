@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.chem.ensemble import SearchOptions
+from molgen.chem.conformers.ensemble import SearchOptions
 from molgen.data.ensembles import Job, prepare_ensembles
 from molgen.metrics import conforge
 from molgen.metrics.conformer_benchmark import (

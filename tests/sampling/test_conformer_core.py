@@ -11,13 +11,13 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 from scipy.spatial.transform import Rotation
 
-from molgen.chem.conformer_core import LEAST, STRAINED, Core, find_core, read_core
-from molgen.chem.conformers import Query, query
+from molgen.chem.conformers.core import LEAST, STRAINED, Core, find_core, read_core
+from molgen.chem.conformers.query import Query, query
 from molgen.config.conformers import ConformerModelConfig
 from molgen.config.recipe import DimsConfig
 from molgen.errors import DataError, UsageError
-from molgen.sampling.conformer_core import with_core
-from molgen.sampling.conformers import ConformerRequest, sample_conformers
+from molgen.sampling.conformers.core import with_core
+from molgen.sampling.conformers.stream import ConformerRequest, sample_conformers
 from molgen.tasks.conformers import ConformerModel, build_conformer_model
 
 TINY = DimsConfig(

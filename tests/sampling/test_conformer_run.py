@@ -11,15 +11,15 @@ import pytest
 import torch
 from rdkit import Chem
 
-from molgen.chem.conformer_files import Inputs
-from molgen.chem.conformers import Refused, query
+from molgen.chem.conformers.files import Inputs
+from molgen.chem.conformers.query import Refused, query
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig
 from molgen.errors import UsageError
-from molgen.sampling import conformers as sampling
-from molgen.sampling.conformer_request import PRESETS, ConformerRequest, with_preset
-from molgen.sampling.conformer_run import ConformerRun, Start
-from molgen.sampling.conformers import chunk_size, stream_conformers
+from molgen.sampling.conformers import stream as sampling
+from molgen.sampling.conformers.request import PRESETS, ConformerRequest, with_preset
+from molgen.sampling.conformers.run import ConformerRun, Start
+from molgen.sampling.conformers.stream import chunk_size, stream_conformers
 from molgen.sampling.destination import destination
 from molgen.tasks.conformer_weights import ConformerInfo, LoadedConformerModel
 from molgen.tasks.conformers import build_conformer_model

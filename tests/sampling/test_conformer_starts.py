@@ -8,12 +8,12 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdMolAlign
 
-from molgen.chem.conformer_placing import embedded_pos, rmsd
-from molgen.chem.conformers import Query, query
+from molgen.chem.conformers.placing import embedded_pos, rmsd
+from molgen.chem.conformers.query import Query, query
 from molgen.config.conformers import ConformerModelConfig
 from molgen.config.recipe import DimsConfig
 from molgen.errors import UsageError
-from molgen.sampling.conformers import ConformerRequest, sample_conformers
+from molgen.sampling.conformers.stream import ConformerRequest, sample_conformers
 from molgen.tasks.conformers import ConformerModel, build_conformer_model
 
 TINY = DimsConfig(

@@ -11,7 +11,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.conformers import (
+from molgen.chem.conformers.query import (
     STEREO_SETTLED,
     Query,
     Refused,
@@ -25,7 +25,8 @@ from molgen.config.recipe import DimsConfig
 from molgen.data.prepare_conformers import prepare_conformers
 from molgen.errors import UsageError
 from molgen.metrics.conformers import heavy_rmsd, scores_of, summary
-from molgen.sampling.conformers import ConformerRequest, _batches, _Draw, sample_conformers
+from molgen.sampling.conformers.draw import _batches, _Draw
+from molgen.sampling.conformers.stream import ConformerRequest, sample_conformers
 from molgen.tasks.conformer_weights import load_conformer_model
 from molgen.tasks.conformers import ConformerModel, Noised, build_conformer_model
 from molgen.train.conformers import train

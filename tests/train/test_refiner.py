@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molgen.chem.trajectory import TrajectoryOptions
+from molgen.chem.conformers.trajectory import TrajectoryOptions
 from molgen.config import validated
 from molgen.config.conformers import ConformerConfig, RefinerConfig
 from molgen.data.conformer_batches import ConformerBatch, Source, TrajectoryStream
@@ -19,7 +19,7 @@ from molgen.data.conformer_store import ConformerStore
 from molgen.data.ensembles import Job, prepare_ensembles
 from molgen.data.prepare_conformers import prepare_conformers
 from molgen.errors import ConfigError, UsageError
-from molgen.sampling.conformers import ConformerRequest, sample_conformers
+from molgen.sampling.conformers.stream import ConformerRequest, sample_conformers
 from molgen.tasks.conformer_weights import load_conformer_model
 from molgen.tasks.conformers import ConformerModel, build_conformer_model, refine_calls
 from molgen.tasks.refiner import TERMS, loss_terms, rmsd

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from molgen.chem.boltzmann import boltzmann_weights
-from molgen.chem.ensemble import NoEnsemble
+from molgen.chem.conformers.ensemble import NoEnsemble
 from molgen.data.ensembles import count, read_ensembles
 from molgen.data.records import Source, Unreadable
 from molgen.data.sources.given import required

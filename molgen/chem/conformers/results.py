@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from molgen.chem.conformer_finishing import Finished
-from molgen.chem.conformer_placing import conformer_at, rmsd
-from molgen.chem.conformers import Query, Refused
+from molgen.chem.conformers.finishing import Finished
+from molgen.chem.conformers.placing import conformer_at, rmsd
+from molgen.chem.conformers.query import Query, Refused
 from molgen.chem.workers import Unfinished
 
 STATUS: Final = "molgen_status"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.conformer_core import Core, CorePattern, find_core
+from molgen.chem.conformers.core import Core, CorePattern, find_core
 from molgen.chem.graph_classes import BOND_PLACE, CIS, MAX_PATH, N_STEREO, PATH_PLACE
 from molgen.chem.graph_features import GraphFeatures, graph_features, heavy_atoms
 from molgen.chem.smiles import read_smiles

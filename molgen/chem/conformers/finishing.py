@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
 from molgen.chem.boltzmann import boltzmann_weights
-from molgen.chem.conformer_energy import ForceField, Relaxed, force_field_of, relaxed_in_gfn2
-from molgen.chem.conformer_options import Finishing
-from molgen.chem.conformer_placing import all_atoms, conformer_at, embedded_pos
-from molgen.chem.conformer_selection import selected
-from molgen.chem.conformers import Query, stereo_is_right
+from molgen.chem.conformers.energy import ForceField, Relaxed, force_field_of, relaxed_in_gfn2
+from molgen.chem.conformers.options import Finishing
+from molgen.chem.conformers.placing import all_atoms, conformer_at, embedded_pos
+from molgen.chem.conformers.query import Query, stereo_is_right
+from molgen.chem.conformers.selection import selected
 from molgen.chem.gfn2 import METHOD
 from molgen.chem.workers import Unfinished
 
@@ -211,7 +211,7 @@ def _said(field: ForceField) -> tuple[str, ...]:
 _MINIMISE: Final[Mapping[str, Callable[[_Pool, Finishing], _Pool]]] = MappingProxyType(
     {"none": _not_at_all, "mmff94s": _by_force_field, "gfn2": _by_gfn2}
 )
-"""Of each of `molgen.chem.conformer_options.MINIMISERS`."""
+"""Of each of `molgen.chem.conformers.options.MINIMISERS`."""
 
 
 def _weights(energy: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from molgen.chem.conformer_core import Core
+from molgen.chem.conformers.core import Core
 from molgen.flow.harmonic import turned_onto
 from molgen.tasks.conformers import Keep, as_it_is
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdMolAlign
 
-from molgen.chem.conformer_options import Finishing
+from molgen.chem.conformers.options import Finishing
 
 MAX_MATCHES: Final = 2_000
 """Symmetric mappings that are tried per pair of conformers; more do not end in time."""

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from molgen.chem.conformer_options import MINIMISERS, Finishing
+from molgen.chem.conformers.options import MINIMISERS, Finishing
 from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
 from molgen.option import Option, documented

@@ -7,7 +7,7 @@ from typing import Final
 
 from rdkit import Chem
 
-from molgen.chem.conformer_results import ConformerResult
+from molgen.chem.conformers.results import ConformerResult
 from molgen.chem.render import TagValue, render_sdf
 
 OWN: Final = "molgen_"

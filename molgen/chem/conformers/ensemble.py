@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
 
-from molgen.chem.conformer_selection import distinct
+from molgen.chem.conformers.selection import distinct
 from molgen.chem.force_field import FORCE_FIELD
 from molgen.chem.smiles import read_smiles
 

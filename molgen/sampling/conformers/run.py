@@ -17,17 +17,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from molgen.chem.conformer_files import Inputs, NamedMolecule
-from molgen.chem.conformer_records import records_of
-from molgen.chem.conformer_results import ConformerResult
-from molgen.chem.conformers import Refused
+from molgen.chem.conformers.files import Inputs, NamedMolecule
+from molgen.chem.conformers.query import Refused
+from molgen.chem.conformers.records import records_of
+from molgen.chem.conformers.results import ConformerResult
 from molgen.chem.render import RUN, TagValue, is_sealed, one_line
 from molgen.chem.resume import whole_chunks
 from molgen.chem.write import open_writer
 from molgen.errors import OutputError, UsageError
 from molgen.option import deciding
-from molgen.sampling.conformer_request import ConformerRequest
-from molgen.sampling.conformers import chunk_size, stream_conformers
+from molgen.sampling.conformers.request import ConformerRequest
+from molgen.sampling.conformers.stream import chunk_size, stream_conformers
 from molgen.sampling.destination import Destination
 from molgen.tasks.conformer_weights import LoadedConformerModel
 

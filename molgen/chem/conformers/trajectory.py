@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
-from molgen.chem.ensemble import Ensemble, NoEnsemble, embedded, unfit
+from molgen.chem.conformers.ensemble import Ensemble, NoEnsemble, embedded, unfit
 from molgen.chem.force_field import FORCE_FIELD
 from molgen.chem.smiles import read_smiles
 

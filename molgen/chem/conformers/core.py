@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.conformer_files import SDF_SUFFIXES
+from molgen.chem.conformers.files import SDF_SUFFIXES
 from molgen.errors import DataError, UsageError
 
 LEAST: Final = 3

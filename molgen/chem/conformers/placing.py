@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Geometry import Point3D
 
-from molgen.chem.conformers import Query
-from molgen.chem.ensemble import embedded
+from molgen.chem.conformers.ensemble import embedded
+from molgen.chem.conformers.query import Query
 from molgen.chem.graph_features import graph_features
 
 SEEDS: Final = 2**31 - 2

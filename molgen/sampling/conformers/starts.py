@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from molgen.chem.conformer_placing import embedded_pos
-from molgen.chem.conformers import Query
-from molgen.sampling.conformer_request import ConformerRequest
+from molgen.chem.conformers.placing import embedded_pos
+from molgen.chem.conformers.query import Query
+from molgen.sampling.conformers.request import ConformerRequest
 
 
 @dataclass(frozen=True)
@@ -55,4 +55,4 @@ def _at_input(asked: Query, _: ConformerRequest) -> Starts:
 _STARTS: Final[Mapping[str, Callable[[Query, ConformerRequest], Starts]]] = MappingProxyType(
     {"noise": _at_noise, "etkdg": _embedded, "input": _at_input}
 )
-"""Of each of `molgen.sampling.conformer_request.INITS`."""
+"""Of each of `molgen.sampling.conformers.request.INITS`."""

@@ -1,0 +1,1 @@
+"""Conformers of given molecules, drawn by a network."""
