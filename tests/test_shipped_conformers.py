@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rdkit import Chem
-from rdkit.Chem import AllChem
 
 from molgen.checkpoint import find_model
 from molgen.chem.conformers.query import Query, query, stereo_is_right
+from molgen.metrics.conformer_benchmark import benchmark, etkdg, references
 from molgen.sampling.conformers.stream import ConformerRequest, ConformerResult, sample_conformers
 from molgen.tasks.conformer_weights import load_conformer_model
+
+ENSEMBLES = Path(__file__).parents[1] / "data" / "ensembles" / "test"
 
 LIBRARY = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
@@ -79,16 +82,13 @@ def test_bonds_have_the_lengths_of_bonds(results: dict[str, ConformerResult]) ->
     assert (np.abs(share / np.median(share) - 1) < 0.25).mean() > 0.98
 
 
-def test_refined_conformers_lie_lower_than_those_of_the_sampler_alone(
-    results: dict[str, ConformerResult],
-) -> None:
-    loaded = load_conformer_model(find_model("conformers"), "cpu").model
-    loaded.refiner = None
-    plain = sample_conformers(loaded, [LIBRARY[name] for name in MADE], ConformerRequest(3, 4))
+def test_four_calls_are_ahead_of_etkdg() -> None:
+    model = load_conformer_model(find_model("conformers"), "cpu").model
 
-    def energy(one: ConformerResult) -> float:
-        mol = Chem.Mol(one.mol)
-        return float(np.median([e for _, e in AllChem.MMFFOptimizeMoleculeConfs(mol, maxIters=0)]))
+    def made(smiles: str, n: int) -> Chem.Mol | None:
+        return sample_conformers(model, [smiles], ConformerRequest(n=n, steps=4))[0].mol
 
-    lower = [energy(results[name]) < energy(one) for name, one in zip(MADE, plain, strict=True)]
-    assert sum(lower) >= len(MADE) - 2
+    chosen = list(references(ENSEMBLES, 20, most=4, held_out=False))
+    scores = benchmark({"four calls": made, "ETKDGv3": etkdg}, chosen)
+    for name in ("amr_r", "amr_p"):
+        assert scores["four calls"][name] < 0.95 * scores["ETKDGv3"][name], scores
