@@ -55,9 +55,9 @@ def test_calls_from_embeddings_are_the_refiners(model: ConformerModel) -> None:
     assert isinstance(asked, Query)
     start = embedded_pos(asked, 3, 0)[:, asked.graph.index]
     found = heavy(made(model, SMILES, init="etkdg", sort="draw"))
-    np.testing.assert_allclose(found, start - start.mean(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(rmsd(found, start), 0, atol=0.03)
     noise = heavy(made(model, SMILES, sort="draw"))
-    assert np.abs(noise - found).max() > 0.1
+    assert rmsd(noise, found).min() > 0.1
 
 
 def test_every_given_conformer_is_refined_in_its_order(model: ConformerModel) -> None:
@@ -66,10 +66,10 @@ def test_every_given_conformer_is_refined_in_its_order(model: ConformerModel) ->
     found = made(model, given, init="input", sort="draw")
     assert found.GetNumConformers() == 4
     moved = [one.GetDoubleProp("moved") for one in found.GetConformers()]
-    np.testing.assert_allclose(moved, 0, atol=1e-3)
+    np.testing.assert_allclose(moved, 0, atol=0.03)  # bonds come within their bounds
     for one in range(4):
         bare, other = Chem.RemoveHs(found), Chem.RemoveHs(given)
-        assert rdMolAlign.AlignMol(bare, other, one, one) < 1e-3
+        assert rdMolAlign.AlignMol(bare, other, one, one) < 0.03
 
 
 def test_wrong_stereo_gives_the_input_back(model: ConformerModel) -> None:

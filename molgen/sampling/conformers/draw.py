@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from molgen.chem.conformers.bounds import Bounds, bounds_of
 from molgen.chem.conformers.query import (
     Query,
     mirrored_where_it_helps,
@@ -17,6 +19,7 @@ from molgen.chem.conformers.query import (
 )
 from molgen.data.conformer_batches import collate, padded
 from molgen.data.conformer_store import StoredGraph
+from molgen.nn.bounds import within_bounds
 from molgen.rng import generator
 from molgen.sampling.conformers.core import keeper
 from molgen.sampling.conformers.request import ConformerRequest
@@ -97,6 +100,7 @@ def _sampled(
 ) -> Iterator[tuple[_Draw, NDArray[np.float32]]]:
     """Heavy atoms of every draw, Å, ``[N, 3]``, batches of similar size."""
     device = next(model.parameters()).device
+    bounds = {place: bounds_of(known[place]) for place in {one.molecule for one in draws}}
     begun = [one for one in draws if _has_start(one, starts)]
     fresh = [one for one in draws if not _has_start(one, starts)]
     for batch in (*_batches(known, begun), *_batches(known, fresh)):
@@ -114,8 +118,21 @@ def _sampled(
                 start = torch.from_numpy(_normal(batch, queries, graph.mask.shape[1], request))
                 start = model.prior(start.to(device), graph)
                 pos = model.sample(start, graph, request.steps, keep)
+            lower, upper, stiffness = _padded([bounds[one.molecule] for one in batch], pos)
+            pos = within_bounds(pos, lower, upper, stiffness)
         for row, draw in enumerate(batch):
             yield draw, pos[row, : len(graphs[row].index)].cpu().numpy()
+
+
+def _padded(bounds: Sequence[Bounds], pos: Tensor) -> Iterator[Tensor]:
+    """Lower and upper bounds and stiffness of a batch, ``[B, N, N]``; padding is free."""
+    n = pos.shape[1]
+    for name in ("lower", "upper", "stiffness"):
+        whole = np.zeros((len(bounds), n, n))
+        for row, one in enumerate(bounds):
+            part = getattr(one, name)
+            whole[row, : len(part), : len(part)] = part
+        yield torch.from_numpy(whole).to(pos.device)
 
 
 def _has_start(draw: _Draw, starts: dict[int, Starts]) -> bool:
