@@ -41,7 +41,7 @@ def conformers(
         typer.Option(min=1, help="Network calls; may be repeated. Default 1, 2, 4 and 8."),
     ] = None,
     pool: Annotated[
-        int, typer.Option(min=1, help="Also choose by energy from so many times as many.")
+        int, typer.Option(min=1, help="Also choose by energy from this many times as many.")
     ] = 1,
     embedded: Annotated[
         bool, typer.Option(help="Also start at ETKDGv3 embeddings, with 2 and 4 calls.")

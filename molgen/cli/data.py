@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from molgen.cli.images import needs_extra
 from molgen.errors import UsageError
 from molgen.locks import lock_folder
 from molgen.sampling.destination import check_apart
+
+if TYPE_CHECKING:
+    from molgen.data.ensembles import Job
 
 
 def prepare(
@@ -80,7 +83,7 @@ def ensembles(
     ensembles --source OUT`` makes a store of them.
     """
     from molgen.chem.conformers.ensemble import SearchOptions
-    from molgen.data.ensembles import Job, prepare_ensembles
+    from molgen.data.ensembles import Job
 
     if max_starts < starts:
         raise UsageError(f"max_starts is {max_starts}, starts {starts}", "Raise --max-starts")
@@ -92,14 +95,7 @@ def ensembles(
         window=window,
         seed=seed,
     )
-    with lock_folder(out), bar_of_stages() as advance:
-        counts = prepare_ensembles(
-            Job(smiles, split, shuffle, n, options),
-            out,
-            workers,
-            lambda n_done, n_all, _: advance("searching conformers", n_done, n_all),
-        )
-    note(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    _make(Job(smiles, split, shuffle, n, options), out, workers, "searching conformers")
 
 
 def trajectories(
@@ -122,14 +118,19 @@ def trajectories(
     as ``molgen conformers`` makes. Finished parts are kept: the same command goes on after a kill.
     """
     from molgen.chem.conformers.trajectory import TrajectoryOptions
-    from molgen.data.ensembles import Job, prepare_ensembles
+    from molgen.data.ensembles import Job
 
-    with bar_of_stages() as advance:
+    job = Job(source, split, shuffle, n, TrajectoryOptions(seed=seed))
+    _make(job, out, workers, "minimising")
+
+
+def _make(job: Job, out: Path, workers: int, label: str) -> None:
+    """Make the conformers of a job with a bar, and say how many there are."""
+    from molgen.data.ensembles import prepare_ensembles
+
+    with lock_folder(out), bar_of_stages() as advance:
         counts = prepare_ensembles(
-            Job(source, split, shuffle, n, TrajectoryOptions(seed=seed)),
-            out,
-            workers,
-            lambda n_done, n_all, _: advance("minimising", n_done, n_all),
+            job, out, workers, lambda n_done, n_all, _: advance(label, n_done, n_all)
         )
     note(f"{out}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 

@@ -120,6 +120,7 @@ STORE = Path(__file__).parents[2] / "data" / "sample"
         ("data", "prepare", "qm9", "--out", "a"),
         ("data", "prepare", "conformers", "--source", "in.sdf", "--out", "a"),
         ("data", "ensembles", "in.smi", "--out", "a"),
+        ("data", "trajectories", "in.smi", "--out", "a"),
         ("calibrate", "qm9-few", "--data", str(STORE), "--out", "a"),
         ("train", "tiny", "--out", "a"),
         ("conformers", "CCO", "--out", "a.sdf"),
