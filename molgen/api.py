@@ -12,6 +12,7 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.checkpoint import load_model
+from molgen.sampling.completion import completion_of
 from molgen.sampling.conditioning import find_conditioning
 from molgen.sampling.editing.originals import Original, originals_of
 from molgen.sampling.editing.requests import VaryRequest
@@ -173,12 +174,14 @@ class Generator:
             DataError: If a file that the request names cannot be read.
         """
         info = self.model.info
-        plan = make_plan(info, request.steps, request.plan)
+        completion = completion_of(self.model, request.steps)
+        rest = request.steps - (0 if completion is None else completion.calls)
+        plan = make_plan(info, rest, request.plan)
         given = find_conditioning(info, request)
         plan = plan if given is None or given.task.finish.logit_bias else plan.plain()
         steering = find_steering(info, request, given)
         model = quantised(self.model, plan) if request.int8 else self.model
-        return Run(model, request, plan, given, steering, request.workers)
+        return Run(model, request, plan, given, steering, request.workers, completion=completion)
 
 
 def load(name_or_path: str | Path = FEW_MODEL, device: str = "auto") -> Generator:

@@ -21,7 +21,10 @@ N_ORDERS = 4
 
 @dataclass(frozen=True)
 class State:
-    """One way for an atom to be: classes in the vocabulary, formal charge, total bond order."""
+    """One way for an atom to be: classes in the vocabulary, formal charge, total bond order.
+
+    Bonds to implicit hydrogens do not count.
+    """
 
     element: int
     charge: int
@@ -40,10 +43,13 @@ def states_of(vocabulary: Vocabulary) -> tuple[State, ...]:
         The states, element by element.
     """
     return tuple(
-        State(element, charge, formal_charge, valence)
-        for element, z in enumerate(vocabulary.atomic_numbers)
+        State(element, charge, formal_charge, valence - n_hydrogens)
+        for element, (z, n_hydrogens) in enumerate(
+            zip(vocabulary.atomic_numbers, vocabulary.hydrogen_counts, strict=True)
+        )
         for charge, formal_charge in enumerate(vocabulary.charges)
         for valence in KEKULE_VALENCES.get((z, formal_charge), ())
+        if valence >= n_hydrogens
     )
 
 

@@ -30,13 +30,15 @@ def decode_argmax(beliefs: Beliefs) -> Molecule:
         A molecule that may break valences, fall apart or carry another charge.
     """
     vocabulary = beliefs.vocabulary
+    element = beliefs.element_log_prob.argmax(axis=1)
     elements = np.array(vocabulary.atomic_numbers, dtype=np.uint8)
     charges = np.array(vocabulary.charges, dtype=np.int8)
     return Molecule(
-        atomic_numbers=elements[beliefs.element_log_prob.argmax(axis=1)],
+        atomic_numbers=elements[element],
         pos=np.asarray(beliefs.pos, dtype=np.float32),
         formal_charge=charges[beliefs.charge_log_prob.argmax(axis=1)],
         bonds=bonds_of_matrix(beliefs.bond_log_prob.argmax(axis=2)),
+        hydrogens=vocabulary.hydrogens_of(element),
     )
 
 

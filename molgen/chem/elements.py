@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from molgen.config.dataset import Dataset
 
 N_BOND_CLASSES: Final = 5
 """Bond classes: 0 none, 1 single, 2 double, 3 triple, 4 aromatic."""
@@ -25,8 +31,22 @@ SYMBOLS: Final = (
 # fmt: on
 """Element symbols indexed by atomic number; index 0 is the wildcard ``*``."""
 
+HYDROGEN: Final = 1
+"""Atomic number of hydrogen."""
+
 ATOMIC_NUMBERS: Final[dict[str, int]] = {symbol: z for z, symbol in enumerate(SYMBOLS)}
 """Atomic number of each element symbol."""
+
+
+def atom_name(atomic_number: int, hydrogens: int) -> str:
+    """Symbol of an element with its implicit hydrogens.
+
+    Example:
+        >>> atom_name(6, 2), atom_name(8, 1), atom_name(7, 0)
+        ('CH2', 'OH', 'N')
+    """
+    count = f"{hydrogens}" if hydrogens > 1 else ""
+    return SYMBOLS[atomic_number] + (f"H{count}" if hydrogens else "")
 
 
 @dataclass(frozen=True)
@@ -36,10 +56,31 @@ class Vocabulary:
     Attributes:
         atomic_numbers: Atomic number of each element class, in the order of the model's head.
         charges: Formal charge of each charge class, in the order of the model's head.
+        hydrogens: Implicit hydrogens of each element class; empty where hydrogens are atoms.
     """
 
     atomic_numbers: tuple[int, ...]
     charges: tuple[int, ...]
+    hydrogens: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Vocabulary:
+        """The classes that a model of a data set has: elements, or elements with hydrogens."""
+        if not dataset.hydrogens:
+            return cls(dataset.atomic_numbers, dataset.charges)
+        most = zip(dataset.atomic_numbers, dataset.hydrogens, strict=True)
+        classes = [(z, h) for z, n in most if z != HYDROGEN for h in range(n + 1)]
+        atomic_numbers, hydrogens = zip(*classes, strict=True)
+        return cls(atomic_numbers, dataset.charges, hydrogens)
+
+    @property
+    def hydrogen_counts(self) -> tuple[int, ...]:
+        """Implicit hydrogens of each element class; zeros where hydrogens are atoms."""
+        return self.hydrogens or (0,) * self.n_elements
+
+    def hydrogens_of(self, classes: NDArray[np.integer]) -> NDArray[np.uint8] | None:
+        """Implicit hydrogens of atoms by their element classes; None where hydrogens are atoms."""
+        return np.array(self.hydrogens, np.uint8)[classes] if self.hydrogens else None
 
     @property
     def n_elements(self) -> int:
@@ -53,8 +94,8 @@ class Vocabulary:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Element symbol of each element class."""
-        return tuple(SYMBOLS[z] for z in self.atomic_numbers)
+        """Element symbol of each element class, with its implicit hydrogens, such as ``CH2``."""
+        return tuple(map(atom_name, self.atomic_numbers, self.hydrogen_counts))
 
 
 QM9: Final = Vocabulary(atomic_numbers=(1, 6, 7, 8, 9), charges=(-1, 0, 1))

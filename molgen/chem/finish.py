@@ -29,6 +29,9 @@ from molgen.chem.render import Format, TagValue
 Fit = Callable[[Sequence[Molecule], Sequence[Molecule]], list[Molecule]]
 """Gives decoded molecules the positions that suit them; `molgen.models.graph_fit` is one."""
 
+Complete = Callable[[Sequence[Molecule]], list[Molecule]]
+"""Gives heavy atoms their hydrogens and a geometry; `molgen.sampling.completion` is one."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -65,6 +68,7 @@ class Chunk:
             Molecule(
                 elements[row, :n], self.pos[row, :n], charges[row, :n],
                 bonds_of_matrix(self.bond[row, :n, :n]),
+                self.vocabulary.hydrogens_of(self.element[row, :n]),
             )
             for row, n in enumerate(self.sizes.tolist())
         ]  # fmt: skip
@@ -164,6 +168,7 @@ class Finisher:
         element_prior: Added to the log-probabilities of the elements before decoding; empty for
             nothing.
         demands: What a molecule must obey beside the rules of chemistry.
+        complete: Makes whole molecules of heavy atoms; None where hydrogens are atoms.
     """
 
     decoder: Decoder
@@ -172,11 +177,15 @@ class Finisher:
     fit: Fit | None = None
     element_prior: tuple[float, ...] = ()
     demands: Demands = NOTHING_ASKED
+    complete: Complete | None = None
 
     def __call__(self, chunk: Chunk) -> Finished:
         """Finish a chunk."""
         raw = chunk.raw()
-        return self._finished(chunk.places, chunk.indices, raw, self._decoded(chunk, raw))
+        molecules = self._decoded(chunk, raw)
+        if self.complete is not None:
+            molecules = self.complete(molecules)
+        return self._finished(chunk.places, chunk.indices, raw, molecules)
 
     def decoded(self, chunk: Chunk) -> PackedMolecules:
         """The molecules of a chunk without RDKit's part."""

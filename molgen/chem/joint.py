@@ -65,4 +65,5 @@ def _molecule(beliefs: Beliefs, choices: Choices, solution: Solution) -> Molecul
         pos=np.asarray(beliefs.pos, dtype=np.float32),
         formal_charge=np.array([s.formal_charge for s in states], dtype=np.int8),
         bonds=np.stack(bonds, axis=1).astype(np.int16),
+        hydrogens=beliefs.vocabulary.hydrogens_of(np.array([s.element for s in states])),
     )

@@ -58,7 +58,7 @@ class BuiltMol:
 def build_mol(molecule: Molecule, total_charge: int | None = None) -> BuiltMol:
     """Build an RDKit molecule and say what is wrong with it.
 
-    No hydrogen is ever added: an atom with too few bonds is a fault, not an implicit hydride.
+    No hydrogen is added to those of the molecule: an atom with too few bonds is a fault.
 
     Args:
         molecule: Any molecule, broken ones included.
@@ -128,10 +128,12 @@ def smiles_of(mol: Chem.Mol) -> str:
 def _unsanitised(molecule: Molecule) -> Chem.RWMol:
     mol = Chem.RWMol()
     charges = molecule.formal_charge.tolist()
-    for z, charge in zip(molecule.atomic_numbers.tolist(), charges, strict=True):
+    hydrogens = [0] * len(charges) if molecule.hydrogens is None else molecule.hydrogens.tolist()
+    for z, charge, n in zip(molecule.atomic_numbers.tolist(), charges, hydrogens, strict=True):
         atom = Chem.Atom(z)
         atom.SetFormalCharge(charge)
         atom.SetNoImplicit(True)
+        atom.SetNumExplicitHs(n)
         mol.AddAtom(atom)
     for begin, end, order in molecule.bonds.tolist():
         mol.AddBond(begin, end, BOND_TYPES[order])

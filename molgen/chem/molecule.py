@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molgen.chem.elements import N_BOND_CLASSES, SYMBOLS
+from molgen.chem.elements import HYDROGEN, N_BOND_CLASSES, SYMBOLS
 
 
 @dataclass(frozen=True)
 class Molecule:
-    """One molecule with explicit hydrogens and one geometry.
+    """One molecule with one geometry.
 
     Attributes:
         atomic_numbers: Shape (n,), uint8.
@@ -20,16 +20,19 @@ class Molecule:
         formal_charge: Shape (n,), int8.
         bonds: Rows (i, j, order) with i < j, shape (m, 3), int16; order is 1, 2, 3 or
             ``AROMATIC``.
+        hydrogens: Implicit hydrogens of each atom, shape (n,), uint8; None where all hydrogens are
+            atoms.
     """
 
     atomic_numbers: NDArray[np.uint8]
     pos: NDArray[np.float32]
     formal_charge: NDArray[np.int8]
     bonds: NDArray[np.int16]
+    hydrogens: NDArray[np.uint8] | None = None
 
     @property
     def n_atoms(self) -> int:
-        """Number of atoms, hydrogens included."""
+        """Number of atoms, hydrogens included unless they are implicit."""
         return len(self.atomic_numbers)
 
     @property
@@ -40,7 +43,8 @@ class Molecule:
     @property
     def formula(self) -> str:
         """Molecular formula in Hill order, for example ``C6H6O``."""
-        counts = np.bincount(self.atomic_numbers, minlength=1)
+        counts = np.bincount(self.atomic_numbers, minlength=HYDROGEN + 1)
+        counts[HYDROGEN] += 0 if self.hydrogens is None else self.hydrogens.sum()
         symbols = {SYMBOLS[z]: int(counts[z]) for z in np.flatnonzero(counts)}
         lead = ["C", "H"] if "C" in symbols else []
         order = [s for s in lead if s in symbols] + sorted(set(symbols) - set(lead))

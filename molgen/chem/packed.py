@@ -22,6 +22,7 @@ class PackedMolecules(Sequence[Molecule]):
         pos: Of all atoms in Å, shape (n_atoms, 3), float32.
         formal_charge: Of all atoms, int8.
         bonds: Rows of all molecules, shape (n_bonds, 3), int16; atoms count from their own first.
+        hydrogens: Implicit ones of all atoms, uint8; None where no molecule has any.
         ends: Where each molecule's atoms and bonds end, shape (n, 2).
     """
 
@@ -29,6 +30,7 @@ class PackedMolecules(Sequence[Molecule]):
     pos: NDArray[np.float32]
     formal_charge: NDArray[np.int8]
     bonds: NDArray[np.int16]
+    hydrogens: NDArray[np.uint8] | None
     ends: NDArray[np.int64]
 
     @classmethod
@@ -39,6 +41,7 @@ class PackedMolecules(Sequence[Molecule]):
             np.concatenate([one.pos for one in molecules]),
             np.concatenate([one.formal_charge for one in molecules]),
             np.concatenate([one.bonds for one in molecules]),
+            _hydrogens(molecules),
             np.array([(one.n_atoms, one.n_bonds) for one in molecules]).cumsum(axis=0),
         )
 
@@ -61,7 +64,18 @@ class PackedMolecules(Sequence[Molecule]):
             self.pos[atoms],
             self.formal_charge[atoms],
             self.bonds[bonds],
+            None if self.hydrogens is None else self.hydrogens[atoms],
         )
+
+
+def _hydrogens(molecules: Sequence[Molecule]) -> NDArray[np.uint8] | None:
+    if all(one.hydrogens is None for one in molecules):
+        return None
+    given = (
+        np.zeros(one.n_atoms, np.uint8) if one.hydrogens is None else one.hydrogens
+        for one in molecules
+    )
+    return np.concatenate(list(given))
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def bond_counts(molecule: Molecule) -> NDArray[np.int64]:
     """Aromatic bonds and summed non-aromatic orders of every atom.
 
     Args:
-        molecule: Any molecule.
+        molecule: Any molecule; an implicit hydrogen is a single bond.
 
     Returns:
         Shape (n, 2): number of aromatic bonds, sum of the other bonds' orders.
@@ -77,6 +77,8 @@ def bond_counts(molecule: Molecule) -> NDArray[np.int64]:
     is_aromatic = order == AROMATIC
     n_aromatic = np.bincount(ends[is_aromatic], minlength=molecule.n_atoms)
     other = np.bincount(ends[~is_aromatic], weights=order[~is_aromatic], minlength=molecule.n_atoms)
+    if molecule.hydrogens is not None:
+        other = other + molecule.hydrogens
     return np.stack([n_aromatic, other.astype(np.int64)], axis=1)
 
 

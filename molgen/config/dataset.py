@@ -70,6 +70,9 @@ class Dataset(Section):
         charges: Formal charges of atoms.
         total_charge: Charge of a molecule; None for any.
         max_atoms: Largest molecule, hydrogens included.
+        hydrogens: Most hydrogens on an atom of each element, in the order of ``atomic_numbers``:
+            a model then knows heavy atoms only, with their hydrogens as a part of their class.
+            Empty where hydrogens are atoms like others.
         split: Rule of the parts train, val and test.
         reference: Statistics that ship with the package, a name of ``molgen/reference``; None for
             those that are made with the store.
@@ -83,6 +86,7 @@ class Dataset(Section):
     charges: tuple[Charge, ...] = Field((0,), min_length=1, max_length=19)
     total_charge: int | None = 0
     max_atoms: int = Field(1000, ge=1, le=65_535)
+    hydrogens: tuple[Annotated[int, Field(ge=0, le=4)], ...] = Field((), max_length=118)
     split: Annotated[NumberedSplit | HashedSplit, Field(discriminator="kind")] = HashedSplit()
     reference: str | None = None
 
@@ -94,6 +98,8 @@ class Dataset(Section):
                 raise ValueError(f"{name} names a class twice")
         if 0 not in self.charges:
             raise ValueError("charges must hold 0")
+        if self.hydrogens and len(self.hydrogens) != len(self.atomic_numbers):
+            raise ValueError("hydrogens needs a number for each of atomic_numbers, or none")
         return self
 
 

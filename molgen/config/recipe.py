@@ -89,6 +89,7 @@ class ModelConfig(Section):
     Attributes:
         n_layers: Number of blocks.
         n_radial: Radial functions per distance.
+        cutoff: Largest distance that they resolve, in Å.
         pos_scale: Å per unit of the network's coordinates (the data's standard deviation).
         element_scale: Height of the one-hot elements that are diffused.
         element_lead: Half-log-SNR by which elements run ahead of coordinates.
@@ -105,6 +106,7 @@ class ModelConfig(Section):
 
     n_layers: int = Field(6, ge=1, le=256)
     n_radial: int = Field(32, ge=4, le=1024)
+    cutoff: float = Field(10.0, gt=0, le=1000)
     pos_scale: float = Field(2**0.5, gt=0, le=1000)
     element_scale: float = Field(2.0, gt=0, le=1000)
     element_lead: float = Field(1.0, ge=0, le=100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from molgen.chem.elements import Vocabulary
-from molgen.data.store import MILLI, MoleculeStore, offsets_of
+from molgen.chem.elements import Vocabulary, atom_name
+from molgen.data.part import Part, read_part, without_hydrogens
+from molgen.data.store import MoleculeStore, offsets_of
 from molgen.errors import DataError
 
 BUCKET_BATCHES = 32
@@ -19,6 +20,9 @@ BUCKET_BATCHES = 32
 
 DEVICE_MULTIPLE = 4
 """Atoms in whose multiples batches are padded on accelerators: six widths for QM9."""
+
+MOST_HYDROGENS = 10
+"""More than an atom may have."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,11 @@ class DeviceData:
     def bond_counts(self) -> Tensor:
         """Numbers of bonds on the device of the data, ``[M]`` int64."""
         return self.n_bonds.to(self.pos.device)
+
+    @cached_property
+    def size_counts(self) -> tuple[int, ...]:
+        """Molecules per number of atoms, from 0 on."""
+        return tuple(torch.bincount(self.n_atoms).tolist())
 
     @cached_property
     def max_atoms(self) -> int:
@@ -158,41 +167,33 @@ def load_split(
     """Move one split of a store to a device.
 
     Raises:
-        DataError: A molecule holds an element or charge outside the vocabulary.
+        DataError: A molecule holds an element, a number of hydrogens on an atom or a charge
+            outside the vocabulary.
     """
-    chosen = store.split(split)
-    atoms = _runs(store.atom_offsets, chosen)
-    bonds = np.asarray(store.bonds)[_runs(store.bond_offsets, chosen)].astype(np.int16)
-    places = _runs(store.pos_offsets, chosen)
-    pos = np.asarray(store.pos_milli_angstrom)[places].astype(np.float32) / np.float32(MILLI)
-    sizes = store.n_atoms[chosen].astype(np.int64)
-    n_conformers = store.n_conformers[chosen].astype(np.int64)
-    weight = np.asarray(store.conformer_weight)[_runs(store.conformer_offsets, chosen)]
-    element = _classes(np.asarray(store.atomic_numbers)[atoms], vocabulary.atomic_numbers)
-    charge = _classes(np.asarray(store.formal_charge)[atoms], vocabulary.charges)
-    per_conformer = np.repeat(sizes, n_conformers)
+    part = read_part(store, split)
+    if vocabulary.hydrogens:
+        part = without_hydrogens(part)
     arrays = {
-        "pos": _padded_end(_centred(pos, per_conformer)),
-        "element": _padded_end(element.astype(np.uint8)),
-        "charge": _padded_end(charge.astype(np.uint8)),
-        "bonds": _padded_end(bonds),
-        "atom_offsets": offsets_of(sizes)[:-1],
-        "bond_offsets": offsets_of(store.n_bonds[chosen])[:-1],
-        "pos_offsets": offsets_of(sizes * n_conformers)[:-1],
-        "first_conformer": offsets_of(n_conformers)[:-1],
-        "cumulative": _cumulative(weight, n_conformers),
+        "pos": _padded_end(_centred(part.pos, np.repeat(part.n_atoms, part.n_conformers))),
+        "element": _padded_end(_elements(part, vocabulary).astype(np.uint8)),
+        "charge": _padded_end(_classes(part.formal_charge, vocabulary.charges).astype(np.uint8)),
+        "bonds": _padded_end(part.bonds),
+        "atom_offsets": offsets_of(part.n_atoms)[:-1],
+        "bond_offsets": offsets_of(part.n_bonds)[:-1],
+        "pos_offsets": offsets_of(part.n_atoms * part.n_conformers)[:-1],
+        "first_conformer": offsets_of(part.n_conformers)[:-1],
+        "cumulative": _cumulative(part.weight, part.n_conformers),
     }
     there = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    n_bonds = store.n_bonds[chosen].astype(np.int64)
-    return DeviceData(torch.from_numpy(sizes), torch.from_numpy(n_bonds), **there)
+    return DeviceData(torch.from_numpy(part.n_atoms), torch.from_numpy(part.n_bonds), **there)
 
 
-def _runs(offsets: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Numbers of all rows of the chosen molecules, one after the other."""
-    counts = offsets[chosen + 1] - offsets[chosen]
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows: np.ndarray = np.repeat(offsets[chosen], counts) + within
-    return rows
+def _elements(part: Part, vocabulary: Vocabulary) -> np.ndarray:
+    """Element class of every atom, by its element and its implicit hydrogens."""
+    known = zip(vocabulary.atomic_numbers, vocabulary.hydrogen_counts, strict=True)
+    numbers = part.atomic_numbers.astype(np.int64) * MOST_HYDROGENS + part.hydrogens
+    classes = tuple(z * MOST_HYDROGENS + h for z, h in known)
+    return _classes(numbers, classes, lambda number: atom_name(*divmod(number, MOST_HYDROGENS)))
 
 
 def _centred(pos: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -220,14 +221,17 @@ def _cumulative(weight: np.ndarray, n_conformers: np.ndarray) -> np.ndarray:
     return cumulative
 
 
-def _classes(values: np.ndarray, known: tuple[int, ...]) -> np.ndarray:
+def _classes(
+    values: np.ndarray, known: tuple[int, ...], name: Callable[[int], str] = str
+) -> np.ndarray:
     """Position of every value in the vocabulary."""
     order = np.argsort(known)
     place = np.searchsorted(np.asarray(known)[order], values).clip(max=len(known) - 1)
     classes = order[place]
     if not np.array_equal(np.asarray(known)[classes], values):
         outside = sorted({int(v) for v in np.unique(values)} - set(known))
-        raise DataError(f"the store holds {outside}, the model knows {list(known)}")
+        theirs, ours = (", ".join(map(name, some)) for some in (outside, known))
+        raise DataError(f"the store holds {theirs}, the model knows {ours}")
     return classes
 
 

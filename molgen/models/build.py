@@ -22,14 +22,14 @@ def build(config: Config, max_atoms: int) -> DeNovo:
         config: The recipe.
         max_atoms: Largest molecule of the training data.
     """
-    model = config.model
+    model, vocabulary = config.model, Vocabulary.of(config.data.dataset)
     sizes = NetworkSpec(
-        n_elements=len(config.data.atomic_numbers),
-        n_charges=len(config.data.charges),
+        n_elements=vocabulary.n_elements,
+        n_charges=vocabulary.n_charges,
         n_bonds=N_BOND_CLASSES,
         n_layers=model.n_layers,
         n_radial=model.n_radial,
-        cutoff=10.0 / model.pos_scale,
+        cutoff=model.cutoff / model.pos_scale,
         lam_min=config.lam_min,
         lam_max=config.lam_max,
         max_atoms=max_atoms,
@@ -41,7 +41,6 @@ def build(config: Config, max_atoms: int) -> DeNovo:
     scales = Scales(model.pos_scale, model.element_scale, model.element_lead)
     if not model.valence_bp_rounds:
         return DeNovo(network, scales)
-    vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
     return DeNovo(network, scales, ValenceBP(allowed_counts(vocabulary), model.valence_bp_rounds))
 
 

@@ -180,7 +180,7 @@ class MoleculeHeader(Header[MoleculeRecipeT]):
     @property
     def vocabulary(self) -> Vocabulary:
         """Elements and charges of the model."""
-        return Vocabulary(self.dataset.atomic_numbers, self.dataset.charges)
+        return Vocabulary.of(self.dataset)
 
     @property
     def max_atoms(self) -> int:

@@ -14,16 +14,20 @@ def allowed_counts(vocabulary: Vocabulary) -> Tensor:
 
     Returns:
         Whether an atom may be so, by element class, charge class, number of aromatic bonds and sum
-        of the other orders, ``[K, C, A, S]`` bool; no larger than the vocabulary needs.
+        of the other orders, implicit hydrogens left out, ``[K, C, A, S]`` bool; no larger than the
+        vocabulary needs.
     """
     rows = [
-        (row, column, *count)
-        for row, z in enumerate(vocabulary.atomic_numbers)
+        (row, column, n_aromatic, order - n_hydrogens)
+        for row, (z, n_hydrogens) in enumerate(
+            zip(vocabulary.atomic_numbers, vocabulary.hydrogen_counts, strict=True)
+        )
         for column, charge in enumerate(vocabulary.charges)
-        for count in ALLOWED_BONDS.get((z, charge), ())
+        for n_aromatic, order in ALLOWED_BONDS.get((z, charge), ())
+        if order >= n_hydrogens
     ]
     most = [max((place[axis] for place in rows), default=0) for axis in (2, 3)]
-    shape = (len(vocabulary.atomic_numbers), len(vocabulary.charges), most[0] + 1, most[1] + 1)
+    shape = (vocabulary.n_elements, vocabulary.n_charges, most[0] + 1, most[1] + 1)
     allowed = torch.zeros(shape, dtype=torch.bool)
     for place in rows:
         allowed[place] = True

@@ -25,6 +25,7 @@ from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
 from molgen.models.graph_fit import GraphFit
 from molgen.option import deciding
+from molgen.sampling.completion import Completion
 from molgen.sampling.finishing import Sample, samples, usual_workers
 from molgen.sampling.request import Request
 from molgen.sampling.sampler import device_of, draw_batches
@@ -87,6 +88,7 @@ class Run:
         workers: Processes that decode, build and check molecules; 1 is this one, None suits the
             device and the number of molecules. Changes speed, never the molecules.
         form: Format in which samples carry their record; None for no records.
+        completion: Makes whole molecules of a model's heavy atoms; None where hydrogens are atoms.
     """
 
     model: LoadedModel
@@ -96,6 +98,7 @@ class Run:
     steering: Steering | None = None
     workers: int | None = None
     form: Format | None = None
+    completion: Completion | None = None
 
     def __post_init__(self) -> None:
         """Reject a number of processes that there cannot be."""
@@ -110,7 +113,8 @@ class Run:
     @cached_property
     def network_calls(self) -> int:
         """Network calls per molecule, those of guidance included."""
-        return (self.steering or Steering()).network_calls(self.plan)
+        own = (self.steering or Steering()).network_calls(self.plan)
+        return own if self.completion is None else own + self.completion.calls
 
     @property
     def n_records(self) -> int:
@@ -132,6 +136,8 @@ class Run:
             content["steering"] = self.steering.identity
         content["plan"] = self.plan.to_dict()
         content["model"] = self.model.digest
+        if self.completion is not None:
+            content["conformers"] = self.completion.conformers.digest
         text = json.dumps(content, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -163,7 +169,15 @@ class Run:
         # What is given is not to be repaired towards what is common.
         prior = self.model.info.element_prior if self.task.finish.logit_bias else ()
         decoder = Decoder(self.request.decode, self.total_charge, self.model.info.distances)
-        return Finisher(decoder, self._labels, self.relaxing, self.fit, prior, self._demands)
+        return Finisher(
+            decoder,
+            self._labels,
+            self.relaxing,
+            self.fit,
+            prior,
+            self._demands,
+            self.completion,
+        )
 
     def title(self, index: int) -> str:
         """Unique name of one record, such as ``qm9-s0-k4-17``: model, seed, steps, index."""

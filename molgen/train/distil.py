@@ -84,7 +84,7 @@ class DistillationModule(MoleculeModule):
         self.schedules, self.weights = student_schedules_of(config)
         self.part = cast("DistilConfig", config.distil)
         self.solver: Solver = solver_named(self.part.solver)
-        vocabulary = Vocabulary(config.data.atomic_numbers, config.data.charges)
+        vocabulary = Vocabulary.of(config.data.dataset)
         self.target_decoder = target_decoder_of(
             self.part,
             vocabulary,

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 
 from molgen.checkpoint import load_model
+from molgen.chem.elements import Vocabulary
 from molgen.config import Config, DistilConfig, load_config
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.same_sizes import SameSizes
@@ -74,10 +74,10 @@ def _job(config: Config, name: str, where: torch.device) -> Job:
 def _on_data(config: Config, name: str, where: torch.device) -> Job:
     """Load the data and say how module and recorder are made."""
     store = MoleculeStore.open(config.data.folder)
-    info = ModelInfo(name=name, config=config, n_atoms=_size_counts(store)).trained(
+    data = load_split(store, "train", Vocabulary.of(config.data.dataset), where)
+    info = ModelInfo(name=name, config=config, n_atoms=data.size_counts).trained(
         data=store.manifest.source, **machine(where)
     )
-    data = load_split(store, "train", info.vocabulary, where)
     return Job(
         stream=BatchStream(
             data, config.train.batch_size, config.train.seed, max_cost=config.train.batch_cost
@@ -126,10 +126,5 @@ def _model(config: Config, max_atoms: int) -> DeNovo:
 def _is_same_model(config: Config, started: Path) -> bool:
     """Whether the weights of a started run have this recipe's shape."""
     other = load_config(started)
-    classes = [(one.data.atomic_numbers, one.data.charges) for one in (other, config)]
-    return other.model == config.model and classes[0] == classes[1]
-
-
-def _size_counts(store: MoleculeStore) -> tuple[int, ...]:
-    counts = np.bincount(store.n_atoms[store.split("train")])
-    return tuple(int(count) for count in counts)
+    known, wanted = (Vocabulary.of(one.data.dataset) for one in (other, config))
+    return other.model == config.model and known == wanted

@@ -32,6 +32,9 @@ from .builders import (
 
 seeds = st.integers(0, 2**32 - 1)
 
+IMPLICIT = Vocabulary((6, 6, 6, 7, 7, 8, 8), (-1, 0, 1), (1, 2, 3, 0, 2, 0, 1))
+"""Carbon, nitrogen and oxygen with implicit hydrogens."""
+
 
 def deficit(beliefs: Beliefs, mol: Molecule) -> float:
     """Total deficit of a Kekulé structure, in nats."""
@@ -110,6 +113,20 @@ def test_the_result_is_a_valid_molecule(truth: Molecule, noise: float, seed: int
     assert np.array_equal(decoded.pos, truth.pos)
 
 
+@given(st.integers(2, 6), seeds)
+@settings(max_examples=25)
+def test_implicit_hydrogens_count_as_bonds(n: int, seed: int) -> None:
+    decoded = decode_joint(random_beliefs(n, np.random.default_rng(seed), IMPLICIT))
+    if decoded is None:
+        return
+    assert decoded.hydrogens is not None
+    total = bond_matrix(decoded).sum(axis=1) + decoded.hydrogens
+    for z, charge, order in zip(decoded.atomic_numbers, decoded.formal_charge, total, strict=True):
+        assert order in KEKULE_VALENCES[int(z), int(charge)]
+    assert is_consistent(decoded)
+    assert not is_consistent(replace(decoded, hydrogens=decoded.hydrogens + 1))
+
+
 @given(molecules, st.floats(0.5, 1.5), seeds)
 def test_nothing_feasible_is_more_probable(truth: Molecule, noise: float, seed: int) -> None:
     beliefs = noisy_beliefs(truth, noise, np.random.default_rng(seed))
@@ -131,7 +148,11 @@ def test_a_proof_holds_against_the_planted_molecule(
         assert found.solution.deficit(choices) <= deficit(beliefs, kekule(truth)) + 1e-4
 
 
-@given(st.integers(2, 4), seeds, st.sampled_from([QM9, Vocabulary((1, 8, 15, 16), (-1, 0, 1))]))
+@given(
+    st.integers(2, 4),
+    seeds,
+    st.sampled_from([QM9, Vocabulary((1, 8, 15, 16), (-1, 0, 1)), IMPLICIT]),
+)
 @settings(max_examples=40)
 def test_the_search_equals_exhaustive_search(n: int, seed: int, vocabulary: Vocabulary) -> None:
     beliefs = random_beliefs(n, np.random.default_rng(seed), vocabulary)

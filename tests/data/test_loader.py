@@ -75,9 +75,9 @@ def test_splits_are_apart(sample: MoleculeStore) -> None:
 @pytest.mark.parametrize(
     ("vocabulary", "outside"),
     [
-        (Vocabulary((1, 6, 7, 9), (-1, 0, 1)), "[8]"),
-        (Vocabulary((6, 7, 8, 9), (-1, 0, 1)), "[1]"),
-        (Vocabulary((1, 6, 7, 8, 9), (0,)), "[-1, 1]"),
+        (Vocabulary((1, 6, 7, 9), (-1, 0, 1)), "O"),
+        (Vocabulary((6, 7, 8, 9), (-1, 0, 1)), "H"),
+        (Vocabulary((1, 6, 7, 8, 9), (0,)), "-1, 1"),
     ],
 )
 def test_what_the_model_does_not_know_is_an_error(

@@ -12,6 +12,8 @@ from rdkit.Geometry import Point3D
 from molgen.chem.conformers.ensemble import embedded
 from molgen.chem.conformers.query import Query
 from molgen.chem.graph_features import graph_features
+from molgen.chem.mol import molecule_of
+from molgen.chem.molecule import Molecule
 
 SEEDS: Final = 2**31 - 2
 """Seeds that RDKit tells apart."""
@@ -39,6 +41,18 @@ def all_atoms(asked: Query, pos: NDArray[np.floating]) -> NDArray[np.float64]:
     for row, atom in enumerate(index.tolist()):
         found[:, _hydrogens(mol, atom)] = placed[:, _hydrogens(grown, row)]
     return _with_isotopes_right(mol, found)
+
+
+def whole_molecule(asked: Query, pos: NDArray[np.floating]) -> Molecule:
+    """A molecule with all its atoms, hydrogens last.
+
+    Args:
+        asked: The molecule.
+        pos: Heavy atoms, Å, ``[N, 3]``.
+    """
+    mol = Chem.Mol(asked.mol)
+    mol.AddConformer(conformer_at(all_atoms(asked, pos[None])[0]))
+    return molecule_of(mol)
 
 
 def embedded_pos(asked: Query, n: int, seed: int) -> NDArray[np.float64]:
