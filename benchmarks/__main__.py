@@ -22,6 +22,7 @@ COMMANDS: Final = MappingProxyType(
         "cost": "cost",
         "speed": "speed",
         "decode": "decode",
+        "batches": "batches",
         "kills": "kills",
         "scaffolds": "scaffolds",
         "variations": "variations",

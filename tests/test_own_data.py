@@ -54,6 +54,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+def test_heavy_atoms_train_a_model(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With hydrogens in the classes of heavy atoms: whole molecules come out all the same."""
+    with (folder / "made-up.yaml").open("a") as file:
+        file.write("hydrogens: [0, 3, 3, 2, 1, 0]\n")
+
+    def molgen(*words: object, status: int = 0) -> str:
+        assert run([str(word) for word in words]) == status
+        told = capfd.readouterr()
+        return told.err if status else told.out
+
+    molgen("data", "prepare", "made-up.yaml", "--source", "mine.sdf", "--out", "store")
+    molgen("train", "recipe.yaml", "--out", "run", "--device", "cpu")
+    weights = "run/model.safetensors"
+    info = read_info(folder / weights)
+    assert info.max_atoms == 50
+    assert "CH2" in info.vocabulary.symbols
+    sampled = ("--n", 6, "--no-metrics", "--model", weights)
+    for steps in (1, 4):
+        molgen("sample", *sampled, "--n-atoms", "3-8", "--steps", steps, "--out", f"{steps}.sdf")
+        mols = list(Chem.SDMolSupplier(f"{steps}.sdf", removeHs=False))
+        assert len(mols) == 6
+        for mol in mols:
+            if mol is not None and mol.GetProp("molgen_valid") == "true":
+                assert not sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
+    few = ("--n", 2, "--model", weights, "--strength", 0.3, "--steps", 4)
+    molgen("vary", "mine.sdf", *few, "--out", "varied.sdf")
+    assert (folder / "varied.sdf").read_text().count("$$$$") == 2 * len(SMILES)
+    said = molgen("sample", *sampled, "--formula", "C2H6O", "--out", "x.sdf", status=2)
+    assert "names heavy atoms together with their hydrogens" in said
+
+
+@pytest.mark.slow
 def test_own_molecules_train_a_model(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def molgen(*words: object) -> str:
         status = run([str(word) for word in words])

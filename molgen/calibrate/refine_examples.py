@@ -24,7 +24,7 @@ from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.cores import available_cores
 from molgen.data.store import MoleculeStore
 from molgen.models.denovo import ELEMENT, POS, DeNovo
-from molgen.models.graph_fit import ClassNumbers, classes_of, graph_of, packed, places
+from molgen.models.graph_fit import ClassNumbers, classes_of, graph_of, packed
 from molgen.nn.refine.graph import PackedGraph
 
 BATCH: Final = 32
@@ -134,7 +134,7 @@ def real_examples(
     for first in range(0, len(chosen), BATCH):
         part = chosen[first : first + BATCH]
         sigma = float(rng.choice(SIGMAS)) / scale
-        elements = [places(one.atomic_numbers, vocabulary.atomic_numbers) for one in part]
+        elements = [vocabulary.element_classes(one.atomic_numbers, one.hydrogens) for one in part]
         estimates = _estimates(loaded.model, teacher, part, elements, sigma, generator)
         for one, estimate in zip(part, estimates, strict=True):
             target = (one.pos - one.pos.mean(axis=0)) / scale

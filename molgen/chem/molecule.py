@@ -70,6 +70,29 @@ def from_geometry(atomic_numbers: NDArray[np.integer], pos: NDArray[np.floating]
     )
 
 
+def without_hydrogens(molecule: Molecule) -> Molecule:
+    """The heavy atoms of a molecule, hydrogens on them implicit; others are left out.
+
+    Args:
+        molecule: With hydrogens as atoms.
+    """
+    is_heavy = molecule.atomic_numbers != HYDROGEN
+    ends = molecule.bonds[:, :2]
+    hydrogens = np.zeros(molecule.n_atoms, np.uint8)
+    for one, other in (ends.T, ends.T[::-1]):
+        np.add.at(hydrogens, one[~is_heavy[other]], 1)
+    place = np.cumsum(is_heavy) - 1
+    bonds = molecule.bonds[is_heavy[ends].all(axis=1)].copy()
+    bonds[:, :2] = place[bonds[:, :2]]
+    return Molecule(
+        molecule.atomic_numbers[is_heavy],
+        molecule.pos[is_heavy],
+        molecule.formal_charge[is_heavy],
+        bonds,
+        hydrogens[is_heavy],
+    )
+
+
 def bond_matrix(molecule: Molecule) -> NDArray[np.int8]:
     """Symmetric matrix of bond classes.
 

@@ -118,7 +118,7 @@ def classes_of(
 ) -> ClassNumbers:
     """Elements, formal charges and bonds as a model numbers them."""
     return (
-        places(molecule.atomic_numbers, vocabulary.atomic_numbers),
+        vocabulary.element_classes(molecule.atomic_numbers, molecule.hydrogens),
         places(molecule.formal_charge, vocabulary.charges),
         bonds,
     )

@@ -183,6 +183,11 @@ class MoleculeHeader(Header[MoleculeRecipeT]):
         return Vocabulary.of(self.dataset)
 
     @property
+    def counted_atoms(self) -> str:
+        """What numbers of atoms count, in words."""
+        return "heavy atoms" if self.dataset.hydrogens else "atoms, hydrogens included"
+
+    @property
     def max_atoms(self) -> int:
         """Largest molecule of the training data."""
         return len(self.n_atoms) - 1

@@ -33,6 +33,14 @@ def find_conditioning(info: ModelInfo, request: Request) -> Conditioning | None:
         UsageError: It asks for atoms or sizes that the model does not know.
         DataError: A file cannot be read.
     """
+    given = {name: getattr(request, name) for name in ("formula", "like", "scaffold")}
+    asked = [name for name, value in given.items() if value is not None]
+    if asked and info.vocabulary.hydrogens:
+        raise UsageError(
+            f"{info.name} names heavy atoms together with their hydrogens: nothing of a molecule "
+            f"can be given, so --{asked[0]} is not for it",
+            f"Leave out --{asked[0]} or --model {info.name}",
+        )
     if request.formula is not None:
         formula = parse_formula(request.formula)
         _check_possible(request.formula, formula.atomic_numbers, formula.charge)

@@ -125,7 +125,11 @@ class Request:
     plan: PlanOptions = AS_PRESCRIBED
     n_atoms: Annotated[
         tuple[int, int] | None,
-        Option("Atom counts, hydrogens included.", "N|MIN-MAX", parse=parse_sizes),
+        Option(
+            "Atom counts, hydrogens included; of heavy atoms for a model of drug-like molecules.",
+            "N|MIN-MAX",
+            parse=parse_sizes,
+        ),
     ] = None
     batch_size: BatchSize = None
     workers: Annotated[

@@ -49,10 +49,10 @@ def clean_batch(model: DeNovo, info: ModelInfo, molecules: Sequence[Molecule]) -
     origins = np.stack([one.pos.astype(np.float64).mean(axis=0) for one in molecules])
     pos = np.zeros((len(sizes), max(sizes), 3), dtype=np.float32)
     one_hot = np.zeros((*pos.shape[:2], info.vocabulary.n_elements), dtype=np.float32)
-    known = np.array(info.vocabulary.atomic_numbers)
     for row, (molecule, n) in enumerate(zip(molecules, sizes, strict=True)):
         pos[row, :n] = (molecule.pos - origins[row]) / model.scales.pos
-        one_hot[row, :n] = molecule.atomic_numbers[:, None] == known
+        classes = info.vocabulary.element_classes(molecule.atomic_numbers, molecule.hydrogens)
+        one_hot[row, np.arange(n), classes] = 1
     mask = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
     element = model.clean_elements(torch.from_numpy(one_hot))
     state = {

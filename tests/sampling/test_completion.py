@@ -15,7 +15,13 @@ from molgen.chem.molecule import Molecule
 from molgen.sampling.completion import Completion
 from molgen.tasks.conformer_weights import load_conformer_model
 
-SMILES = ("C[C@H](N)C(=O)O", "C[N+](=O)[O-]", "Cc1c[nH]c2ccccc12", "OC[C@@H]1CC[C@H](F)C1", "C/C=C\\Cl")
+SMILES = (
+    "C[C@H](N)C(=O)O",
+    "C[N+](=O)[O-]",
+    "Cc1c[nH]c2ccccc12",
+    "OC[C@@H]1CC[C@H](F)C1",
+    "C/C=C\\Cl",
+)
 
 
 @pytest.fixture(scope="module")

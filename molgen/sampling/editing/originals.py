@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from molgen.chem.composition import is_flat_drawing
-from molgen.chem.elements import SYMBOLS
+from molgen.chem.elements import atom_name
 from molgen.chem.given import missing_hydrogens, record_of
-from molgen.chem.molecule import Molecule
+from molgen.chem.molecule import Molecule, without_hydrogens
 from molgen.chem.read import Record, read_records
 from molgen.errors import UsageError
 from molgen.models.info import ModelInfo
@@ -82,26 +82,32 @@ def _original(info: ModelInfo, record: Record, source: str | Path) -> Original:
         )
     if not np.isfinite(molecule.pos).all():
         raise UsageError(f"{where}: a coordinate is no number", "Correct or remove the record")
-    _check_atoms(info, molecule, where)
     # Several atoms without a bond are a geometry, whatever the format.
     mol = record.mol if molecule.n_bonds or molecule.n_atoms == 1 else None
     n_missing = 0 if mol is None else missing_hydrogens(mol)
     if n_missing:
         word = "hydrogen" if n_missing == 1 else "hydrogens"
         raise UsageError(f"{where} lacks {n_missing} {word}", ADD_HYDROGENS)
+    if info.vocabulary.hydrogens:
+        molecule = without_hydrogens(molecule)
+    _check_atoms(info, molecule, where)
     return Original(record.title or where, molecule, mol)
 
 
 def _check_atoms(info: ModelInfo, molecule: Molecule, where: str) -> None:
     """Reject molecules of a kind or size that the model was not made for."""
-    for atom in molecule.atomic_numbers.tolist():
-        if atom not in info.vocabulary.atomic_numbers:
-            raise UsageError(
-                f"{where} holds {SYMBOLS[atom]}, which {info.name} does not know",
-                f"Use {', '.join(info.vocabulary.symbols)} only",
-            )
+    classes = info.vocabulary.element_classes(molecule.atomic_numbers, molecule.hydrogens)
+    unknown = np.flatnonzero(classes < 0)
+    if len(unknown):
+        first = int(unknown[0])
+        hydrogens = 0 if molecule.hydrogens is None else int(molecule.hydrogens[first])
+        atom = atom_name(int(molecule.atomic_numbers[first]), hydrogens)
+        raise UsageError(
+            f"{where} holds {atom}, which {info.name} does not know",
+            f"Use {', '.join(info.vocabulary.symbols)} only",
+        )
     if not 1 <= molecule.n_atoms <= info.max_atoms:
         raise UsageError(
             f"{where} has {molecule.n_atoms} atoms; {info.name} makes 1 to {info.max_atoms}",
-            f"Give molecules of up to {info.max_atoms} atoms, hydrogens included",
+            f"Give molecules of up to {info.max_atoms} {info.counted_atoms}",
         )

@@ -25,6 +25,7 @@ from molgen.models.info import ModelInfo
 from molgen.option import deciding
 from molgen.rng import generator
 from molgen.sampling.batching import Rows
+from molgen.sampling.completion import Completion, completion_of
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
@@ -109,6 +110,11 @@ class Variations:
             state.update(original.molecule.formal_charge.tobytes())
         return state.hexdigest()
 
+    @cached_property
+    def _completion(self) -> Completion | None:
+        """Makes whole molecules of heavy atoms; None where hydrogens are atoms."""
+        return completion_of(self.model, self.request.steps)
+
     def original(self, index: int) -> Original:
         """What molecule ``index`` is a variation of."""
         return self.originals[index // self.request.n]
@@ -145,7 +151,8 @@ class Variations:
             Molecules ``first`` to ``n_records - 1``.
         """
         decoder = Decoder(self.request.decode, distances=self.model.info.distances)
-        finisher = Finisher(decoder, relaxing=Relaxation() if self.request.relax else None)
+        relaxing = Relaxation() if self.request.relax else None
+        finisher = Finisher(decoder, relaxing=relaxing, complete=self._completion)
         vocabulary = self.model.info.vocabulary
         for sample in samples(self._batches(first), vocabulary, finisher, n_workers=1):
             tally.add(sample)
@@ -153,7 +160,9 @@ class Variations:
 
     def _batches(self, first: int) -> Iterator[Prediction]:
         """Predictions of the molecules from ``first`` on."""
-        plan = vary_plan(self.model.info, self.request.strength, self.request.steps)
+        done = self._completion
+        calls = self.request.steps - (0 if done is None else done.calls)
+        plan = vary_plan(self.model.info, self.request.strength, calls)
         size = self.request.batch_size or default_batch(self.model.model)
         for start in range(first, self.n_records, size):
             indices = range(start, min(start + size, self.n_records))
