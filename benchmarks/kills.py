@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 
 from molgen.cli import run
+from molgen.sampling.conformers.run import status_table
 from molgen.sampling.destination import destination
 
 ROW = "{:10} {:8} {:>6} {:>6} {:>6} {:>6} {:>9}"
@@ -79,6 +80,7 @@ def main(options: argparse.Namespace) -> int:
 
 def jobs(weights: str, n: int, folder: Path) -> list[Job]:
     """The commands; what they read is made in this process, which so has imported everything."""
+    import molgen.sampling.conformers.stream  # noqa: F401, PLC0415 - forks need not import it
     fixed = ("--model", weights, "--steps", "1", "--device", "cpu", "--quiet", "--batch-size", "8")
     sample = ("sample", *fixed, "--n", str(n), "--no-metrics", "--workers", "1")
     given = str(folder / "given.sdf")
@@ -86,6 +88,11 @@ def jobs(weights: str, n: int, folder: Path) -> list[Job]:
     vary = ("vary", given, *fixed, "--n", str(-(-n // N_VARIED)))
     found = [Job(suffix, sample) for suffix in (".sdf", ".sdf.gz", ".smi", ".xyz")]
     found.append(Job(".sdf", vary))
+    few = max(n // 4, 1)
+    smiles = folder / "given.smi"
+    smiles.write_text("".join(f"{'C' * (k % 7 + 2)}(F)Cc1ccccc1 mol{k}\n" for k in range(few)))
+    options = ("--n", "4", "--steps", "2", "--device", "cpu", "--quiet")
+    found.append(Job(".sdf", ("conformers", str(smiles), *options)))
     return found
 
 
@@ -96,13 +103,13 @@ def whole(job: Job, folder: Path) -> Path:
 
 def trial(job: Job, folder: Path, dice: random.Random) -> str:
     """Kill a run, resume it, and say where it was, or ``different`` if its file is."""
-    expected = whole(job, folder).read_bytes()
+    expected = content(whole(job, folder))
     target = destination(str(folder / f"killed{job.suffix}"))
-    for path in target.files:
-        path.unlink(missing_ok=True)
+    for path in folder.glob("killed*"):
+        path.unlink()
     command = [*job.words, "--out", str(target.path), "--resume"]
     child = forked(command)
-    least, delay = dice.uniform(0, len(expected)), dice.uniform(0, 0.01)
+    least, delay = dice.uniform(0, len(expected[0])), dice.uniform(0, 0.01)
     while size_of(target.partial) < least and not target.path.exists():
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
@@ -112,13 +119,19 @@ def trial(job: Job, folder: Path, dice: random.Random) -> str:
     os.waitpid(child, 0)
     where = "after" if target.path.exists() else "amid" if size_of(target.partial) else "before"
     execute(command)
-    if target.path.read_bytes() == expected:
+    if content(target.path) == expected:
         return where
     kept = tempfile.mkdtemp(prefix="molgen-kills-")
     print(
         f"different: {shutil.copy(target.path, kept)} and {shutil.copy(whole(job, folder), kept)}"
     )
     return "different"
+
+
+def content(path: Path) -> list[bytes]:
+    """A file, and the status table beside it, if there is one."""
+    table = status_table(path)
+    return [one.read_bytes() for one in (path, table) if one.exists()]
 
 
 def size_of(path: Path) -> int:

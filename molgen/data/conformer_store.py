@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from molgen.chem.boltzmann import boltzmann_weights
 from molgen.errors import DataError
-from molgen.atomic import atomic_path
+from molgen.atomic import atomic_folder
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -141,17 +141,15 @@ class ConformerStore:
 
 
 def write_store(folder: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
-    """Write a store; the manifest comes last, so a store without one is not whole.
+    """Write a store beside its folder, then put it in its place.
 
     Args:
-        folder: Made where it is missing.
+        folder: Made where it is missing, replaced where it is there.
         arrays: Everything in `DTYPES`.
         facts: What the manifest says besides.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for name, dtype in DTYPES.items():
-        with atomic_path(folder / f"{name}.npy") as beside, beside.open("wb") as file:
-            np.save(file, arrays[name].astype(dtype))
-    with atomic_path(folder / MANIFEST) as beside:
-        beside.write_text(json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")
+    with atomic_folder(folder) as beside:
+        for name, dtype in DTYPES.items():
+            np.save(beside / f"{name}.npy", arrays[name].astype(dtype))
+        manifest = json.dumps({"format": FORMAT, **facts}, indent=2)
+        (beside / MANIFEST).write_text(manifest + "\n")
