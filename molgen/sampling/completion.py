@@ -83,5 +83,5 @@ def _query(molecule: Molecule) -> Query | None:
     if built.reason:
         return None
     built.mol.GetConformer().Set3D(True)
-    asked = query(built.mol)
+    asked = query(built.mol, settles_stereo=False)  # that of the geometry is meant
     return asked if isinstance(asked, Query) else None

@@ -69,7 +69,11 @@ class Refused:
 
 
 def query(
-    given: Chem.Mol | str, *, largest_fragment: bool = False, core: CorePattern | None = None
+    given: Chem.Mol | str,
+    *,
+    largest_fragment: bool = False,
+    core: CorePattern | None = None,
+    settles_stereo: bool = True,
 ) -> Query | Refused:
     """A molecule as the conformer model reads it, or why it cannot.
 
@@ -77,6 +81,8 @@ def query(
         given: A SMILES, or a molecule with or without hydrogens; conformers are left behind.
         largest_fragment: Whether to leave out all fragments but the largest.
         core: What keeps its coordinates; None for nothing.
+        settles_stereo: Whether stereo that is open becomes that of an embedding, which takes its
+            time; else it stays open.
     """
     with rdBase.BlockLogs():
         mol = read_smiles(given) if isinstance(given, str) else given
@@ -91,12 +97,14 @@ def query(
             return Refused("no heavy atoms")
         try:
             notes = [f"the largest of {parts} fragments"] if parts > 1 else []
-            return _query(mol, notes, core)
+            return _query(mol, notes, core, settles_stereo=settles_stereo)
         except (ValueError, RuntimeError) as error:  # unsanitised, or beyond RDKit
             return Refused(f"RDKit cannot treat it ({' '.join(str(error).split())[:80]})")
 
 
-def _query(mol: Chem.Mol, notes: list[str], core: CorePattern | None) -> Query | Refused:
+def _query(
+    mol: Chem.Mol, notes: list[str], core: CorePattern | None, *, settles_stereo: bool
+) -> Query | Refused:
     n_heavy = mol.GetNumHeavyAtoms()
     if n_heavy > MAX_EMBEDDED:
         return Refused(f"{n_heavy} heavy atoms, more than {MAX_EMBEDDED}")
@@ -106,7 +114,7 @@ def _query(mol: Chem.Mol, notes: list[str], core: CorePattern | None) -> Query |
         return Refused(found)
     given = [one.GetPositions() for one in full.GetConformers() if one.Is3D()]
     full.RemoveAllConformers()
-    if n_heavy <= MAX_HEAVY:
+    if settles_stereo and n_heavy <= MAX_HEAVY:
         full = _with_open_stereo_settled(full)
     if full.HasProp(STEREO_SETTLED):
         notes.append("open stereo: one isomer of several")
