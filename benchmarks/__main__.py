@@ -23,6 +23,7 @@ COMMANDS: Final = MappingProxyType(
         "speed": "speed",
         "decode": "decode",
         "batches": "batches",
+        "bulk": "bulk",
         "kills": "kills",
         "scaffolds": "scaffolds",
         "variations": "variations",

@@ -81,6 +81,7 @@ def main(options: argparse.Namespace) -> int:
 def jobs(weights: str, n: int, folder: Path) -> list[Job]:
     """The commands; what they read is made in this process, which so has imported everything."""
     import molgen.sampling.conformers.stream  # noqa: F401, PLC0415 - forks need not import it
+
     fixed = ("--model", weights, "--steps", "1", "--device", "cpu", "--quiet", "--batch-size", "8")
     sample = ("sample", *fixed, "--n", str(n), "--no-metrics", "--workers", "1")
     given = str(folder / "given.sdf")

@@ -49,5 +49,9 @@ class OutputError(MolgenError):
     """A result cannot be written: the place exists, is read-only or is full."""
 
 
+class BusyError(OutputError):
+    """Another process is writing the result."""
+
+
 class ChemistryError(MolgenError):
     """A molecule cannot be represented or converted."""

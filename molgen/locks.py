@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from molgen.errors import OutputError
+from molgen.errors import BusyError, OutputError
 
 _NO_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What a file system answers that knows no locks; then there is none."""
@@ -28,7 +28,8 @@ def lock(*paths: Path) -> Iterator[None]:
         paths: The outputs, there or not; the folders that they lie in exist.
 
     Raises:
-        OutputError: Another process holds it; the message names the process and its host.
+        BusyError: Another process holds it; the message names the process and its host.
+        OutputError: It cannot be written.
 
     Example:
         >>> with lock(Path(getfixture("tmp_path"), "molecules.sdf")):
@@ -85,7 +86,7 @@ def _acquired(place: Path, path: Path) -> int:
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
             os.close(handle)
-            raise OutputError(
+            raise BusyError(
                 f"{path} is being written by {holder or 'another process'}",
                 "Wait for it, or choose another output",
             ) from None

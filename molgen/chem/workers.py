@@ -59,6 +59,8 @@ def run_with_limit(
     n_workers: int,
     progress: Callable[[int], None] | None = None,
     chunk_size: int | None = None,
+    *,
+    nested: bool = False,
 ) -> Iterator[Result | Unfinished]:
     """Yield `function(item)` for each item, in the order of the items.
 
@@ -69,6 +71,7 @@ def run_with_limit(
         n_workers: number of processes, at least 1.
         progress: called with the number of items yielded so far, after each.
         chunk_size: items in one message; None suits items that take no time.
+        nested: whether `function` may make processes of its own.
 
     In a daemonic process, such as a worker of `multiprocessing.Pool`, items run one after another
     in this process, without a limit.
@@ -86,7 +89,9 @@ def run_with_limit(
         raise ValueError(f"{function} must be importable from a module by its name")
     if multiprocessing.current_process().daemon:  # may not have processes of its own
         return _in_process(function, items, progress)
-    pool: _Pool[Item, Result] = _Pool(function, items, timeout_s, n_workers, chunk_size)
+    pool: _Pool[Item, Result] = _Pool(
+        function, items, timeout_s, n_workers, chunk_size, nested=nested
+    )
     return _run(pool, progress)
 
 
@@ -158,8 +163,11 @@ class _Pool(Generic[Item, Result]):
         timeout_s: float,
         n_workers: int,
         chunk_size: int | None = None,
+        *,
+        nested: bool = False,
     ) -> None:
         self.function = function
+        self.nested = nested
         self.timeout_s = timeout_s
         self.n_workers = n_workers
         self.chunk_size = chunk_size or _chunk_size(items, n_workers)
@@ -213,7 +221,8 @@ class _Pool(Generic[Item, Result]):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         started = context.RawValue("d", 0.0)
-        process = context.Process(target=serve, args=(theirs, started, self.timeout_s), daemon=True)
+        arguments = (theirs, started, self.timeout_s)
+        process = context.Process(target=serve, args=arguments, daemon=not self.nested)
         with without_main():
             process.start()
         theirs.close()

@@ -9,6 +9,7 @@ import typer
 
 import molgen
 from molgen.cli.benchmark import conformers as benchmark_conformers
+from molgen.cli.bulk import merge, status
 from molgen.cli.calibrate import calibrate
 from molgen.cli.conformers import conformers, refine
 from molgen.cli.data import ensembles, prepare, trajectories
@@ -43,6 +44,8 @@ app.command("refine")(refine)
 app.command("vary")(vary)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
+app.command("status")(status)
+app.command("merge")(merge)
 app.command("models")(models)
 app.command("train")(train)
 app.command("calibrate")(calibrate)

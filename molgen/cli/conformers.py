@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molgen.cli import options
+from molgen.cli import bulk, options
 from molgen.cli.console import note
 from molgen.cli.output import find_target
 from molgen.errors import UsageError
 from molgen.sampling.conformers.request import ConformerRequest, with_preset
 from molgen.sampling.destination import STDOUT, check_apart, check_new
+
+if TYPE_CHECKING:
+    from molgen.bulk.jobs import Job
 
 _INPUT = "Input"
 
@@ -49,6 +52,10 @@ def conformers(
     resume: options.Resume = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
+    shards: bulk.Shards = None,
+    shard: bulk.Place = None,
+    engine: bulk.EngineName = "processes",
+    address: bulk.Address = None,
 ) -> None:
     """Make conformers; OUT.csv says for every input what became of it.
 
@@ -59,7 +66,8 @@ def conformers(
         for name in context.params
         if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
     }
-    where = _Where(molecules, out, model, device, resume, force, quiet)
+    how = bulk.InShards(shards, shard, engine, address, request.workers, device)
+    where = _Where(molecules, out, model, device, resume, force, quiet, how)
     _write(with_preset(request, preset, explicit), where, smiles_column, name_column)
 
 
@@ -83,6 +91,10 @@ def refine(
     resume: options.Resume = False,
     force: options.Force = False,
     quiet: options.Quiet = False,
+    shards: bulk.Shards = None,
+    shard: bulk.Place = None,
+    engine: bulk.EngineName = "processes",
+    address: bulk.Address = None,
 ) -> None:
     """Move geometries towards the minimum of MMFF94s next to them, by the network alone.
 
@@ -92,7 +104,8 @@ def refine(
     request = ConformerRequest(
         init="input", steps=steps, minimise=minimise, timeout=timeout, workers=workers
     )
-    _write(request, _Where(geometries, out, model, device, resume, force, quiet))
+    how = bulk.InShards(shards, shard, engine, address, workers, device)
+    _write(request, _Where(geometries, out, model, device, resume, force, quiet, how))
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,7 @@ class _Where:
     resume: bool
     force: bool
     quiet: bool
+    how: bulk.InShards
 
 
 def _write(
@@ -115,6 +129,15 @@ def _write(
     name_column: str | None = None,
 ) -> None:
     molecules, out, model, resume = where.molecules, where.out, where.model, where.resume
+    if where.how.is_asked:
+        where.how.check(out=out, force=where.force)
+        bulk.in_shards(
+            lambda: _job(asked, where, smiles_column, name_column),
+            where.how,
+            out,
+            quiet=where.quiet,
+        )
+        return
     if not out.endswith((".sdf", ".sdf.gz")):
         raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
     with find_target(out, inputs=(molecules, model), resume=resume, force=where.force) as target:
@@ -153,3 +176,14 @@ def _write(
         f"{out}: {made.conformers} conformers of {made.molecules} molecules; "
         f"{made.rows} rows in {tables[0]}"
     )
+
+
+def _job(
+    asked: ConformerRequest, where: _Where, smiles_column: str | None, name_column: str | None
+) -> Job:
+    from molgen.bulk.jobs import ConformerJob
+    from molgen.chem.conformers.files import Inputs
+
+    one = replace(asked, workers=1)
+    inputs = Inputs(where.molecules, smiles_column, name_column)
+    return ConformerJob.of(one, inputs, where.model, where.device)

@@ -26,6 +26,10 @@ class Recordable(Protocol):
         """Number of records to make."""
 
     @property
+    def first(self) -> int:
+        """Number of the first molecule."""
+
+    @property
     def leaves_gaps(self) -> bool:
         """Whether the numbers of the records may skip molecules."""
 
@@ -39,7 +43,9 @@ class Recordable(Protocol):
     def tags(self, sample: Sample) -> Mapping[str, TagValue]:
         """What is stored beside one molecule."""
 
-    def stream(self, tally: Tally, *, first: int = 0, n_done: int = 0) -> Iterator[Sample]:
+    def stream(
+        self, tally: Tally, *, first: int | None = None, n_done: int = 0
+    ) -> Iterator[Sample]:
         """Molecules from number ``first`` on, until all records but ``n_done`` are made."""
 
 
@@ -49,12 +55,12 @@ class Start:
 
     Attributes:
         n_done: Records that are there already.
-        first: Number of the next molecule.
+        first: Number of the next molecule; None for the run's first.
         keep_bytes: Length of the whole records; None for a new file.
     """
 
     n_done: int = 0
-    first: int = 0
+    first: int | None = None
     keep_bytes: int | None = None
 
 
@@ -153,7 +159,7 @@ def _start_after(run: Recordable, target: Destination, path: Path) -> Start:
     Raises:
         UsageError: A record is intact and of another run, or the first one is damaged.
     """
-    n_done, n_bytes, last = 0, 0, -1
+    n_done, n_bytes, last = 0, 0, run.first - 1
     for chunk in whole_chunks(path):
         if n_done == 0 and target.needs_sidecar:
             _check_sidecar(run, target, path)
@@ -173,7 +179,7 @@ def _start_after(run: Recordable, target: Destination, path: Path) -> Start:
 def _verified_index(run: Recordable, path: Path, one: Record, place: int, previous: int) -> int:
     """Molecule number of a record, which is checked to be of this run."""
     index = _index(one)
-    has_place = run.leaves_gaps or index == place
+    has_place = run.leaves_gaps or index == run.first + place
     is_same_run = suffix_of(path) in WITHOUT_TAGS or one.tags.get(RUN) == run.fingerprint
     if _name(one) != run.title(index) or not has_place or not is_same_run or index <= previous:
         raise UsageError(

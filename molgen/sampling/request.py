@@ -30,6 +30,8 @@ _INTERVAL: Final = re.compile(r"(\d*\.?\d+)-(\d*\.?\d+)")
 
 MAX_STEPS: Final = 10_000
 
+MAX_FIRST: Final = 10**12
+
 MAX_SEED: Final = 2**64 - 1
 
 MODEL: Final = "qm9"
@@ -120,6 +122,9 @@ class Request:
 
     n: Annotated[int, Option("Number of records.", names=("--n", "-n"), decides=False)]
     _: KW_ONLY
+    first: Annotated[
+        int, Option("Number of the first molecule: a part of a longer run.", decides=False)
+    ] = 0
     steps: Annotated[int, Option("Network calls per molecule.")] = 4
     seed: Annotated[int, Option("Molecule i depends on the seed and on i alone.")] = 0
     plan: PlanOptions = AS_PRESCRIBED
@@ -210,6 +215,8 @@ class Request:
 
     def __post_init__(self) -> None:
         _at_least("n", self.n, 1)
+        _at_least("first", self.first, 0)
+        _at_most("first", self.first, MAX_FIRST)
         _at_least("steps", self.steps, 1)
         _at_most("steps", self.steps, MAX_STEPS)
         _at_least("seed", self.seed, 0)

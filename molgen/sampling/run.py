@@ -122,6 +122,11 @@ class Run:
         return self.request.n
 
     @property
+    def first(self) -> int:
+        """Number of the first molecule."""
+        return self.request.first
+
+    @property
     def leaves_gaps(self) -> bool:
         """Whether the numbers of the records may skip molecules."""
         return self.request.valid_only
@@ -212,13 +217,13 @@ class Run:
         return Labels(self.model.name, named, self.fingerprint, self._stem, self.form)
 
     def stream(
-        self, tally: Tally, *, first: int = 0, n_done: int = 0
+        self, tally: Tally, *, first: int | None = None, n_done: int = 0
     ) -> Generator[Sample, None, None]:
         """Draw molecules until the request is fulfilled.
 
         Args:
             tally: Counts everything that is drawn.
-            first: Number of the first molecule to draw.
+            first: Number of the first molecule to draw; None for that of the request.
             n_done: Records that an earlier run has written already.
 
         Yields:
@@ -230,7 +235,8 @@ class Run:
         n_left, n_in_vain = self.request.n - n_done, 0
         if n_left <= 0:
             return
-        with closing(self._drawn(first)) as drawn:
+        begin = self.first if first is None else first
+        with closing(self._drawn(begin)) as drawn:
             for sample in drawn:
                 tally.add(sample)
                 if self.request.valid_only and sample.reason:
@@ -251,7 +257,7 @@ class Run:
         request, on_gpu = self.request, device_of(self.model.model).type == "cuda"
         batches = draw_batches(
             self.model,
-            count(first) if request.valid_only else range(first, request.n),
+            count(first) if request.valid_only else range(first, request.first + request.n),
             seed=request.seed,
             plan=self.plan,
             n_atoms=request.n_atoms,
@@ -260,7 +266,7 @@ class Run:
             steering=self.steering,
             total_charge=self.total_charge,
         )
-        workers = self.workers or usual_workers(request.n - first, on_gpu=on_gpu)
+        workers = self.workers or usual_workers(request.first + request.n - first, on_gpu=on_gpu)
         finisher = self.finisher
         return samples(batches, self.model.info.vocabulary, finisher, workers)
 

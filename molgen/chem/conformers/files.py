@@ -72,11 +72,15 @@ class Inputs:
         source: A SMILES, a file, or ``-`` for standard input.
         smiles_column: Of a table; None takes the first of `SMILES_COLUMNS` that is there.
         name_column: Of a table; None takes the first of `NAME_COLUMNS`, if any.
+        first: Inputs to leave out at the beginning.
+        last: Where to stop, in inputs from the beginning; None for the end.
     """
 
     source: str
     smiles_column: str | None = None
     name_column: str | None = None
+    first: int = 0
+    last: int | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -86,9 +90,14 @@ class Inputs:
     def rows(self) -> Iterator[Row]:
         """Every input in order.
 
+        Names are those that the inputs have in the whole file.
+
         Raises:
             DataError: The file cannot be read, or lacks a column.
         """
+        return islice(self._named(), self.first, self.last)
+
+    def _named(self) -> Iterator[Row]:
         taken: set[str] = set()
         for number, row in enumerate(self._rows(), start=1):
             name = "_".join(row.name.split()) or f"mol{number}"

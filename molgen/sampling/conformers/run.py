@@ -182,7 +182,7 @@ class ConformerRun:
                 writer.flush()
                 n = 0 if result.wrong is None else len(result.wrong)
                 counts = counts.plus(n)
-                _append(table, _status(counts.rows, name, result, run))
+                _append(table, _status(self.inputs.first + counts.rows, name, result, run))
                 on_row(counts.rows)
         self.partial_table.replace(self.table)
         self.target.finish()

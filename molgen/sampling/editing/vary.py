@@ -93,6 +93,11 @@ class Variations:
         return len(self.originals) * self.request.n
 
     @property
+    def first(self) -> int:
+        """Number of the first molecule."""
+        return 0
+
+    @property
     def leaves_gaps(self) -> bool:
         """Molecules are never left out."""
         return False
@@ -139,7 +144,13 @@ class Variations:
         near = similarity(source.mol, sample.mol)
         return tags if near is None else {**tags, "molgen_similarity": round(near, 3)}
 
-    def stream(self, tally: Tally, *, first: int = 0, n_done: int = 0) -> Iterator[Sample]:  # noqa: ARG002
+    def stream(
+        self,
+        tally: Tally,
+        *,
+        first: int | None = None,
+        n_done: int = 0,  # noqa: ARG002
+    ) -> Iterator[Sample]:
         """Draw molecules in the order of their numbers.
 
         Args:
@@ -154,7 +165,7 @@ class Variations:
         relaxing = Relaxation() if self.request.relax else None
         finisher = Finisher(decoder, relaxing=relaxing, complete=self._completion)
         vocabulary = self.model.info.vocabulary
-        for sample in samples(self._batches(first), vocabulary, finisher, n_workers=1):
+        for sample in samples(self._batches(first or 0), vocabulary, finisher, n_workers=1):
             tally.add(sample)
             yield sample
 

@@ -1,0 +1,155 @@
+"""A run in shards on a cluster of several nodes, while workers, actors and a node are killed.
+
+    python -m benchmarks bulk --n 100000 --kills 20
+
+Ray's own utility makes three nodes on this machine. The file of the shards is compared, in bytes,
+with that of one process that nobody disturbs. Printed: records, kills, the rates of both, and the
+largest memory of a worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+from ray.cluster_utils import Cluster
+
+from molgen.bulk.folder import open_folder
+from molgen.bulk.jobs import SampleJob
+from molgen.bulk.merge import merge
+from molgen.bulk.ray_engine import RayEngine
+from molgen.bulk.run import Work, in_this_process, run_shards
+from molgen.sampling.request import Request
+
+N_NODES = 3
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--n", type=int, default=100_000)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--shards", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights", default="qm9-few")
+
+
+@dataclass
+class Watch:
+    """What happened meanwhile.
+
+    Attributes:
+        kills: Processes that were killed.
+        nodes: Nodes that were removed.
+        peak: Largest resident memory of a worker, bytes.
+    """
+
+    kills: int = 0
+    nodes: int = 0
+    peak: int = 0
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+def main(options: argparse.Namespace) -> int:
+    job = SampleJob(Request(options.n, steps=options.steps, seed=1), options.weights, "cpu")
+    with tempfile.TemporaryDirectory() as name:
+        whole = folder_of(job, Path(name, "whole"), 1)
+        began = time.perf_counter()
+        run_shards(whole, whole.folder.manifest.shards, in_this_process, lambda _: None)
+        alone = options.n / (time.perf_counter() - began)
+        print(f"one process: {alone:.1f} molecules/s", flush=True)
+        parts = folder_of(job, Path(name, "parts"), options.shards)
+        with cluster(options.workers) as nodes, watched(options, nodes) as watch:
+            began = time.perf_counter()
+            failed = run_shards(
+                parts,
+                parts.folder.manifest.shards,
+                RayEngine(n=options.workers),
+                lambda _: None,
+            )
+            rate = options.n / (time.perf_counter() - began)
+        n = merge(parts.folder, Path(name, "merged.sdf"), lambda _: None)
+        merge(whole.folder, Path(name, "one.sdf"), lambda _: None)
+        same = same_bytes(Path(name, "merged.sdf"), Path(name, "one.sdf"))
+    print(
+        f"{options.workers} workers on {N_NODES} nodes: {rate:.1f} molecules/s, {watch.kills} "
+        f"kills, {watch.nodes} node removed, {len(failed)} shards failed, peak of a worker "
+        f"{watch.peak / 2**30:.2f} GiB"
+    )
+    print(f"{n} records, {'the bytes of one run' if same else 'DIFFERENT from one run'}")
+    return int(not same)
+
+
+def folder_of(job: SampleJob, path: Path, n_shards: int) -> Work:
+    """An empty run in shards."""
+    return Work(job, open_folder(path, job.manifest(n_shards)))
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files are equal."""
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as a, other.open("rb") as b:
+        while block := a.read(1 << 20):
+            if block != b.read(1 << 20):
+                return False
+    return True
+
+
+@contextmanager
+def cluster(n_workers: int) -> Iterator[list[Any]]:
+    """Nodes on this machine, each with room for all workers, so that one can go."""
+    one = Cluster(initialize_head=True, head_node_args={"num_cpus": n_workers})
+    nodes = [one, *(one.add_node(num_cpus=n_workers) for _ in range(N_NODES - 1))]
+    ray.init(address=one.address, log_to_driver=False)
+    try:
+        yield nodes
+    finally:
+        ray.shutdown()
+        one.shutdown()
+
+
+@contextmanager
+def watched(options: argparse.Namespace, nodes: list[Any]) -> Iterator[Watch]:
+    """Kill at random moments while the block runs: workers, and in the middle a node."""
+    watch = Watch()
+    thread = threading.Thread(target=_disturb, args=(options, nodes, watch), daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.done.set()
+        thread.join()
+
+
+def _disturb(options: argparse.Namespace, nodes: list[Any], watch: Watch) -> None:
+    dice = random.Random(options.seed)  # noqa: S311 - no secret
+    mean = options.n / 150 / options.kills  # so that all kills fall into the run
+    while not watch.done.wait(dice.uniform(0.2, 1.8) * mean):
+        found = [one for one in psutil.process_iter() if _is_worker(one)]
+        watch.peak = max([watch.peak, *(one.memory_info().rss for one in found)])
+        if watch.kills == options.kills // 2 and not watch.nodes:
+            head, *others = nodes
+            head.remove_node(others[0], allow_graceful=False)
+            watch.nodes += 1
+        elif found and watch.kills < options.kills:
+            dice.choice(found).send_signal(signal.SIGKILL)
+            watch.kills += 1
+
+
+def _is_worker(process: Any) -> bool:
+    try:
+        return any("_Maker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False

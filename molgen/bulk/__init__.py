@@ -1,0 +1,1 @@
+"""Long runs in parts: shards, who makes them, and what is there."""
