@@ -12,7 +12,6 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.checkpoint import load_model
-from molgen.sampling.completion import completion_of
 from molgen.sampling.conditioning import find_conditioning
 from molgen.sampling.editing.originals import Original, originals_of
 from molgen.sampling.editing.requests import VaryRequest
@@ -174,7 +173,11 @@ class Generator:
             DataError: If a file that the request names cannot be read.
         """
         info = self.model.info
-        completion = completion_of(self.model, request.steps)
+        completion = None
+        if info.vocabulary.hydrogens:
+            from molgen.sampling.completion import completion_of
+
+            completion = completion_of(self.model, request.steps)
         rest = request.steps - (0 if completion is None else completion.calls)
         plan = make_plan(info, rest, request.plan)
         given = find_conditioning(info, request)

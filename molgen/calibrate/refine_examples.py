@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from molgen.calibrate.context import drawn
 from molgen.checkpoint import LoadedModel
+from molgen.chem.atom_classes import element_classes
 from molgen.chem.elements import AROMATIC
 from molgen.chem.force_field import relaxed_pos
 from molgen.chem.mol import build_mol, molecule_of
@@ -134,7 +135,7 @@ def real_examples(
     for first in range(0, len(chosen), BATCH):
         part = chosen[first : first + BATCH]
         sigma = float(rng.choice(SIGMAS)) / scale
-        elements = [vocabulary.element_classes(one.atomic_numbers, one.hydrogens) for one in part]
+        elements = [element_classes(vocabulary, one.atomic_numbers, one.hydrogens) for one in part]
         estimates = _estimates(loaded.model, teacher, part, elements, sigma, generator)
         for one, estimate in zip(part, estimates, strict=True):
             target = (one.pos - one.pos.mean(axis=0)) / scale

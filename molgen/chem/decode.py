@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from molgen.chem.atom_classes import implicit_hydrogens
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.distances import DistanceStatistics, with_distances
 from molgen.chem.joint import decode_joint
@@ -38,7 +39,7 @@ def decode_argmax(beliefs: Beliefs) -> Molecule:
         pos=np.asarray(beliefs.pos, dtype=np.float32),
         formal_charge=charges[beliefs.charge_log_prob.argmax(axis=1)],
         bonds=bonds_of_matrix(beliefs.bond_log_prob.argmax(axis=2)),
-        hydrogens=vocabulary.hydrogens_of(element),
+        hydrogens=implicit_hydrogens(vocabulary, element),
     )
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     from molgen.config.dataset import Dataset
 
@@ -77,26 +74,6 @@ class Vocabulary:
     def hydrogen_counts(self) -> tuple[int, ...]:
         """Implicit hydrogens of each element class; zeros where hydrogens are atoms."""
         return self.hydrogens or (0,) * self.n_elements
-
-    def element_classes(
-        self, atomic_numbers: NDArray[np.integer], hydrogens: NDArray[np.integer] | None
-    ) -> NDArray[np.int64]:
-        """Element classes of atoms, ``[n]``; -1 for those that there are none of.
-
-        Args:
-            atomic_numbers: ``[n]``.
-            hydrogens: Implicit ones, ``[n]``; None for none.
-        """
-        none = np.zeros(len(atomic_numbers), np.int64)
-        given = none if hydrogens is None else np.asarray(hydrogens)
-        classes = zip(self.atomic_numbers, self.hydrogen_counts, strict=True)
-        place = {one: k for k, one in enumerate(classes)}
-        pairs = zip(np.asarray(atomic_numbers).tolist(), given.tolist(), strict=True)
-        return np.array([place.get(one, -1) for one in pairs], np.int64)
-
-    def hydrogens_of(self, classes: NDArray[np.integer]) -> NDArray[np.uint8] | None:
-        """Implicit hydrogens of atoms by their element classes; None where hydrogens are atoms."""
-        return np.array(self.hydrogens, np.uint8)[classes] if self.hydrogens else None
 
     @property
     def n_elements(self) -> int:

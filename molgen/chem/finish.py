@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
+from molgen.chem.atom_classes import implicit_hydrogens
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.decode import Decoder
 from molgen.chem.demands import Demands
@@ -68,7 +69,7 @@ class Chunk:
             Molecule(
                 elements[row, :n], self.pos[row, :n], charges[row, :n],
                 bonds_of_matrix(self.bond[row, :n, :n]),
-                self.vocabulary.hydrogens_of(self.element[row, :n]),
+                implicit_hydrogens(self.vocabulary, self.element[row, :n]),
             )
             for row, n in enumerate(self.sizes.tolist())
         ]  # fmt: skip

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from molgen.chem.atom_classes import implicit_hydrogens
 from molgen.chem.beliefs import Beliefs
 from molgen.chem.choices import Choices, Solution, choices_of
 from molgen.chem.molecule import Molecule
@@ -65,5 +66,5 @@ def _molecule(beliefs: Beliefs, choices: Choices, solution: Solution) -> Molecul
         pos=np.asarray(beliefs.pos, dtype=np.float32),
         formal_charge=np.array([s.formal_charge for s in states], dtype=np.int8),
         bonds=np.stack(bonds, axis=1).astype(np.int16),
-        hydrogens=beliefs.vocabulary.hydrogens_of(np.array([s.element for s in states])),
+        hydrogens=implicit_hydrogens(beliefs.vocabulary, np.array([s.element for s in states])),
     )

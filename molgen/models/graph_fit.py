@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from molgen.chem.atom_classes import element_classes
 from molgen.chem.elements import AROMATIC, Vocabulary
 from molgen.chem.molecule import Molecule, bond_matrix
 from molgen.models.denovo import DeNovo
@@ -118,7 +119,7 @@ def classes_of(
 ) -> ClassNumbers:
     """Elements, formal charges and bonds as a model numbers them."""
     return (
-        vocabulary.element_classes(molecule.atomic_numbers, molecule.hydrogens),
+        element_classes(vocabulary, molecule.atomic_numbers, molecule.hydrogens),
         places(molecule.formal_charge, vocabulary.charges),
         bonds,
     )

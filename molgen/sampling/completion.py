@@ -64,15 +64,13 @@ class Completion:
         return completed
 
 
-def completion_of(loaded: LoadedModel, steps: int) -> Completion | None:
-    """What completes the molecules of a model; None where its hydrogens are atoms.
+def completion_of(loaded: LoadedModel, steps: int) -> Completion:
+    """What completes the molecules of a model of heavy atoms.
 
     Args:
         loaded: The model.
         steps: Network calls in all, of which `refine_calls` are the refiner's.
     """
-    if not loaded.info.vocabulary.hydrogens:
-        return None
     device = str(next(loaded.model.parameters()).device)
     return Completion(load_conformer_model(find_model(CONFORMERS), device), refine_calls(steps))
 

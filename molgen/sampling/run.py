@@ -25,7 +25,6 @@ from molgen.errors import ChemistryError, UsageError
 from molgen.flow.plan import Plan
 from molgen.models.graph_fit import GraphFit
 from molgen.option import deciding
-from molgen.sampling.completion import Completion
 from molgen.sampling.finishing import Sample, samples, usual_workers
 from molgen.sampling.request import Request
 from molgen.sampling.sampler import device_of, draw_batches
@@ -36,6 +35,7 @@ from molgen.tasks.task import Task
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
+    from molgen.sampling.completion import Completion
 
 __all__ = ["PATIENCE", "Run", "Sample", "TagValue", "Tally", "as_asked"]
 

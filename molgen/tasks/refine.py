@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from molgen.chem.atom_classes import element_classes
 from molgen.chem.molecule import Molecule
 from molgen.flow.coupling import AtomOT
 from molgen.flow.schedule import unit_tv
@@ -51,7 +52,7 @@ def clean_batch(model: DeNovo, info: ModelInfo, molecules: Sequence[Molecule]) -
     one_hot = np.zeros((*pos.shape[:2], info.vocabulary.n_elements), dtype=np.float32)
     for row, (molecule, n) in enumerate(zip(molecules, sizes, strict=True)):
         pos[row, :n] = (molecule.pos - origins[row]) / model.scales.pos
-        classes = info.vocabulary.element_classes(molecule.atomic_numbers, molecule.hydrogens)
+        classes = element_classes(info.vocabulary, molecule.atomic_numbers, molecule.hydrogens)
         one_hot[row, np.arange(n), classes] = 1
     mask = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
     element = model.clean_elements(torch.from_numpy(one_hot))

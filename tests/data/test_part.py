@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from molgen.chem.atom_classes import implicit_hydrogens
 from molgen.chem.elements import HYDROGEN, Vocabulary
 from molgen.chem.molecule import Molecule
 from molgen.chem.valence import bond_counts, is_stable
@@ -74,7 +75,7 @@ def test_batches_are_of_heavy_atoms_by_their_classes(sample: MoleculeStore) -> N
     assert sum(data.size_counts) == len(heavy.n_atoms)
     classes = data.element[:-1].numpy()
     assert np.array_equal(np.array(HEAVY.atomic_numbers)[classes], heavy.atomic_numbers)
-    assert np.array_equal(HEAVY.hydrogens_of(classes), heavy.hydrogens)
+    assert np.array_equal(implicit_hydrogens(HEAVY, classes), heavy.hydrogens)
 
 
 def test_more_hydrogens_than_the_model_knows_are_an_error(sample: MoleculeStore) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from molgen.chem.atom_classes import element_classes
 from molgen.chem.composition import is_flat_drawing
 from molgen.chem.elements import atom_name
 from molgen.chem.given import missing_hydrogens, record_of
@@ -96,7 +97,7 @@ def _original(info: ModelInfo, record: Record, source: str | Path) -> Original:
 
 def _check_atoms(info: ModelInfo, molecule: Molecule, where: str) -> None:
     """Reject molecules of a kind or size that the model was not made for."""
-    classes = info.vocabulary.element_classes(molecule.atomic_numbers, molecule.hydrogens)
+    classes = element_classes(info.vocabulary, molecule.atomic_numbers, molecule.hydrogens)
     unknown = np.flatnonzero(classes < 0)
     if len(unknown):
         first = int(unknown[0])

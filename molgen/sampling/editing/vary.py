@@ -25,7 +25,6 @@ from molgen.models.info import ModelInfo
 from molgen.option import deciding
 from molgen.rng import generator
 from molgen.sampling.batching import Rows
-from molgen.sampling.completion import Completion, completion_of
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
@@ -38,6 +37,7 @@ from molgen.tasks.task import Modality
 
 if TYPE_CHECKING:
     from molgen.checkpoint import LoadedModel
+    from molgen.sampling.completion import Completion
 
 WEAKEST: Final = 0.25
 """Noise (Å) of strength 0: every molecule comes back."""
@@ -118,6 +118,10 @@ class Variations:
     @cached_property
     def _completion(self) -> Completion | None:
         """Makes whole molecules of heavy atoms; None where hydrogens are atoms."""
+        if not self.model.info.vocabulary.hydrogens:
+            return None
+        from molgen.sampling.completion import completion_of  # noqa: PLC0415 - loads conformers
+
         return completion_of(self.model, self.request.steps)
 
     def original(self, index: int) -> Original:
