@@ -25,6 +25,8 @@ class _Asked:
     max_time: timedelta | None
     resume: bool
     device: str
+    devices: int
+    nodes: int
 
 
 def train(
@@ -43,6 +45,10 @@ def train(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default runs/NAME.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of each machine that share every batch.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
 ) -> None:
     """Train a model; a killed run goes on with --resume."""
     from molgen.config import load_tree
@@ -55,15 +61,19 @@ def train(
     seconds = seconds_of(max_time)
     limit = timedelta(seconds=seconds) if seconds else None
     folder = out or Path("runs") / config.stem
-    _DOMAINS[domain](tree, _Asked(config, folder, limit, resume, device))
+    if devices * nodes > 1 and domain != "molecules":
+        raise ConfigError(f"{domain} are trained on one device", "Leave out --devices, --nodes")
+    _DOMAINS[domain](tree, _Asked(config, folder, limit, resume, device, devices, nodes))
 
 
 def _molecules(tree: dict[str, Any], asked: _Asked) -> None:
     from molgen.config import parse_config
 
     recipe = parse_config(tree, str(asked.recipe))
+    from molgen.train.parallel import Devices
     from molgen.train.run import train as run_training
 
+    devices = Devices(asked.devices, asked.nodes)
     weights = run_training(
         recipe,
         name=asked.recipe.stem,
@@ -71,7 +81,10 @@ def _molecules(tree: dict[str, Any], asked: _Asked) -> None:
         resume=asked.resume,
         out=asked.out,
         device=asked.device,
+        devices=devices,
     )
+    if devices.is_follower:
+        return
     note(f"{weights} holds the averaged weights; use it: molgen sample --model {weights}")
 
 

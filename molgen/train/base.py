@@ -13,6 +13,7 @@ from molgen.flow.weighting import IntervalWeights
 from molgen.train.average import WeightAverage
 from molgen.train.meter import LossMeter
 from molgen.train.optimiser import Together, build_optimiser
+from molgen.train.parallel import Share, agreed
 from molgen.train.time_budget import TimeBudget, learning_rate_factor
 
 
@@ -59,6 +60,7 @@ class TrainingModule(pl.LightningModule):
         self.average.requires_grad_(False)
         self.meter: LossMeter | None = None
         self.compiled = self.compiled_model(model) if config.train.compile else model
+        self.share = Share()
 
     @property
     def averaged(self) -> nn.Module:
@@ -96,8 +98,9 @@ class TrainingModule(pl.LightningModule):
         return build_optimiser(self.model, self.config.optim, self.balance)
 
     def on_fit_start(self) -> None:
-        """Put the meter on the device that training uses."""
+        """Put the meter on the device that training uses, and learn which rows to compute."""
         self.meter = LossMeter(self.terms, self.device)
+        self.share = Share(self.trainer.global_rank, self.trainer.world_size)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -108,6 +111,8 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate from the run's progress."""
         step = self.global_step
+        if self.share.world > 1:
+            self.budget.told = agreed(self.budget.own_seconds, self.device)
         factor = learning_rate_factor(step, self.budget.progress(step), self.config.optim)
         cast("Together", self.trainer.optimizers[0]).scale_rates(factor)
 

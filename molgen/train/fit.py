@@ -14,18 +14,23 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 import torch
 import yaml
+from pytorch_lightning.strategies import DDPStrategy
 
 from molgen.atomic import atomic_path
+from molgen.cores import available_cores
 from molgen.device import keep_freed_memory, pick_device
 from molgen.errors import CheckpointError, ConfigError, DataError, OutputError, UsageError
 from molgen.locks import lock_folder
 from molgen.memory import available_memory
 from molgen.memory_budget import BudgetError, MemoryBudget
 from molgen.train.base import Recipe, TrainingModule
-from molgen.train.recorder import WEIGHTS, DivergedError, Recorder, TimeBox
+from molgen.train.parallel import Devices, is_of_another_process
+from molgen.train.recorder import WEIGHTS, DivergedError, Follower, Recorder, TimeBox
 from molgen.train.resumption import LAST, Checkpoints, find_checkpoint, read_checkpoint
 from molgen.train.stopping import StoppedError, StopSignal, stop_signals
 from molgen.train.time_budget import TimeBudget, seconds_of
+
+ONE = Devices()
 
 WEIGHTS_IN_TRAINING = 5
 """Times that training holds every weight."""
@@ -65,6 +70,7 @@ class RunOptions:
         resume: Continue from the folder's last checkpoint.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: Show a progress bar.
+        devices: How many processes share the work.
     """
 
     folder: Path
@@ -72,6 +78,7 @@ class RunOptions:
     resume: bool = False
     device: str = "auto"
     progress: bool = True
+    devices: Devices = ONE
 
 
 def fit(
@@ -101,6 +108,8 @@ def fit(
         DataError: The data are missing or do not fit, or the loss diverged.
         StoppedError: The process was told to stop (SIGINT, SIGTERM).
     """
+    if options.devices.is_follower:
+        return _follow(config, options, job)
     with lock_folder(options.folder):
         return _fit(config, options, job, is_same_model)
 
@@ -129,6 +138,20 @@ def _fit(
     return folder / WEIGHTS
 
 
+def _follow(config: Recipe, options: RunOptions, job: Callable[[torch.device], Job]) -> Path:
+    """The same in a process that computes its rows and writes nothing."""
+    checkpoint = find_checkpoint(options.folder) if options.resume else None
+    keep_freed_memory()
+    where = pick_device(options.device)
+    try:
+        with stop_signals(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _run(config, options, where, job(where), checkpoint)
+    except StopSignal as signal:
+        raise SystemExit(128 + signal.number) from None
+    return options.folder / WEIGHTS
+
+
 def _run(
     config: Recipe, options: RunOptions, where: torch.device, job: Job, checkpoint: Path | None
 ) -> None:
@@ -140,11 +163,18 @@ def _run(
     if checkpoint is not None:
         job.stream.step = int(read_checkpoint(checkpoint)["global_step"])
     box = TimeBox(budget)
-    callbacks = [job.recorder(options.folder, job.stream.step), box]
-    trainer = quiet_trainer(config, where, callbacks, progress=options.progress)
+    folder, devices = options.folder, options.devices
+    recorder = Follower(folder) if devices.is_follower else job.recorder(folder, job.stream.step)
+    if devices.total > 1 and where.type == "cpu":
+        torch.set_num_threads(max(1, available_cores() // devices.per_node))
+    trainer = quiet_trainer(
+        config, where, [recorder, box], progress=options.progress, devices=devices
+    )
     try:
         trainer.fit(module, train_dataloaders=job.stream, ckpt_path=checkpoint, weights_only=True)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        if devices.total > 1 and is_of_another_process(error):
+            raise CheckpointError("a process of the run died", _how_to_go_on(folder)) from None
         if box.has_begun or checkpoint is None:
             raise
         reason = " ".join(str(error).split())[:200]
@@ -183,6 +213,7 @@ def quiet_trainer(
     *,
     max_steps: int | None = None,
     progress: bool = False,
+    devices: Devices = ONE,
 ) -> pl.Trainer:
     """Lightning's trainer without what it does by itself: files and errors are ours to make.
 
@@ -192,12 +223,19 @@ def quiet_trainer(
         callbacks: What happens around its steps.
         max_steps: Where it ends; None leaves it to the recipe.
         progress: Show a progress bar.
+        devices: How many processes share the work.
     """
+    several = {
+        "devices": devices.per_node,
+        "num_nodes": devices.nodes,
+        "strategy": DDPStrategy(),
+    }
+    one = {"devices": [where.index or 0] if where.type == "cuda" else 1}
     for name in ("pytorch_lightning", "lightning_fabric"):  # devices, tips and adverts
         logging.getLogger(name).setLevel(logging.WARNING)
     return pl.Trainer(
         accelerator="gpu" if where.type == "cuda" else "cpu",
-        devices=[where.index or 0] if where.type == "cuda" else 1,
+        **(one if devices.total == 1 else several),
         precision=config.train.precision,
         max_steps=config.train.max_steps if max_steps is None else max_steps,
         gradient_clip_val=config.optim.clip,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from molgen.atomic import atomic_path
 from molgen.errors import CheckpointError
+from molgen.train.parallel import gathered
 
 SIGMA_EDGES = (0.05, 0.15, 0.4, 1.0, 4.0)
 """Boundaries, in Å, of the noise levels that are reported apart."""
@@ -38,8 +39,8 @@ class LossMeter:
         self.sums.index_add_(0, torch.bucketize(sigma, self.edges), columns)
 
     def read(self) -> dict[str, float]:
-        """Means since the last call; resets. Levels that were not visited are left out."""
-        sums = self.sums.to("cpu", copy=True)
+        """Means since the last call, of all processes; resets. Levels not visited are missing."""
+        sums = gathered(self.sums).to("cpu", copy=True)
         self.sums.zero_()
         everything = sums.sum(dim=0)
         row = {t: float(everything[i] / everything[-1]) for i, t in enumerate(self.terms)}

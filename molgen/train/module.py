@@ -69,6 +69,8 @@ class DenoisingModule(MoleculeModule):
         generator = self.generator(self.device)
         with torch.autocast(self.device.type, enabled=False):
             noised = self._corrupt(batch, generator)
+        weight = self.share.weight(len(batch.mask))
+        batch, noised = self.share.of(batch), self.share.of(noised)
         known = (noised.state, noised.lam, batch.mask)
         self_cond = None
         if self.happens(self.config.train.self_condition, generator):
@@ -86,7 +88,7 @@ class DenoisingModule(MoleculeModule):
             self.meter.add(torch.exp(-level) * scale, terms)
         if self.balance is not None and "pos" in terms:
             terms = {**terms, "pos": self.balance(terms["pos"], level)}
-        return total(terms, self.config.loss)
+        return weight * total(terms, self.config.loss)
 
     def _corrupt(self, batch: Batch, generator: torch.Generator) -> Corrupted:
         """Draw the levels of the present point of the run, and noise the batch to them."""

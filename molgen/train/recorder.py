@@ -55,6 +55,44 @@ class TimeBox(pl.Callback):
             trainer.should_stop = True
 
 
+class Follower(pl.Callback):
+    """The part of a recorder that every process has to take: losses and checkpoints of all.
+
+    Args:
+        out: Folder of the run, in which the first process writes.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Contribute when the first process records and saves."""
+        module = cast("TrainingModule", pl_module)
+        train, step = module.config.train, trainer.global_step
+        if step % train.log_every == 0 or step % train.checkpoint_every == 0:
+            self._contribute(module)
+        if step % train.checkpoint_every == 0:
+            trainer.save_checkpoint(self.out / LAST)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Contribute to the final weights."""
+        module = cast("TrainingModule", pl_module)
+        self._contribute(module)
+        if trainer.global_step % module.config.train.checkpoint_every:
+            trainer.save_checkpoint(self.out / LAST)
+
+    def _contribute(self, module: TrainingModule) -> None:
+        if module.meter is not None and module.meter.sums.any():
+            module.meter.read()
+
+
 class Recorder(pl.Callback, ABC, Generic[ModuleT, HeaderT]):
     """Writes the loss log, checkpoints that are never half there, and validation samples.
 

@@ -16,13 +16,15 @@ from molgen.config import Config, DistilConfig, load_config
 from molgen.data.loader import BatchStream, load_split
 from molgen.data.same_sizes import SameSizes
 from molgen.data.store import MoleculeStore
+from molgen.errors import ConfigError
 from molgen.models.build import build, start_from
 from molgen.models.denovo import DeNovo
 from molgen.models.info import ModelInfo, SamplingPreset
 from molgen.train.callbacks import DistillationRecorder, MoleculeRecorder
 from molgen.train.distil import DistillationModule
-from molgen.train.fit import Job, RunOptions, fit, machine
+from molgen.train.fit import ONE, Job, RunOptions, fit, machine
 from molgen.train.module import DenoisingModule
+from molgen.train.parallel import Devices
 from molgen.train.size_batches import SizeStream
 from molgen.train.time_budget import TimeBudget
 
@@ -36,6 +38,7 @@ def train(
     out: Path | None = None,
     device: str = "auto",
     progress: bool = True,
+    devices: Devices = ONE,
 ) -> Path:
     """Train a model; the same call with ``resume`` continues after a kill.
 
@@ -48,19 +51,25 @@ def train(
             ``samples.csv``, ``config.yaml``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         progress: Show a progress bar.
+        devices: How many processes share the work; more than one from the command line only.
 
     Returns:
         Path of the averaged weights.
 
     Raises:
+        ConfigError: Several devices for a student, which learns on one.
         OutputError: The folder holds a run already and ``resume`` is not set.
         UsageError: There is nothing to resume.
         CheckpointError: The checkpoint to resume is damaged.
         DataError: The store is missing or does not fit, or the loss diverged.
     """
+    if devices.total > 1 and (config.distil is not None or config.model.step_size_cond):
+        raise ConfigError(
+            "a few-step student is trained on one device", "Leave out --devices, --nodes"
+        )
     return fit(
         config,
-        RunOptions(out or Path("runs") / name, max_time, resume, device, progress),
+        RunOptions(out or Path("runs") / name, max_time, resume, device, progress, devices),
         job=partial(_job, config, name),
         is_same_model=partial(_is_same_model, config),
     )

@@ -44,16 +44,23 @@ class TimeBudget:
         max_steps: Steps of the run.
         max_seconds: Time box, or None.
         before: Seconds spent before this process, in runs that it resumes.
+        told: What the first of several processes says of the seconds; None where there is one.
     """
 
     max_steps: int
     max_seconds: float | None
     before: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    told: float | None = None
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, those before a resume included."""
+        return self.own_seconds if self.told is None else self.told
+
+    @property
+    def own_seconds(self) -> float:
+        """The same by the clock of this process."""
         return self.before + time.monotonic() - self.started
 
     def progress(self, step: int) -> float:
