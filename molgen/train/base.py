@@ -98,8 +98,11 @@ class TrainingModule(pl.LightningModule):
         return build_optimiser(self.model, self.config.optim, self.balance)
 
     def on_fit_start(self) -> None:
-        """Put the meter on the device that training uses, and learn which rows to compute."""
+        """Put the meter on the device that training uses."""
         self.meter = LossMeter(self.terms, self.device)
+
+    def on_train_start(self) -> None:
+        """Learn which rows of a batch are this process's."""
         self.share = Share(self.trainer.global_rank, self.trainer.world_size)
 
     def transfer_batch_to_device(
