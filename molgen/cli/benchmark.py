@@ -12,6 +12,7 @@ import typer
 
 from molgen.cli import options
 from molgen.cli.console import bar_of_stages, emit, note
+from molgen.sampling.conformers.request import MOST_EMBEDDED
 from molgen.sampling.destination import check_new
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ COLUMNS = (
 )
 COMPARED = ("amr_r", "cov_r@0.75", "amr_p", "cov_p@0.75")
 STEPS = (1, 2, 4, 8)
-REFINED = (2, 4)
 BASELINES = ("ETKDGv3", "ETKDGv3 + MMFF94s")
 
 
@@ -43,8 +43,8 @@ def conformers(
     pool: Annotated[
         int, typer.Option(min=1, help="Also choose by energy from this many times as many.")
     ] = 1,
-    embedded: Annotated[
-        bool, typer.Option(help="Also start at ETKDGv3 embeddings, with 2 and 4 calls.")
+    noise: Annotated[
+        bool, typer.Option(help="Also start at noise where the default is an embedding.")
     ] = True,
     minimise: Annotated[bool, typer.Option(help="Also minimise by MMFF94s.")] = True,
     preset: Annotated[
@@ -86,10 +86,11 @@ def conformers(
         makers = {one: _maker(loaded.model, preset=one) for one in preset}
     else:
         makers = _own(loaded.model, steps or STEPS, pool, minimise=minimise)
-        if embedded and loaded.model.refiner is not None:
+        if noise and loaded.model.refiner is not None:
             makers |= {
-                f"ETKDGv3 + {one} calls": _maker(loaded.model, steps=one, init="etkdg")
-                for one in REFINED
+                f"{one} calls from noise": _maker(loaded.model, steps=one, init="noise")
+                for one in steps or STEPS
+                if one <= MOST_EMBEDDED
             }
     makers |= _others()
     trials: dict[str, list[Trial]] = {}

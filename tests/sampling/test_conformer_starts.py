@@ -56,7 +56,7 @@ def test_calls_from_embeddings_are_the_refiners(model: ConformerModel) -> None:
     start = embedded_pos(asked, 3, 0)[:, asked.graph.index]
     found = heavy(made(model, SMILES, init="etkdg", sort="draw"))
     np.testing.assert_allclose(rmsd(found, start), 0, atol=0.03)
-    noise = heavy(made(model, SMILES, sort="draw"))
+    noise = heavy(made(model, SMILES, init="noise", sort="draw"))
     assert rmsd(noise, found).min() > 0.1
 
 
@@ -113,3 +113,21 @@ def test_what_would_drop_given_conformers_is_refused() -> None:
     for wrong in ({"pool": 2}, {"rms": 0.5}, {"energy_window": 1.0}):
         with pytest.raises(UsageError, match="all kept"):
             ConformerRequest(init="input", **wrong)  # type: ignore[arg-type]
+
+
+def test_few_calls_start_at_embeddings_and_many_at_noise(model: ConformerModel) -> None:
+    """Measured on 197 molecules: 4 calls are better from embeddings, 8 from noise."""
+    assert [ConformerRequest(steps=steps).start for steps in (1, 4, 5, 8)] == [
+        *("etkdg", "etkdg", "noise", "noise"),
+    ]
+    assert ConformerRequest(steps=4, core="c1ccccc1").start == "noise"
+    assert ConformerRequest(steps=8, init="etkdg").start == "etkdg"
+    plain = heavy(made(model, SMILES, sort="draw"))
+    embedded = heavy(made(model, SMILES, sort="draw", init="etkdg"))
+    np.testing.assert_array_equal(plain, embedded)
+    network, model.refiner = model.refiner, None
+    try:
+        from_noise = heavy(made(model, SMILES, sort="draw"))
+    finally:
+        model.refiner = network
+    assert rmsd(from_noise, plain).min() > 0.1

@@ -144,16 +144,18 @@ def unfit(mol: Chem.Mol, max_heavy: int) -> str:
     return ""
 
 
-def embedded(mol: Chem.Mol, n: int, seed: int) -> bool:
+def embedded(mol: Chem.Mol, n: int, seed: int, limit_s: int = 0) -> bool:
     """Give a molecule ETKDGv3 conformers, in place of those it has; False where it has none.
 
     Args:
         mol: With hydrogens.
         n: Embeddings.
         seed: Of the random numbers.
+        limit_s: Seconds for all; 0 for no limit.
     """
     settings: Any = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed + 1  # 0 and -1 would mean none
+    settings.timeout = limit_s
     settings.clearConfs = True
     rdDistGeom.EmbedMultipleConfs(mol, n, settings)
     if not mol.GetNumConformers():

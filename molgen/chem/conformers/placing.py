@@ -15,6 +15,10 @@ from molgen.chem.graph_features import graph_features
 from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule
 
+EMBEDDING_LIMIT_S: Final = 60
+"""Seconds for the embeddings of a molecule, and one more for each: some cages would take hours.
+Others need a tenth of it, so that the result does not depend on the clock."""
+
 SEEDS: Final = 2**31 - 2
 """Seeds that RDKit tells apart."""
 
@@ -66,7 +70,7 @@ def embedded_pos(asked: Query, n: int, seed: int) -> NDArray[np.float64]:
     probe = Chem.Mol(asked.mol)
     probe.RemoveAllConformers()
     with rdBase.BlockLogs():
-        embedded(probe, n, (seed ^ asked.key) % SEEDS)
+        embedded(probe, n, (seed ^ asked.key) % SEEDS, EMBEDDING_LIMIT_S + n)
     found = [one.GetPositions() for one in probe.GetConformers()]
     return np.array(found).reshape(len(found), probe.GetNumAtoms(), 3)
 

@@ -21,7 +21,11 @@ DISTINCT: Final = 0.3
 
 ORDERS: Final = ("energy", "draw")
 FALLBACKS: Final = ("none", "etkdg")
-INITS: Final = ("noise", "etkdg", "input")
+INITS: Final = ("auto", "noise", "etkdg", "input")
+
+MOST_EMBEDDED: Final = 4
+"""Calls up to which conformers start at embeddings where nothing else is said: beyond, noise is the
+better start (docs/conformers.md)."""
 
 _CHOICE: Final = "Choice"
 _FINISH: Final = "Minimisation and energies"
@@ -39,10 +43,11 @@ class ConformerRequest:
     init: Annotated[
         str,
         Option(
-            "Where they start: noise, etkdg (embeddings, which the refiner then moves), or input "
-            "(the geometries of an SDF file, one conformer for each)."
+            "Where they start: noise, etkdg (embeddings, which the refiner then moves), input "
+            "(the geometries of an SDF file, one conformer for each), or auto: etkdg up to "
+            f"{MOST_EMBEDDED} --steps and without --core, else noise."
         ),
-    ] = "noise"
+    ] = "auto"
     pool: Annotated[
         int,
         Option("Draw this many times as many, keep the lowest and distinct ones.", panel=_CHOICE),
@@ -149,6 +154,13 @@ class ConformerRequest:
             )
         if self.minimise == "gfn2" and find_spec("tblite") is None:
             raise UsageError("gfn2 needs tblite", 'Type: pip install "molgen[xtb]"')
+
+    @property
+    def start(self) -> str:
+        """Where conformers start: ``noise``, ``etkdg`` or ``input``."""
+        if self.init != "auto":
+            return self.init
+        return "etkdg" if self.steps <= MOST_EMBEDDED and self.core is None else "noise"
 
     @property
     def n_draws(self) -> int:

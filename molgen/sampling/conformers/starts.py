@@ -36,7 +36,7 @@ class Starts:
 
 def starts_of(asked: Query, request: ConformerRequest) -> Starts:
     """The starts of one molecule."""
-    return _STARTS[request.init](asked, request)
+    return _STARTS[request.start](asked, request)
 
 
 def _at_noise(asked: Query, request: ConformerRequest) -> Starts:
@@ -55,4 +55,4 @@ def _at_input(asked: Query, _: ConformerRequest) -> Starts:
 _STARTS: Final[Mapping[str, Callable[[Query, ConformerRequest], Starts]]] = MappingProxyType(
     {"noise": _at_noise, "etkdg": _embedded, "input": _at_input}
 )
-"""Of each of `molgen.sampling.conformers.request.INITS`."""
+"""Of each `ConformerRequest.start`."""

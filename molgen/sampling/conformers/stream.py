@@ -137,7 +137,9 @@ def stream_conformers(
         request: How many, in how many calls.
         skip: Results at the start that are there already; less than `chunk_size`.
     """
-    if request.init != "noise" and model.refiner is None:
+    if model.refiner is None and request.init == "auto":
+        request = replace(request, init="noise")
+    if model.refiner is None and request.init != "noise":
         raise UsageError(
             f"init is {request.init}, and the model has no refiner", "Use --init noise"
         )
