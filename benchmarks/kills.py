@@ -25,8 +25,8 @@ from pathlib import Path
 import torch
 
 from molgen.cli import run
-from molgen.sampling.conformers.run import status_table
 from molgen.sampling.destination import destination
+from molgen.sampling.status_table import status_table
 
 ROW = "{:10} {:8} {:>6} {:>6} {:>6} {:>6} {:>9}"
 HEADS = ("command", "format", "trials", "before", "amid", "after", "different")

@@ -126,7 +126,7 @@ class ConformerJob:
         """Write conformers and status of inputs ``shard.first`` to ``shard.last - 1``."""
         part = replace(self.inputs, first=shard.first, last=shard.last)
         run = self._run(part, str(path))
-        start = run.start()
+        start = run.table.start()
         if start is not None:
             run.write(start, lambda _: None)
 

@@ -12,7 +12,7 @@ from molgen.atomic import atomic_path
 from molgen.bulk.folder import Folder
 from molgen.bulk.shards import Shard
 from molgen.errors import DataError, OutputError, UsageError
-from molgen.sampling.conformers.run import status_table
+from molgen.sampling.status_table import status_table
 
 BLOCK: Final = 1 << 20
 PACKED: Final = ".gz"

@@ -176,8 +176,8 @@ def merge(
     """Put the shards of a run into one file, with one status table if they have any."""
     from molgen.bulk.folder import read_folder
     from molgen.bulk.merge import merge as merged
-    from molgen.sampling.conformers.run import status_table
     from molgen.sampling.progress import progress_bar
+    from molgen.sampling.status_table import status_table
 
     found, target = read_folder(folder), Path(to)
     places = [target, *([status_table(target)] if found.manifest.tables else [])]

@@ -144,8 +144,9 @@ def _write(
         from molgen.checkpoint import find_model
         from molgen.chem.conformers.core import read_core
         from molgen.chem.conformers.files import Inputs
-        from molgen.sampling.conformers.run import ConformerRun, status_table
+        from molgen.sampling.conformers.run import ConformerRun
         from molgen.sampling.progress import progress_bar
+        from molgen.sampling.status_table import status_table
         from molgen.tasks.conformer_weights import load_conformer_model
 
         if target is None:
@@ -161,7 +162,7 @@ def _write(
         loaded = load_conformer_model(find_model(model), where.device)
         core = "" if asked.core is None else read_core(asked.core).digest
         run = ConformerRun(loaded, asked, inputs, digest, core, target)
-        start = run.start() if resume else run.fresh()
+        start = run.table.start() if resume else run.table.fresh()
         if start is None:
             note(f"{out} is complete")
             return
@@ -173,7 +174,7 @@ def _write(
             note(f"{target.partial} holds what was made so far; --resume completes it")
             raise
     note(
-        f"{out}: {made.conformers} conformers of {made.molecules} molecules; "
+        f"{out}: {made.records} conformers of {made.molecules} molecules; "
         f"{made.rows} rows in {tables[0]}"
     )
 

@@ -18,9 +18,10 @@ from molgen.config.conformers import ConformerConfig
 from molgen.errors import UsageError
 from molgen.sampling.conformers import stream as sampling
 from molgen.sampling.conformers.request import PRESETS, ConformerRequest, with_preset
-from molgen.sampling.conformers.run import ConformerRun, Start
+from molgen.sampling.conformers.run import ConformerRun
 from molgen.sampling.conformers.stream import chunk_size, stream_conformers
 from molgen.sampling.destination import destination
+from molgen.sampling.status_table import Start
 from molgen.tasks.conformer_weights import ConformerInfo, LoadedConformerModel
 from molgen.tasks.conformers import build_conformer_model
 
@@ -58,15 +59,15 @@ def written(run: ConformerRun, start: Start | None = None) -> tuple[bytes, bytes
     made = run.write(start or Start(), lambda _: None)
     assert made.rows == len(LINES)
     assert made.molecules == 5
-    return run.target.path.read_bytes(), run.table.read_bytes()
+    return run.target.path.read_bytes(), run.table.path.read_bytes()
 
 
 def killed(run: ConformerRun, records: bytes, table: bytes) -> None:
     """What a run leaves that ended here."""
     run.target.path.unlink(missing_ok=True)
-    run.table.unlink(missing_ok=True)
+    run.table.path.unlink(missing_ok=True)
     run.target.partial.write_bytes(records)
-    run.partial_table.write_bytes(table)
+    run.table.partial.write_bytes(table)
 
 
 @pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz"])
@@ -77,34 +78,34 @@ def test_a_killed_run_is_completed_byte_by_byte(run: ConformerRun, suffix: str) 
     for share in (0.0, 0.01, 0.3, 0.55, 0.99, 1.0):
         for other in (0.0, 0.4, 1.0):
             killed(run, records[: int(share * len(records))], table[: int(other * len(table))])
-            start = run.start()
+            start = run.table.start()
             assert start is not None
             assert written(run, start) == (records, table)
-    assert run.start() is None
+    assert run.table.start() is None
 
 
 def test_a_damaged_record_is_made_again(run: ConformerRun) -> None:
     records, table = written(run)
     place = records.index(b"CCN")
     killed(run, records[:place] + b"X" + records[place + 1 :], table)
-    assert written(run, run.start()) == (records, table)
+    assert written(run, run.table.start()) == (records, table)
 
 
 def test_a_run_killed_between_its_two_names_is_complete(run: ConformerRun) -> None:
     records, table = written(run)
     run.target.path.rename(run.target.partial)
-    assert written(run, run.start()) == (records, table)
+    assert written(run, run.table.start()) == (records, table)
 
 
 def test_what_is_of_another_run_is_left_alone(run: ConformerRun) -> None:
     written(run)
     other = replace(run, request=replace(run.request, seed=1))
     with pytest.raises(UsageError, match="another run"):
-        other.start()
+        other.table.start()
     changed = replace(run, digest="0")
     with pytest.raises(UsageError, match="another run"):
-        changed.start()
-    assert replace(run, request=replace(run.request, workers=2)).start() is None
+        changed.table.start()
+    assert replace(run, request=replace(run.request, workers=2)).table.start() is None
 
 
 def test_results_come_as_they_are_asked_for(loaded: LoadedConformerModel) -> None:
