@@ -13,6 +13,7 @@ from molgen.cli.bulk import merge, status
 from molgen.cli.calibrate import calibrate
 from molgen.cli.conformers import conformers, refine
 from molgen.cli.data import ensembles, prepare, trajectories
+from molgen.cli.dock import dock
 from molgen.cli.edit import vary
 from molgen.cli.evaluate import evaluate
 from molgen.cli.export import export
@@ -44,6 +45,7 @@ app.command("refine")(refine)
 app.command("vary")(vary)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
+app.command("dock")(dock)
 app.command("status")(status)
 app.command("merge")(merge)
 app.command("models")(models)
