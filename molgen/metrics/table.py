@@ -129,6 +129,18 @@ def render(
     return "\n".join(lines)
 
 
+def summary_rows(
+    evaluation: Evaluation, ceiling: Ceiling | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """The same as cells: heads, and a row per score that applies."""
+    scores = evaluation.to_dict()
+    heads = ["score", "value", "95 % interval"]
+    if ceiling is not None:
+        heads += [f"{ceiling.name} all", f"{ceiling.name} kept"]
+    rows = [row for row in (*ROWS, *XTB_ROWS) if scores[row.name] is not None]
+    return [*heads, "convention"], [_cells(row, scores, ceiling, {}) for row in rows]
+
+
 def _criterion_line(criterion: Criterion, ceiling: Ceiling | None) -> str:
     charge = "each record's own charge"
     if criterion.total_charge is not None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
+from rdkit import Chem
+
 from molgen.chem.io import Record
+from molgen.chem.render import RUN, SEAL
 from molgen.cores import available_cores
 from molgen.metrics.agreement import check_graph, graphs_agree
 from molgen.metrics.files import criterion_of, fault_of
@@ -85,6 +88,26 @@ def verdicts(
             )
         )
     return found
+
+
+def judged_records(
+    records: Sequence[Record], found: Sequence[Verdict]
+) -> Iterator[tuple[Verdict, Chem.Mol | None, dict[str, str | bool]]]:
+    """Each record's molecule with its tags and its verdict as two more; None without bonds.
+
+    Args:
+        records: Of one file.
+        found: The verdict on each.
+    """
+    for record, one in zip(records, found, strict=True):
+        faults = (one.record, one.bond_graph, one.coordinates, one.agreement)
+        reason = "; ".join(dict.fromkeys(fault for fault in faults if fault))
+        tags: dict[str, str | bool] = {
+            name: value
+            for name, value in record.tags.items()
+            if name not in {RUN, SEAL, "molgen_pass", "molgen_fail_reason"}
+        }
+        yield one, record.mol, {**tags, "molgen_pass": one.valid, "molgen_fail_reason": reason}
 
 
 def as_csv(rows: Iterable[Verdict]) -> str:

@@ -1,0 +1,1 @@
+"""One page of a file of molecules: rates, distributions, drawings and geometries."""

@@ -1,0 +1,136 @@
+"""The page of a file: whole, safe, and alive in a real browser without a network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
+
+from molgen.cli import run
+from molgen.report.columns import drawing, properties
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+HOSTILE = "</script><script>document.title='owned'</script>"
+
+
+def embedded(smiles: str) -> Chem.Mol:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=2) == 0
+    return mol
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of six records: four sound ones, a stretched one, an unreadable one."""
+    folder = tmp_path_factory.mktemp("report")
+    with Chem.SDWriter(str(folder / "in.sdf")) as writer:
+        for name, smiles in [("b", "CCO"), ("a", "c1ccccc1O"), (HOSTILE, "CC(=O)N"), ("c", "CCO")]:
+            mol = embedded(smiles)
+            mol.SetProp("_Name", name)
+            writer.write(mol)
+        far = embedded("CCN")
+        far.GetConformer().SetPositions(far.GetConformer().GetPositions() * 1.6)
+        far.SetProp("_Name", "far")
+        writer.write(far)
+    (folder / "in.sdf").write_text((folder / "in.sdf").read_text() + "junk\n\n\nnope\n$$$$\n")
+    words = ["evaluate", folder / "in.sdf", "--report", folder / "page.html"]
+    words += ["--out", folder / "good.sdf", "--filter", "pass"]
+    assert run([str(word) for word in words]) == 0
+    return folder / "page.html"
+
+
+def test_the_page_asks_for_nothing(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
+    assert "@import" not in text
+    assert HOSTILE not in text
+    assert len(text) < 2_000_000
+
+
+def test_records_that_pass_are_written_with_their_verdict(page: Path) -> None:
+    mols = list(Chem.SDMolSupplier(str(page.with_name("good.sdf")), removeHs=False))
+    assert [mol.GetProp("_Name") for mol in mols] == ["b", "a", HOSTILE, "c"]
+    assert {mol.GetProp("molgen_pass") for mol in mols} == {"true"}
+
+
+def dom(page: Path, state: str) -> str:
+    """The page as a browser without a network has it, once it is at rest."""
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader"),
+            *("--use-angle=swiftshader", "--host-resolver-rules=MAP * ~NOTFOUND"),
+            *("--virtual-time-budget=20000", "--enable-logging=stderr", "--dump-dom"),
+            f"{page.as_uri()}#{state}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    told = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not [line for line in told if "rror" in line or "Uncaught" in line], told
+    return done.stdout
+
+
+def titles(text: str) -> list[str]:
+    body = text[text.index('id="records"') :].partition("</table>")[0]
+    rows = re.findall(r"<tr tabindex=.*?</tr>", body, re.DOTALL)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)[1] for row in rows]
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_browser_draws_all_records(page: Path) -> None:
+    text = dom(page, "")
+    assert len(titles(text)) == 6
+    assert "<title>owned</title>" not in text
+    assert re.search(r'data-atoms="9"', text)  # ethanol, the first
+    assert "<canvas" in text
+    assert re.search(r'id="drawing"><svg', text)
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_browser_sorts_and_filters(page: Path) -> None:
+    assert titles(dom(page, "show=pass&sort=title"))[1:] == ["a", "b", "c"]
+    heaviest = titles(dom(page, "show=pass&sort=weight&down=1"))
+    assert heaviest[0] == "a"
+    failing = dom(page, "show=fail")
+    assert titles(failing) == ["far", "junk"]
+    assert "2 of 6 records" in failing
+    assert titles(dom(page, "text=c6h6o")) == ["a"]
+    assert "✗" in dom(page, "show=fail&row=5")
+
+
+def test_properties_are_those_of_the_literature() -> None:
+    aspirin = properties(embedded("CC(=O)Oc1ccccc1C(=O)O"))
+    assert aspirin["heavy"] == 13
+    assert aspirin["weight"] == pytest.approx(180.16, abs=0.01)
+    assert aspirin["qed"] == pytest.approx(0.55, abs=0.01)  # Bickerton et al. 2012
+    assert aspirin["sa"] == pytest.approx(1.58, abs=0.05)
+    assert set(properties(None).values()) == {None}
+    assert drawing(Chem.MolFromSmiles("CCO")).startswith("<svg")
+
+
+def test_options_that_do_not_go_together(
+    page: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = page.with_name("in.sdf")
+    for words, said in [
+        (("--filter", "pass"), "--filter without --out"),
+        (("--filter", "some", "--out", tmp_path / "x.sdf"), "filter"),
+        (("--out", tmp_path / "x.xyz"), "no name of an SDF file"),
+        (("--out", given), "overwrite"),
+        (("--report", tmp_path / "x", "--csv", tmp_path / "x"), "overwrite"),
+    ]:
+        assert run([str(word) for word in ("evaluate", given, *words)]) in {1, 2}
+        assert said in capfd.readouterr().err
