@@ -52,6 +52,14 @@ def evaluate(
         int | None,
         typer.Option(help="How many records, the first, --xtb takes. [default: 100]", min=1),
     ] = None,
+    posebusters: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fast|full",
+            help="PoseBusters' checks of each molecule; full also compares energies. Needs "
+            "molgen[posebusters].",
+        ),
+    ] = None,
     json_out: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write the numbers; - for stdout.")
     ] = None,
@@ -82,10 +90,20 @@ def evaluate(
     if xtb_n is not None and not xtb:
         raise UsageError("--xtb-n without --xtb has no effect", "Add --xtb")
     _check_out(out, keep)
+    from molgen.metrics.posebusters import check_posebusters
+
+    check_posebusters(posebusters)
     from molgen.chem.read import read_records
     from molgen.data.reference import load_reference
     from molgen.metrics.ceiling import load_ceiling
-    from molgen.metrics.files import ADVICE, compare_files, criterion_of, evaluate_records, fault_of
+    from molgen.metrics.files import (
+        ADVICE,
+        bust,
+        compare_files,
+        criterion_of,
+        evaluate_records,
+        fault_of,
+    )
     from molgen.metrics.table import render
     from molgen.metrics.verdicts import verdicts
 
@@ -94,12 +112,14 @@ def evaluate(
         known = load_reference(reference)
         records = list(read_records(file))
         with bar_of_stages() as progress:
+            busted = None if posebusters is None else bust(records, posebusters, None, progress)
             evaluation = evaluate_records(
                 records,
                 known,
                 name=str(file),
                 charge=charge,
                 xtb=(xtb_n or XTB_N) if xtb else None,
+                busted=busted,
                 progress=progress,
             )
         comparison = compare_files(file, against) if against is not None else None
@@ -109,7 +129,7 @@ def evaluate(
         if json_out is not None:
             emit_json(scores, json_out)
         if csv_out or report_out or out:
-            judged = verdicts(records, charge=charge)
+            judged = verdicts(records, charge=charge, busted=busted)
             _write_csv(csv_out, judged)
             _write_report(report_out, str(file), records, judged, evaluation, reference)
             _write_records(out, records, judged, keep)

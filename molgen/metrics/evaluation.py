@@ -54,6 +54,9 @@ class Evaluation:
         perception_reasons: Number of molecules by reason why their coordinates are not valid.
         relax_reasons: Number of molecules by reason why they were not relaxed.
         xtb_reasons: The same for GFN2-xTB.
+        posebusters: Every check of PoseBusters is passed (`molgen.metrics.posebusters`); None where
+            it was not asked.
+        posebusters_reasons: Number of molecules by check that they fail; one may fail several.
         not_judged: Number of records, beside the n, by reason why no check applies to them.
         relaxed_before: Number of records by how a force field had relaxed them before they were
             written; their geometries are not a model's.
@@ -94,6 +97,8 @@ class Evaluation:
     perception_reasons: dict[str, int]
     relax_reasons: dict[str, int]
     xtb_reasons: dict[str, int]
+    posebusters: Rate | None = None
+    posebusters_reasons: dict[str, int] = field(default_factory=dict)
     not_judged: dict[str, int] = field(default_factory=dict)
     relaxed_before: dict[str, int] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from rdkit import Chem
@@ -25,6 +25,8 @@ from molgen.metrics.compare import Comparison, compare
 from molgen.metrics.evaluate import Progress, evaluate
 from molgen.metrics.evaluation import Evaluation
 from molgen.metrics.perception import Criterion
+from molgen.metrics.posebusters import bust_all
+from molgen.metrics.rate import rate_of
 from molgen.metrics.xtb import check_asked
 
 XYZ: Final = ".xyz"
@@ -100,6 +102,7 @@ def evaluate_records(
     charge: int | None = None,
     relax: bool = True,
     xtb: int | None = None,
+    busted: Sequence[str] | None = None,
     n_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -112,6 +115,7 @@ def evaluate_records(
         charge: Total charge of every record; None for that of each one's atoms.
         relax: Whether to relax geometries.
         xtb: How many records to relax in GFN2-xTB too.
+        busted: What `bust` says of the records; None where it was not asked.
         n_workers: Processes; None for one per core.
         progress: Called as the slow checks advance.
 
@@ -133,11 +137,44 @@ def evaluate_records(
     )
     return replace(
         evaluation,
+        **_posebusters(judged, busted),
         not_judged=dict(not_judged.most_common()),
         relaxed_before=_relaxed_before(records),
         invalid_reasons=_named(evaluation.invalid_reasons, faults),
         perception_reasons=_named(evaluation.perception_reasons, faults),
     )
+
+
+def bust(
+    records: Sequence[Record],
+    checks: str,
+    n_workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[str]:
+    """PoseBusters' checks that each record fails, joined by commas; one with a fault fails by it.
+
+    Args:
+        records: Of one file.
+        checks: A key of `molgen.metrics.posebusters.CONFIGS`.
+        n_workers: Processes; None for one per core.
+        progress: Called as they advance.
+    """
+    faults = [fault_of(record) for record in records]
+    mols = [None if fault else record.mol for record, fault in zip(records, faults, strict=True)]
+    told = None if progress is None else lambda n: progress("PoseBusters", n, len(mols))
+    found = bust_all(mols, checks, n_workers or available_cores(), told)
+    return [fault or one for fault, one in zip(faults, found, strict=True)]
+
+
+def _posebusters(judged: Sequence[Record], busted: Sequence[str] | None) -> dict[str, Any]:
+    if busted is None:
+        return {}
+    own = [busted[record.index] for record in judged]
+    reasons = Counter(name for one in own if one for name in one.split(", "))
+    return {
+        "posebusters": rate_of(not one for one in own),
+        "posebusters_reasons": dict(reasons.most_common()),
+    }
 
 
 def criterion_of(records: Sequence[Record], charge: int | None = None) -> Criterion:

@@ -69,6 +69,11 @@ XTB_ROWS: Final = (
 )
 """What follows where molecules were relaxed in GFN2-xTB."""
 
+POSEBUSTERS: Final = Row("posebusters", "PoseBusters", "every check of the molecule by itself")
+
+ASKED: Final = (POSEBUSTERS, *XTB_ROWS)
+"""What is shown where it was asked for."""
+
 COMPOSITION: Final = frozenset({"atom_count_tv", "element_tv"})
 """Scores that say nothing of a model where compositions are given."""
 
@@ -105,13 +110,14 @@ def render(
             else row
             for row in shown
         ]
-    shown += [row for row in XTB_ROWS if scores[row.name] is not None]
+    shown += [row for row in ASKED if scores[row.name] is not None]
     lines += [_line(_cells(row, scores, ceiling, marks)) for row in shown]
     if criterion is not None and is_special:
         lines.append(_criterion_line(criterion, ceiling))
     lines += [f"{count} {reason}" for reason, count in evaluation.not_judged.items()]
     lines += _reason_lines("own bonds invalid", evaluation.invalid_reasons)
     lines += _reason_lines("coordinates invalid", evaluation.perception_reasons)
+    lines += _reason_lines("PoseBusters' checks failed", evaluation.posebusters_reasons)
     lines += _reason_lines("not relaxed", evaluation.relax_reasons)
     lines += _reason_lines("not relaxed in GFN2-xTB", evaluation.xtb_reasons)
     lines += [
@@ -137,7 +143,7 @@ def summary_rows(
     heads = ["score", "value", "95 % interval"]
     if ceiling is not None:
         heads += [f"{ceiling.name} all", f"{ceiling.name} kept"]
-    rows = [row for row in (*ROWS, *XTB_ROWS) if scores[row.name] is not None]
+    rows = [row for row in (*ROWS, *ASKED) if scores[row.name] is not None]
     return [*heads, "convention"], [_cells(row, scores, ceiling, {}) for row in rows]
 
 

@@ -30,6 +30,7 @@ class Verdict:
         bond_graph: What is wrong with its own bonds.
         coordinates: What is wrong with the molecule that its coordinates say.
         agreement: Where both are valid and differ.
+        posebusters: PoseBusters' checks that it fails; empty where they were not asked.
         smiles: Of its own bonds, or of its coordinates where it has none; without stereo.
     """
 
@@ -41,13 +42,23 @@ class Verdict:
     bond_graph: str = ""
     coordinates: str = ""
     agreement: str = ""
+    posebusters: str = ""
     smiles: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Everything that is wrong; empty for nothing."""
+        faults = (
+            *(self.record, self.bond_graph, self.coordinates, self.agreement, self.posebusters),
+        )
+        return "; ".join(dict.fromkeys(fault for fault in faults if fault))
 
 
 def verdicts(
     records: Sequence[Record],
     n_workers: int | None = None,
     charge: int | None = None,
+    busted: Sequence[str] | None = None,
 ) -> list[Verdict]:
     """The verdict on each record.
 
@@ -55,6 +66,7 @@ def verdicts(
         records: Of one file.
         n_workers: Processes; None for one per core.
         charge: Total charge of every record; None for that of each one's atoms.
+        busted: What PoseBusters says of each; None where it was not asked.
     """
     how = criterion_of(records, charge)
     faults = [fault_of(record) for record in records]
@@ -66,7 +78,8 @@ def verdicts(
     perceived_all = perceive_all(molecules, n_workers or available_cores(), criterion=how)
     seen = iter(zip(molecules, perceived_all, strict=True))
     found = []
-    for record, fault in zip(records, faults, strict=True):
+    others = [""] * len(records) if busted is None else busted
+    for record, fault, other in zip(records, faults, others, strict=True):
         title = record.title
         if fault or record.molecule is None:
             found.append(Verdict(record.index, title, record=fault or "no coordinates"))
@@ -80,10 +93,11 @@ def verdicts(
                 index=record.index,
                 title=title,
                 formula=molecule.formula,
-                valid=both and not differ,
+                valid=both and not differ and not other,
                 bond_graph="" if record.mol is None else graph.reason,
                 coordinates=perceived.reason,
                 agreement="bonds and coordinates are different compounds" if differ else "",
+                posebusters=other,
                 smiles=graph.smiles or "",
             )
         )
@@ -100,8 +114,7 @@ def judged_records(
         found: The verdict on each.
     """
     for record, one in zip(records, found, strict=True):
-        faults = (one.record, one.bond_graph, one.coordinates, one.agreement)
-        reason = "; ".join(dict.fromkeys(fault for fault in faults if fault))
+        reason = one.reason
         tags: dict[str, str | bool] = {
             name: value
             for name, value in record.tags.items()

@@ -91,8 +91,7 @@ def report(
 
 def _row(record: Record, verdict: Verdict, drawings: dict[str, int]) -> dict[str, Any]:
     """What the page knows of a record; drawings are shared by records of one molecule."""
-    faults = (verdict.record, verdict.bond_graph, verdict.coordinates, verdict.agreement)
-    reason = "; ".join(dict.fromkeys(fault for fault in faults if fault))
+    reason = verdict.reason
     mol = record.mol if record.mol is not None and not verdict.bond_graph else None
     picture = None
     if mol is not None and (made := drawing(mol)):

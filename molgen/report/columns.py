@@ -77,7 +77,7 @@ def drawing(mol: Chem.Mol) -> str:
     with rdBase.BlockLogs():
         try:
             # Through SMILES: bonds of a file in 3D may be drawn as wedges that mean nothing.
-            flat = Chem.MolFromSmiles(Chem.MolToSmiles(Chem.RemoveHs(mol)))
+            flat: Chem.Mol | None = Chem.MolFromSmiles(Chem.MolToSmiles(Chem.RemoveHs(mol)))
             if flat is None:
                 return ""
             rdDepictor.Compute2DCoords(flat)
