@@ -60,7 +60,9 @@ class ChannelMix(nn.Linear):
         """Mix the last dimension."""
         with torch.autocast(vectors.device.type, enabled=False):
             if self.out_features > 1:
-                return super().forward(vectors)
+                # One matrix: how PyTorch folds what is not contiguous depends on the batch.
+                rows = super().forward(vectors.reshape(-1, self.in_features))
+                return rows.view(*vectors.shape[:-1], self.out_features)
             # A product with one vector may be rounded in another way at the end of an array.
             return functional.linear(vectors.double(), self.weight.double()).to(vectors.dtype)
 

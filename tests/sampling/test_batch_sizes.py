@@ -10,6 +10,7 @@ from molgen.checkpoint import LoadedModel, find_model, load_model
 from molgen.flow.plan_options import PlanOptions
 from molgen.nn.network import ROWS
 from molgen.sampling.plan import make_plan
+from molgen.sampling.quantised import quantised
 from molgen.sampling.sampler import LEAST_PADDED, draw
 
 
@@ -30,6 +31,20 @@ def test_shipped_weights(few: LoadedModel, steps: int) -> None:
         for other in others:
             assert np.abs(one.pos - other.pos).max() < 1e-3  # Å
             assert (one.bond_log_prob.argmax(-1) == other.bond_log_prob.argmax(-1)).all()
+
+
+@pytest.mark.slow
+def test_integers_do_not_make_much_of_rounding(few: LoadedModel) -> None:
+    """A rounding error before an integer is an error of a whole step where it tips the integer."""
+    plan = make_plan(few.info, 4, PlanOptions())
+    model = quantised(few, plan)
+    runs = [
+        [one.beliefs for one in draw(model, range(24), plan=plan, batch_size=size)]
+        for size in (64, 7, 1)
+    ]
+    for one, *others in zip(*runs, strict=True):
+        for other in others:
+            assert np.abs(one.pos - other.pos).max() < 1e-3  # Å
 
 
 def estimate(few: LoadedModel, n_atoms: int, n_rows: int, padded: int) -> torch.Tensor:
