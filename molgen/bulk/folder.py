@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from molgen.atomic import atomic_path
-from molgen.bulk.shards import Shard, cut
+from molgen.bulk.shards import MAX_SHARDS, Shard, cut
 from molgen.errors import DataError, OutputError, UsageError
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
+
+SUFFIXES: Final = (".sdf.gz",)
+"""Of files of shards."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +153,29 @@ def read_folder(path: Path) -> Folder:
         if tree.get("format") != FORMAT:
             raise DataError(f"{place} is of another version", "Use the molgen that wrote it")
         manifest = Manifest(**rest)
-        _ = manifest.shards
+        _check(manifest)
     except FileNotFoundError:
         raise DataError(f"{path} holds no run in shards", "Make one with --shards") from None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:80]
         raise DataError(f"{place} is damaged ({reason})", "Remove it and start again") from None
     return Folder(path, manifest)
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuse a manifest that somebody has changed.
+
+    Raises:
+        ValueError: A value is none that `open_folder` writes.
+    """
+    kinds = {one.name: one.type for one in fields(Manifest)}
+    for name, value in asdict(manifest).items():
+        if type(value).__name__ != kinds[name]:
+            raise ValueError(f"{name} is no {kinds[name]}")
+    if manifest.suffix not in SUFFIXES:
+        raise ValueError(f"suffix is {manifest.suffix[:20]}")
+    if not 1 <= manifest.n_shards <= min(manifest.n_rows, MAX_SHARDS):
+        raise ValueError(f"{manifest.n_shards} shards")
 
 
 def _write_once(place: Path, tree: Mapping[str, Any]) -> None:

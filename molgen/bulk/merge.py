@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -82,7 +83,7 @@ def _copied(part: Path, target: BinaryIO, *, packs: bool) -> int:
                 n += line == END
                 if not packs:
                     target.write(line)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             f"{part} is damaged ({error})", "Remove it and repeat the command that makes it"
         ) from None

@@ -32,7 +32,7 @@ class Numbers:
     broken: int = -1
 
     def manifest(self, n_shards: int) -> Manifest:
-        return Manifest("count", "none", "f", self.n_rows, n_shards, ".txt")
+        return Manifest("count", "none", "f", self.n_rows, n_shards, ".sdf.gz")
 
     def make(self, shard: Shard, path: Path) -> None:
         if shard.first <= self.broken < shard.last:
