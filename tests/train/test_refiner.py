@@ -96,8 +96,9 @@ def test_the_sampler_stays_as_it_is_and_the_refiner_starts_from_it(
 def test_calls_are_shared_between_sampler_and_refiner(weights: tuple[Path, Path]) -> None:
     assert [refine_calls(steps) for steps in (1, 2, 4, 8, 20)] == [0, 1, 2, 4, 4]
     plain, refined = (load_conformer_model(one, "cpu").model for one in weights)
-    (two,) = sample_conformers(plain, ["CCCO"], ConformerRequest(1, 2, redraws=0))
-    (four,) = sample_conformers(refined, ["CCCO"], ConformerRequest(1, 4, redraws=0))
+    begun = {"init": "noise", "redraws": 0}
+    (two,) = sample_conformers(plain, ["CCCO"], ConformerRequest(1, 2, **begun))
+    (four,) = sample_conformers(refined, ["CCCO"], ConformerRequest(1, 4, **begun))
     assert two.mol is not None
     assert four.mol is not None
     change = two.mol.GetConformer().GetPositions() - four.mol.GetConformer().GetPositions()
