@@ -95,7 +95,7 @@ def main(options: argparse.Namespace) -> int:
         f"kills, {watch.nodes} node removed, {len(failed)} shards failed, peak of a worker "
         f"{watch.peak / 2**30:.2f} GiB"
     )
-    print(f"{n} records, {n_other} other than in one run, largest difference {largest:.1e} Å")
+    print(f"{n} records, {n_other} other than in one run; coordinates differ by {largest:.1e} Å")
     return int(n_other > 0)
 
 
@@ -105,7 +105,7 @@ def folder_of(job: SampleJob, path: Path, n_shards: int) -> Work:
 
 
 def differences(one: Path, other: Path) -> tuple[int, float]:
-    """Records that are not the same, and the largest difference of a coordinate of the others, Å."""
+    """Records that are not the same, and the largest difference of the others' coordinates, Å."""
     n, largest = 0, 0.0
     for a, b in zip_longest(read_records(one), read_records(other)):
         if a is None or b is None or facts(a) != facts(b):

@@ -11,7 +11,7 @@ from molgen.cli import options
 from molgen.cli.console import bar_of_stages, emit, emit_csv, emit_json, note
 from molgen.cli.output import hold
 from molgen.did_you_mean import unknown
-from molgen.errors import UsageError
+from molgen.errors import DataError, UsageError
 from molgen.sampling.destination import STDOUT
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def evaluate(
         known = load_reference(reference)
         records = list(read_records(file))
         with bar_of_stages() as progress:
+            if posebusters is not None and all(one.mol is None for one in records):
+                raise DataError(f"{file} has no bonds for PoseBusters", "Give an .sdf file")
             busted = None if posebusters is None else bust(records, posebusters, None, progress)
             evaluation = evaluate_records(
                 records,
@@ -188,14 +190,16 @@ def _write_records(
 
     if out is None:
         return
-    wanted = {"all": (True, False), "pass": (True,), "fail": (False,)}[keep]
     target, n, n_left = destination(out), 0, 0
     with open_writer(target.partial) as writer:
         for one, mol, tags in judged_records(records, judged):
-            if one.valid in wanted and mol is not None:
-                writer.write(mol, one.title or f"record-{one.index + 1}", tags)
-                n += 1
-            n_left += one.valid in wanted and mol is None
+            if keep != "all" and (not one.is_judged or one.valid != (keep == "pass")):
+                continue
+            if mol is None:
+                n_left += 1
+                continue
+            writer.write(mol, one.title or f"record-{one.index + 1}", tags)
+            n += 1
     target.finish()
     left = f"; {n_left} have no molecule to write" if n_left else ""
     note(f"{out}: {n} records{left}")

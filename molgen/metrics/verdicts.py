@@ -13,7 +13,7 @@ from molgen.chem.io import Record
 from molgen.chem.render import RUN, SEAL
 from molgen.cores import available_cores
 from molgen.metrics.agreement import check_graph, graphs_agree
-from molgen.metrics.files import criterion_of, fault_of
+from molgen.metrics.files import NOT_JUDGED, criterion_of, fault_of
 from molgen.metrics.perception import perceive_all
 
 
@@ -44,6 +44,11 @@ class Verdict:
     agreement: str = ""
     posebusters: str = ""
     smiles: str = ""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the checks apply to it at all."""
+        return not self.record.startswith(NOT_JUDGED)
 
     @property
     def reason(self) -> str:
@@ -120,7 +125,8 @@ def judged_records(
             for name, value in record.tags.items()
             if name not in {RUN, SEAL, "molgen_pass", "molgen_fail_reason"}
         }
-        yield one, record.mol, {**tags, "molgen_pass": one.valid, "molgen_fail_reason": reason}
+        passed = one.valid if one.is_judged else NOT_JUDGED
+        yield one, record.mol, {**tags, "molgen_pass": passed, "molgen_fail_reason": reason}
 
 
 def as_csv(rows: Iterable[Verdict]) -> str:

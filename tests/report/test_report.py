@@ -111,6 +111,29 @@ def test_a_browser_sorts_and_filters(page: Path) -> None:
     assert "✗" in dom(page, "show=fail&row=5")
 
 
+def test_what_is_not_judged_neither_passes_nor_fails(tmp_path: Path) -> None:
+    mol = embedded("CCO")
+    dummy = Chem.RWMol(mol)
+    dummy.GetAtomWithIdx(0).SetAtomicNum(0)
+    with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
+        writer.write(mol)
+        writer.write(dummy.GetMol())
+    for keep, n in (("pass", 1), ("fail", 0), ("all", 2)):
+        words = ["evaluate", tmp_path / "in.sdf", "--out", tmp_path / f"{keep}.sdf"]
+        assert run([str(word) for word in (*words, "--filter", keep)]) == 0
+        assert (tmp_path / f"{keep}.sdf").read_text().count("$$$$") == n
+    assert "not judged" in (tmp_path / "all.sdf").read_text()
+
+
+def test_bonds_are_needed_for_posebusters(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.xyz").write_text(Chem.MolToXYZBlock(embedded("CCO")))
+    pytest.importorskip("posebusters")
+    assert run(["evaluate", str(tmp_path / "in.xyz"), "--posebusters", "fast"]) == 1
+    assert "has no bonds for PoseBusters" in capfd.readouterr().err
+
+
 def test_properties_are_those_of_the_literature() -> None:
     aspirin = properties(embedded("CC(=O)Oc1ccccc1C(=O)O"))
     assert aspirin["heavy"] == 13

@@ -33,7 +33,7 @@ function write() {
 
 function cell(record, column) {
   const value = record[column.name];
-  if (column.name === "verdict") return (record.pass ? "✓ pass" : "✗ " + value);
+  if (column.name === "verdict") return record.pass ? "✓ pass" : (record.judged ? "✗ " : "– ") + value;
   if (value === null || value === undefined) return "–";
   return column.digits === null ? String(value) : Number(value).toFixed(column.digits);
 }
@@ -41,7 +41,7 @@ function cell(record, column) {
 function select() {
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   shown = data.records.filter(record =>
-    (state.show === "all" || record.pass === (state.show === "pass")) &&
+    (state.show === "all" || record.judged && record.pass === (state.show === "pass")) &&
     words.every(word => record.search.includes(word)));
   const column = data.columns.find(one => one.name === state.sort) || data.columns[0];
   const key = record => record[column.name];
