@@ -181,6 +181,8 @@ def merge(
 
     found, target = read_folder(folder), Path(to)
     places = [target, *([status_table(target)] if found.manifest.tables else [])]
+    if target.resolve().parent == folder.resolve():
+        raise UsageError(f"{to} is in the folder of the shards", "Name a file outside of it")
     check_apart(places)
     for path in places:
         check_new(path, "--to", force=force)

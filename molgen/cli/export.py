@@ -11,6 +11,7 @@ import typer
 from molgen.cli import options
 from molgen.cli.console import note
 from molgen.errors import MolgenError, OutputError, UsageError
+from molgen.sampling.destination import check_apart
 
 STATUS = "status.csv"
 
@@ -55,6 +56,7 @@ def export(
             if one.mol is not None:
                 reason = fault_of(one.mol)
             if one.mol is not None and not reason:
+                check_apart([out / name], (molecules,))
                 try:
                     text = WRITERS[to](one.mol)
                     with atomic_path(out / name) as path:

@@ -60,6 +60,9 @@ def test_an_array_of_jobs_fills_a_folder(folder: Path, capfd: pytest.CaptureFixt
     molgen("status", "run")
     assert "2 of 3 made" in capfd.readouterr().out
     assert "1 of 3 shards of run are missing" in refused(capfd, "merge", "run", "--to", "m.sdf")
+    part = next(Path("run").glob("part-*"))
+    taken = refused(capfd, "merge", "run", "--to", part, "--force")
+    assert "is in the folder of the shards" in taken
     molgen(*SAMPLE, "--out", "run", "--shards", 3, "--workers", 1)
     molgen("merge", "run", "--to", "merged.sdf", "--quiet")
     assert_same("merged.sdf", "one.sdf")

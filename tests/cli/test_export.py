@@ -110,3 +110,13 @@ def test_a_file_for_every_good_record_and_a_row_for_all(molgen: Callable, suffix
     assert sorted(path.name for path in Path("ligands").iterdir()) == sorted([*files, "status.csv"])
     molgen("export", "in.sdf", "--to", suffix, "--out", "ligands").assert_one_line(1, "--force")
     molgen("export", "in.sdf", "--to", "pdf", "--out", "x").assert_one_line(2, "pdf")
+
+
+def test_the_input_is_not_overwritten(molgen: Callable, tmp_path: Path) -> None:
+    mol = embedded("CCO")
+    mol.SetProp("_Name", "in")
+    Chem.MolToMolFile(mol, str(tmp_path / "in.mol"))
+    before = (tmp_path / "in.mol").read_bytes()
+    answer = molgen("export", "in.mol", "--to", "mol", "--out", ".")
+    answer.assert_one_line(2, "would overwrite", "in.mol")
+    assert (tmp_path / "in.mol").read_bytes() == before
