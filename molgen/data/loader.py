@@ -271,8 +271,8 @@ def _within_cost(batch: Tensor, n_atoms: Tensor, max_cost: int | None) -> tuple[
     if max_cost is None:
         return (batch,)
     widest = int(n_atoms[batch].max()) ** 2
-    n_parts = -(-len(batch) * widest // max(max_cost, widest))
-    return batch.tensor_split(n_parts)
+    most = max(1, max_cost // widest)  # molecules of a part
+    return batch.tensor_split(-(-len(batch) // most))
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from molgen.chem.elements import Vocabulary
@@ -182,6 +182,7 @@ def test_few_widths_hold_the_same_molecules(train_split: DeviceData) -> None:
 
 
 @given(many_sizes, st.integers(1, 20), st.integers(1, 3000), st.integers(0, 5))
+@example(torch.tensor([1, 7, 7]), 3, 74, 0)
 def test_no_batch_costs_more_than_it_may(
     n_atoms: torch.Tensor, batch_size: int, max_cost: int, epoch: int
 ) -> None:
