@@ -1,4 +1,4 @@
-"""Molecules as one file each for other programs: checked before, read back after.
+"""Molecules as one file each for other programs: checked before; PDBQT is read back after.
 
 PDBQT is written by Meeko (the extra ``molgen[docking]``), which neither protonates nor looks at
 whether coordinates are 3D: both are checked here.

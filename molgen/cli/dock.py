@@ -81,6 +81,7 @@ def dock(
             check_new(tables[0], "--out", force=force)
         start = run.table.start() if resume else run.table.fresh()
         if start is None:
+            run.rank()  # a kill may have come just before
             note(f"{out} is complete")
             return
         show = False if quiet else None

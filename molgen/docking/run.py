@@ -96,10 +96,15 @@ class DockRun:
             OutputError: A file cannot be written.
             UsageError: The input differs from that of the rows that are there.
         """
+        self.ranking.unlink(missing_ok=True)
         with closing(self._made(start)) as made:
             counts = self.table.write(start, made, on_row)
-        _rank(self.table.path, self.ranking)
+        self.rank()
         return counts
+
+    def rank(self) -> None:
+        """Write the ranking of a finished run."""
+        _rank(self.table.path, self.ranking)
 
     def _made(self, start: Start) -> Generator[Made, None, None]:
         rows = self.inputs.rows()

@@ -22,6 +22,10 @@ ENERGY_RANGE: Final = 3.0
 """kcal/mol above the best pose, within which poses are kept."""
 
 
+_FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)
+"""What Vina and Meeko raise at a ligand that they cannot treat."""
+
+
 @dataclass(frozen=True)
 class Docked:
     """Poses of a ligand, best first.
@@ -94,7 +98,7 @@ class VinaDocker:
             found = from_pdbqt(engine.poses(n_poses=self.poses, energy_range=ENERGY_RANGE))
         except ChemistryError as error:
             return NotDocked(error.message)
-        except (RuntimeError, TypeError, ValueError) as error:
+        except _FAULTS as error:
             return NotDocked(f"Vina: {' '.join(str(error).split())[:120]}")
         mol = _with_poses(ligand, found)
         if mol is None:

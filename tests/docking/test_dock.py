@@ -166,6 +166,8 @@ def test_a_killed_run_is_completed(receptor: Path, tmp_path: Path) -> None:
     child.send_signal(signal.SIGKILL)
     child.wait()
     subprocess.run([*words, "--out", str(killed), "--resume"], env=environment, check=True)
+    Path(f"{killed}.ranked.csv").unlink()  # as if killed just before it was written
+    subprocess.run([*words, "--out", str(killed), "--resume"], env=environment, check=True)
     for name in ("{}.sdf", "{}.sdf.csv", "{}.sdf.ranked.csv"):
         one, two = ((tmp_path / name.format(which)).read_bytes() for which in ("one", "two"))
         assert one == two
