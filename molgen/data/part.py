@@ -79,7 +79,7 @@ def without_hydrogens(part: Part) -> Part:
     if to_hydrogen.all(axis=1).any() or (bonded[is_hydrogen] != 1).any():
         raise DataError(
             "a hydrogen of the store is not on one heavy atom",
-            "Leave such molecules out, or take a data set without hydrogens: in its specification",
+            "Leave such molecules out, or the key hydrogens out of the specification",
         )
     hydrogens = np.bincount(ends[to_hydrogen[:, ::-1]], minlength=len(is_hydrogen))
     kept_atom, kept_bond = ~is_hydrogen, ~to_hydrogen.any(axis=1)

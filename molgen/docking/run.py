@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +22,9 @@ from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.cores import available_cores
 from molgen.docking.request import DockRequest
 from molgen.docking.vina import Docked, NotDocked, VinaDocker
-from molgen.errors import UsageError
 from molgen.option import deciding
 from molgen.sampling.destination import Destination
-from molgen.sampling.status_table import FORCE, Counts, Made, Start, StatusTable
+from molgen.sampling.status_table import Counts, Made, Start, StatusTable, leave_out
 
 COLUMNS: Final = ("status", "poses", "score", "reason")
 """Of the status table; scores in kcal/mol."""
@@ -108,9 +106,7 @@ class DockRun:
 
     def _made(self, start: Start) -> Generator[Made, None, None]:
         rows = self.inputs.rows()
-        for known, row in zip(start.names, islice(rows, len(start.names)), strict=True):
-            if known != row.name:
-                raise UsageError(f"the input has {row.name} in place of {known}", FORCE)
+        leave_out(rows, start.names)
         waiting: deque[NamedMolecule] = deque()
 
         def ligands() -> Iterator[bytes | None]:

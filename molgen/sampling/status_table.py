@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from molgen.chem.conformers.files import Row
 from molgen.chem.render import is_sealed
 from molgen.chem.resume import whole_chunks
 from molgen.chem.write import open_writer
@@ -60,6 +62,21 @@ class Start:
     counts: Counts = field(default_factory=Counts)
     table_bytes: int = 0
     record_bytes: int | None = None
+
+
+def leave_out(rows: Iterator[Row], names: Sequence[str]) -> None:
+    """Pass over inputs that are done.
+
+    Args:
+        rows: Of the input, from its beginning.
+        names: Of those that are done.
+
+    Raises:
+        UsageError: The input has others.
+    """
+    for known, row in zip(names, islice(rows, len(names)), strict=False):
+        if known != row.name:
+            raise UsageError(f"the input has {row.name} in place of {known}", FORCE)
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,20 @@ class TimeBox(pl.Callback):
             trainer.should_stop = True
 
 
-class Follower(pl.Callback):
-    """The part of a recorder that every process has to take: losses and checkpoints of all.
+class Scheduled(pl.Callback, ABC):
+    """What every process of a run does at the same steps: record, save, sample."""
 
-    Args:
-        out: Folder of the run, in which the first process writes.
-    """
+    @abstractmethod
+    def record(self, trainer: pl.Trainer, module: Any) -> None:
+        """Take the losses since the last time."""
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    @abstractmethod
+    def save(self, trainer: pl.Trainer, module: Any) -> None:
+        """Write a checkpoint."""
+
+    @abstractmethod
+    def sample(self, trainer: pl.Trainer, module: Any) -> None:
+        """Judge the weights."""
 
     def on_train_batch_end(
         self,
@@ -73,27 +78,51 @@ class Follower(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Contribute when the first process records and saves."""
+        """Each at its own interval."""
         module = cast("TrainingModule", pl_module)
         train, step = module.config.train, trainer.global_step
         if step % train.log_every == 0 or step % train.checkpoint_every == 0:
-            self._contribute(module)
+            self.record(trainer, module)
         if step % train.checkpoint_every == 0:
-            trainer.save_checkpoint(self.out / LAST)
+            self.save(trainer, module)
+        if step % train.sample_every == 0:
+            self.sample(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Contribute to the final weights."""
+        """Keep and judge the final weights, unless their step has been kept and judged."""
         module = cast("TrainingModule", pl_module)
-        self._contribute(module)
-        if trainer.global_step % module.config.train.checkpoint_every:
-            trainer.save_checkpoint(self.out / LAST)
+        train, step = module.config.train, trainer.global_step
+        self.record(trainer, module)
+        if step % train.checkpoint_every:
+            self.save(trainer, module)
+        if step % train.sample_every:
+            self.sample(trainer, module)
 
-    def _contribute(self, module: TrainingModule) -> None:
+
+class Follower(Scheduled):
+    """The part of a recorder that every other process takes: losses and checkpoints of all.
+
+    Args:
+        out: Folder of the run, in which the first process writes.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def record(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Add this process's losses to the first one's."""
         if module.meter is not None and module.meter.sums.any():
             module.meter.read()
 
+    def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Wait while the first process writes."""
+        trainer.save_checkpoint(self.out / LAST)
 
-class Recorder(pl.Callback, ABC, Generic[ModuleT, HeaderT]):
+    def sample(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Nothing: the first process samples alone."""
+
+
+class Recorder(Scheduled, Generic[ModuleT, HeaderT]):
     """Writes the loss log, checkpoints that are never half there, and validation samples.
 
     Losses and weights are read before every checkpoint: a run that has diverged stops with the
@@ -132,34 +161,6 @@ class Recorder(pl.Callback, ABC, Generic[ModuleT, HeaderT]):
             columns = ["step", self.items, "seconds", *scores]
             self.scores = CsvLog(self.out / "samples.csv", columns, self.first_step)
         self.scores.write({**counts, **scores})
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Log, check, save and sample, each at its own interval."""
-        module = cast("ModuleT", pl_module)
-        train, step = module.config.train, trainer.global_step
-        if step % train.log_every == 0 or step % train.checkpoint_every == 0:
-            self.record(trainer, module)
-        if step % train.checkpoint_every == 0:
-            self.save(trainer, module)
-        if step % train.sample_every == 0:
-            self.sample(trainer, module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep and judge the final weights, unless their step has been kept and judged."""
-        module = cast("ModuleT", pl_module)
-        train, step = module.config.train, trainer.global_step
-        self.record(trainer, module)
-        if step % train.checkpoint_every:
-            self.save(trainer, module)
-        if step % train.sample_every:
-            self.sample(trainer, module)
 
     def counts(self, trainer: pl.Trainer, module: ModuleT) -> Counts:
         """Where the run stands."""

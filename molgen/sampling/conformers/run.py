@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from molgen.chem.conformers.files import Inputs, NamedMolecule
@@ -18,12 +17,11 @@ from molgen.chem.conformers.query import Refused
 from molgen.chem.conformers.records import records_of
 from molgen.chem.conformers.results import ConformerResult
 from molgen.chem.render import RUN, TagValue, one_line
-from molgen.errors import UsageError
 from molgen.option import deciding
 from molgen.sampling.conformers.request import ConformerRequest
 from molgen.sampling.conformers.stream import chunk_size, stream_conformers
 from molgen.sampling.destination import Destination
-from molgen.sampling.status_table import FORCE, Cell, Counts, Made, Start, StatusTable
+from molgen.sampling.status_table import Cell, Counts, Made, Start, StatusTable, leave_out
 from molgen.tasks.conformer_weights import LoadedConformerModel
 
 if TYPE_CHECKING:
@@ -107,9 +105,7 @@ class ConformerRun:
         n_done = start.counts.rows
         skip = n_done % chunk_size(self.request)
         rows = self.inputs.rows()
-        for known, row in zip(start.names, islice(rows, n_done - skip), strict=False):
-            if known != row.name:
-                raise UsageError(f"the input has {row.name} in place of {known}", FORCE)
+        leave_out(rows, start.names[: n_done - skip])
         names: list[str] = []
 
         def given() -> Iterator[Mol | Refused]:
