@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import update_wrapper
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.checkpoint import load_model
+from molgen.chem.elements import SYMBOLS
 from molgen.sampling.conditioning import find_conditioning
 from molgen.sampling.editing.originals import Original, originals_of
 from molgen.sampling.editing.requests import VaryRequest
@@ -112,6 +113,12 @@ class Generator:
         """Name of the model."""
         return self.model.name
 
+    def __repr__(self) -> str:
+        vocabulary = self.model.info.vocabulary
+        elements = " ".join(dict.fromkeys(SYMBOLS[z] for z in vocabulary.atomic_numbers))
+        device = next(self.model.model.parameters()).device
+        return f"<molgen Generator {self.name!r}: {elements}, on {device}>"
+
     @_takes(Request)
     def sample(self, request: Request) -> list[Chem.Mol]:
         """Make ``n`` molecules; arguments as of :class:`molgen.sampling.request.Request`.
@@ -210,6 +217,7 @@ def evaluate(
     molecules: str | Path | Chem.Mol | Iterable[Chem.Mol],
     reference: str | None = "qm9",
     *,
+    checks: str | Path | Mapping[str, Any] | None = None,
     charge: int | None = None,
     xtb: int | None = None,
 ) -> Evaluation:
@@ -217,26 +225,34 @@ def evaluate(
 
     Args:
         molecules: A file, an RDKit molecule or several; each conformer is one record.
-        reference: Real molecules to compare with, by name; None for no comparison.
+        reference: Real molecules to compare with, by name or as a file; None for no comparison.
+        checks: Which checks to make and which bounds to keep: the fields of
+            `molgen.config.evaluation.EvaluationConfig`, or a YAML file of them.
         charge: Total charge of every molecule; None for that of each one's atoms.
         xtb: How many molecules, the first, to relax in GFN2-xTB too, a second or so each; None
             for none. Needs the extra ``molgen[xtb]``.
 
     Returns:
-        The scores.
+        The scores; ``records`` has the verdict on each molecule.
 
     Raises:
         DataError: If the file cannot be read or the reference is unknown.
+        ConfigError: If ``checks`` is malformed.
         ChemistryError: If a molecule has no conformer.
-        UsageError: If ``xtb`` is below 1, or tblite is missing.
+        UsageError: If a check is unknown, or an extra that it needs is missing.
     """
-    from molgen.data.reference import load_reference
-    from molgen.metrics.files import evaluate_file, evaluate_records, records_of
+    from molgen.config.evaluation import EvaluationConfig
+    from molgen.config.reading import load_tree, validated
+    from molgen.metrics.files import check_config, evaluate_records, load_real, read_all, records_of
 
+    tree = load_tree(checks) if isinstance(checks, str | Path) else dict(checks or {})
+    tree |= {name: one for name, one in (("charge", charge), ("xtb", xtb)) if one is not None}
+    config = validated(EvaluationConfig, tree, "checks")
+    check_config(config)
+    known = None if reference is None else load_real(reference, config).reference
     if isinstance(molecules, str | Path):
-        return evaluate_file(molecules, reference, charge=charge, xtb=xtb)
-    known = load_reference(reference) if reference is not None else None
-    return evaluate_records(records_of(molecules), known, charge=charge, xtb=xtb)
+        return evaluate_records(read_all(molecules, config), known, config, name=str(molecules))
+    return evaluate_records(records_of(molecules), known, config)
 
 
 def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,22 @@ def record_of(mol: Chem.Mol, index: int = 0) -> Record:
         return Record(index, title, molecule=molecule_of(mol), mol=mol)
     except ChemistryError as error:
         return Record(index, title, mol=mol, reason=error.message)
+
+
+def with_hydrogens(record: Record) -> Record:
+    """A record with the hydrogens that its bonds ask for, placed by the usual lengths and angles.
+
+    One that lacks none, has no bonds or cannot be sanitised stays as it is.
+    """
+    if record.mol is None or record.molecule is None or not missing_hydrogens(record.mol):
+        return record
+    mol = Chem.Mol(record.mol)
+    with rdBase.BlockLogs():
+        if Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
+            return record
+        full = Chem.AddHs(mol, addCoords=True)
+    Chem.Kekulize(full, clearAromaticFlags=True)
+    return replace(record, mol=full, molecule=molecule_of(full))
 
 
 def missing_hydrogens(mol: Chem.Mol) -> int:

@@ -7,6 +7,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
+from molgen.chem.parquet import SUFFIX as PARQUET
+from molgen.chem.parquet import read_parquet
 from molgen.chem.reading.other import MOL2_START, parse_mol2, parse_pdb
 from molgen.chem.reading.record import MAX_ATOMS, Record
 from molgen.chem.reading.sdf import parse_sdf
@@ -29,12 +31,14 @@ PARSERS: Final[Mapping[str, Parser]] = {
 }
 """What can be read, by file suffix; each with ``.gz`` behind it too."""
 
+SUFFIXES: Final = (*PARSERS, PARQUET)
+
 
 def read_records(path: str | Path, *, max_atoms: int = MAX_ATOMS) -> Iterator[Record]:
     """Read a file record by record; the suffix decides how.
 
     Args:
-        path: A regular file with a suffix of `PARSERS`, perhaps with ``.gz`` behind it, or ``-``
+        path: A regular file with a suffix of `SUFFIXES`, perhaps with ``.gz`` behind it, or ``-``
             for standard input, where the first lines decide.
         max_atoms: A record of more atoms is not read.
 
@@ -46,14 +50,9 @@ def read_records(path: str | Path, *, max_atoms: int = MAX_ATOMS) -> Iterator[Re
         DataError: The file is missing, no regular file, not of the format that its name says, or
             holds no record.
     """
-    suffix = format_of(path)
-    lines = read_lines(path)
-    if not suffix:
-        first = list(islice(lines, 4))
-        suffix, lines = _sniffed(first), chain(first, lines)
     n_read = 0
     try:
-        for record in PARSERS[suffix](Path(path), lines, max_atoms):
+        for record in _records(path, max_atoms):
             yield record
             n_read += 1
     except DataError as error:
@@ -65,8 +64,19 @@ def read_records(path: str | Path, *, max_atoms: int = MAX_ATOMS) -> Iterator[Re
         raise DataError(f"{path} holds no molecules", INPUT_HINT)
 
 
+def _records(path: str | Path, max_atoms: int) -> Iterator[Record]:
+    suffix = format_of(path)
+    if suffix == PARQUET:
+        return read_parquet(Path(path), max_atoms)
+    lines = read_lines(path)
+    if not suffix:
+        first = list(islice(lines, 4))
+        suffix, lines = _sniffed(first), chain(first, lines)
+    return PARSERS[suffix](Path(path), lines, max_atoms)
+
+
 def format_of(path: str | Path) -> str:
-    """The key of `PARSERS` that a name ends with; empty for standard input.
+    """The key of `PARSERS` or Parquet's suffix that a name ends with; empty for standard input.
 
     Raises:
         DataError: The name ends with none of them.
@@ -74,7 +84,7 @@ def format_of(path: str | Path) -> str:
     if str(path) == STDIN:
         return ""
     suffix = Path(str(path).lower().removesuffix(".gz")).suffix
-    if suffix not in PARSERS:
+    if suffix not in SUFFIXES:
         raise DataError(f"{path}: unknown format", INPUT_HINT)
     return suffix
 

@@ -68,7 +68,7 @@ def render_sdf(mol: Chem.Mol, title: str, tags: Tags) -> str:
     """
     if not title.strip():
         raise ValueError("an SDF record needs a title")
-    _, rest = _mol_block(mol).split("\n", 1)
+    _, rest = mol_block(mol).split("\n", 1)
     data = "".join(_field(name, value) for name, value in tags.items())
     text = f"{one_line(title)}\n{rest}{data}"
     seal = _field(SEAL, _digest(text)) if RUN in tags else ""
@@ -147,7 +147,8 @@ def one_line(value: TagValue) -> str:
     return " ".join(text.split())
 
 
-def _mol_block(mol: Chem.Mol) -> str:
+def mol_block(mol: Chem.Mol) -> str:
+    """A molecule as a MOL block; aromatic bonds stay where no Kekulé structure fits."""
     with rdBase.BlockLogs():
         try:
             return str(Chem.MolToMolBlock(mol))

@@ -11,7 +11,7 @@ from molgen.cli import options
 from molgen.cli.console import note
 from molgen.cli.output import find_target
 from molgen.docking.request import DockRequest
-from molgen.errors import DataError, UsageError
+from molgen.errors import UsageError
 from molgen.sampling.destination import check_apart, check_new
 
 if TYPE_CHECKING:
@@ -70,7 +70,12 @@ def dock(
             raise UsageError("stdout cannot hold several files", "Give --out a file")
         box = _box(center, size, autobox, padding)
         docker = VinaDocker(
-            receptor_pdbqt(receptor), box, request.exhaustiveness, request.poses, request.seed
+            receptor_pdbqt(receptor),
+            box,
+            request.exhaustiveness,
+            request.poses,
+            request.seed,
+            request.posebusters,
         )
         source = Inputs(ligands)
         n, digest = source.survey()
@@ -98,19 +103,12 @@ def dock(
 
 
 def _box(center: str | None, size: str | None, autobox: str | None, padding: float) -> Box:
-    from molgen.chem.conformers.files import Inputs
-    from molgen.docking.box import Box, around, parse_triple
+    from molgen.docking.api import box_of
+    from molgen.docking.box import parse_triple
 
-    if autobox is not None:
-        if center or size:
-            raise UsageError("--autobox is the box", "Leave out --center and --size")
-        row = next(iter(Inputs(autobox).rows()), None)
-        one = None if row is None else row.read()
-        if one is None or one.mol is None or not one.mol.GetNumConformers():
-            raise DataError(f"{autobox} holds no ligand in 3D", "Give an .sdf file")
-        return around(one.mol.GetConformer().GetPositions(), padding)
-    if center is None or size is None:
-        raise UsageError(
-            "where is the box?", "Give --autobox LIGAND.sdf, or --center x,y,z and --size x,y,z"
-        )
-    return Box(parse_triple(center), parse_triple(size))
+    return box_of(
+        None if center is None else parse_triple(center),
+        None if size is None else parse_triple(size),
+        autobox,
+        padding,
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,13 +12,15 @@ from molgen.cli import options
 from molgen.cli.console import bar_of_stages, emit, emit_csv, emit_json, note
 from molgen.cli.output import hold
 from molgen.did_you_mean import unknown
-from molgen.errors import DataError, UsageError
+from molgen.errors import UsageError
 from molgen.sampling.destination import STDOUT
 
 if TYPE_CHECKING:
-    from molgen.chem.io import Record
+    from molgen.chem.read import Record
+    from molgen.config.evaluation import EvaluationConfig
     from molgen.metrics.compare import Comparison
     from molgen.metrics.evaluation import Evaluation
+    from molgen.metrics.files import Real
     from molgen.metrics.verdicts import Verdict
 
 XTB_N = 100  # a second or so each
@@ -26,19 +29,43 @@ KEPT = ("all", "pass", "fail")
 
 
 def evaluate(
-    file: Annotated[
-        Path, typer.Argument(help="Molecules: .sdf, .mol2, .pdb or .xyz, .gz too; - for stdin.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES...",
+            help="Molecules: .sdf, .mol2, .pdb, .xyz or .parquet, .gz too; - for stdin. Several "
+            "are compared side by side.",
+        ),
     ],
-    reference: Annotated[str, typer.Option(help="Real molecules to compare with.")] = "qm9",
+    reference: Annotated[
+        str, typer.Option(help="Real molecules to compare with: qm9, drugs, or a file of them.")
+    ] = "qm9",
     against: Annotated[
         Path | None,
         typer.Option(
             help="A second SDF: symmetric heavy-atom RMSD of records of the same title or place."
         ),
     ] = None,
+    checks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML", help="Which checks to make, and the bounds that a record has to keep."
+        ),
+    ] = None,
     charge: Annotated[
         int | None,
         typer.Option(help="Total charge of every molecule; unset, that of each record's atoms."),
+    ] = None,
+    add_hs: Annotated[
+        bool, typer.Option("--add-hs", help="Add hydrogens that the bonds ask for, in 3D.")
+    ] = False,
+    perception: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rdkit|combined",
+            help="Who finds bonds in coordinates; combined also asks Open Babel. Needs "
+            "molgen[openbabel]. [default: rdkit]",
+        ),
     ] = None,
     xtb: Annotated[
         bool,
@@ -86,62 +113,95 @@ def evaluate(
     ] = "all",
     force: options.Force = False,
 ) -> None:
-    """Check every record of a file; every rate is over all records."""
+    """Check every record of files; every rate is over all records of a file."""
     if xtb_n is not None and not xtb:
         raise UsageError("--xtb-n without --xtb has no effect", "Add --xtb")
+    if against is not None and len(files) > 1:
+        raise UsageError("--against compares one file", "Give one file")
+    if len(set(files)) < len(files):
+        raise UsageError("a file is given twice", "Give each once")
     _check_out(out, keep)
-    from molgen.metrics.posebusters import check_posebusters
-
-    check_posebusters(posebusters)
-    from molgen.chem.read import read_records
-    from molgen.data.reference import load_reference
-    from molgen.metrics.ceiling import load_ceiling
+    from molgen.config.evaluation import EvaluationConfig
+    from molgen.config.reading import load_tree, validated
+    from molgen.metrics.faults import ADVICE
     from molgen.metrics.files import (
-        ADVICE,
-        bust,
+        check_config,
         compare_files,
-        criterion_of,
         evaluate_records,
-        fault_of,
+        load_real,
+        read_all,
     )
-    from molgen.metrics.table import render
-    from molgen.metrics.verdicts import verdicts
 
+    given = {
+        "charge": charge,
+        "perception": perception,
+        "posebusters": posebusters,
+        "xtb": (xtb_n or XTB_N) if xtb else None,
+        "add_hydrogens": add_hs or None,
+    }
+    tree = {} if checks is None else load_tree(checks)
+    tree |= {name: value for name, value in given.items() if value is not None}
+    config = validated(EvaluationConfig, tree, "options" if checks is None else str(checks))
+    check_config(config)
     outputs = {"--json": json_out, "--csv": csv_out, "--report": report_out, "--out": out}
-    with hold(outputs, (file, against), force=force):
-        known = load_reference(reference)
-        records = list(read_records(file))
+    inputs = [*files, against, checks, Path(reference)]
+    with hold(outputs, inputs, force=force):
         with bar_of_stages() as progress:
-            if posebusters is not None and all(one.mol is None for one in records):
-                raise DataError(f"{file} has no bonds for PoseBusters", "Give an .sdf file")
-            busted = None if posebusters is None else bust(records, posebusters, None, progress)
-            evaluation = evaluate_records(
-                records,
-                known,
-                name=str(file),
-                charge=charge,
-                xtb=(xtb_n or XTB_N) if xtb else None,
-                busted=busted,
-                progress=progress,
-            )
-        comparison = compare_files(file, against) if against is not None else None
-        scores = {"file": str(file), "reference": reference, **evaluation.to_dict()}
-        if comparison is not None:
-            scores["against"] = {"file": str(against), **comparison.to_dict()}
+            real = load_real(reference, config, progress=progress)
+            read = {str(file): read_all(file, config) for file in files}
+            found = {
+                name: evaluate_records(
+                    records, real.reference, config, name=name, progress=progress
+                )
+                for name, records in read.items()
+            }
+        comparison = compare_files(files[0], against) if against is not None else None
         if json_out is not None:
-            emit_json(scores, json_out)
-        if csv_out or report_out or out:
-            judged = verdicts(records, charge=charge, busted=busted)
-            _write_csv(csv_out, judged)
-            _write_report(report_out, str(file), records, judged, evaluation, reference)
-            _write_records(out, records, judged, keep)
+            emit_json(_scores(found, reference, comparison, against), json_out)
+        judged = [one for each in found.values() for one in each.records]
+        records = [one for each in read.values() for one in each]
+        if csv_out is not None:
+            from molgen.metrics.verdicts import as_csv
+
+            emit_csv(as_csv(judged), csv_out)
+        _write_report(report_out, records, found, real)
+        _write_records(out, records, judged, keep)
     if STDOUT not in (json_out, csv_out):
-        emit(render(evaluation, load_ceiling(reference), criterion=criterion_of(records, charge)))
+        emit(_table(found, read, real, config))
         if comparison is not None:
             emit(_rmsd_line(comparison, against))
-    for fault in dict.fromkeys(fault.partition(":")[0] for fault in map(fault_of, records)):
+    for fault in dict.fromkeys(one.record.partition(":")[0] for one in judged):
         if fault in ADVICE:
             note(f"Note: {fault}. {ADVICE[fault]}")
+
+
+def _table(
+    found: Mapping[str, Evaluation],
+    read: Mapping[str, list[Record]],
+    real: Real,
+    config: EvaluationConfig,
+) -> str:
+    from molgen.metrics.faults import criterion_of
+    from molgen.metrics.table import render, render_side_by_side
+
+    if len(found) > 1:
+        return render_side_by_side(found, real.ceiling)
+    ((name, evaluation),) = found.items()
+    return render(evaluation, real.ceiling, criterion=criterion_of(read[name], config))
+
+
+def _scores(
+    found: Mapping[str, Evaluation],
+    reference: str,
+    comparison: Comparison | None,
+    against: Path | None,
+) -> dict[str, Any]:
+    each = [{"file": name, "reference": reference, **one.to_dict()} for name, one in found.items()]
+    if len(each) > 1:
+        return {"files": each}
+    if comparison is not None:
+        each[0]["against"] = {"file": str(against), **comparison.to_dict()}
+    return each[0]
 
 
 def _check_out(out: str | None, keep: str) -> None:
@@ -153,28 +213,15 @@ def _check_out(out: str | None, keep: str) -> None:
         raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
 
 
-def _write_csv(out: str | None, judged: list[Verdict]) -> None:
-    from molgen.metrics.verdicts import as_csv
-
-    if out is not None:
-        emit_csv(as_csv(judged), out)
-
-
 def _write_report(
-    out: str | None,
-    name: str,
-    records: list[Record],
-    judged: list[Verdict],
-    evaluation: Evaluation,
-    reference: str,
+    out: str | None, records: list[Record], found: Mapping[str, Evaluation], real: Real
 ) -> None:
     from molgen.atomic import atomic_path
-    from molgen.metrics.ceiling import load_ceiling
     from molgen.report.build import report
 
     if out is None:
         return
-    text = report(name, records, judged, evaluation, load_ceiling(reference))
+    text = report(records, found, real.ceiling)
     with atomic_path(Path(out)) as beside:
         beside.write_text(text, encoding="utf-8")
     note(f"{out}: {len(records)} records, {len(text) / 2**20:.1f} MB; open it in a browser")

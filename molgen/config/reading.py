@@ -68,7 +68,8 @@ def _keys_at(schema: type[Section], path: Sequence[str | int]) -> list[str]:
             model = KINDS[str(part)]
         elif isinstance(part, str):
             field = getattr(model, "model_fields", {}).get(part)
-            model = None if field is None else field.annotation
+            # Beside sections there are mappings from names to sections.
+            model = field.annotation if field else (get_args(model) or (None,))[-1]
     return list(getattr(model, "model_fields", {}))
 
 

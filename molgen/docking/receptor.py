@@ -17,6 +17,8 @@ SUFFIXES: Final = (".pdbqt", ".pdb")
 LARGEST: Final = 200_000_000
 """Bytes."""
 
+TIME_LIMIT_S: Final = 900.0
+
 PREPARE: Final = "meeko.cli.mk_prepare_receptor"
 
 
@@ -51,11 +53,24 @@ def receptor_pdbqt(path: Path) -> str:
 
 
 def _prepared(path: Path) -> str:
+    try:
+        return _meeko(path)
+    except subprocess.TimeoutExpired:
+        raise DataError(
+            f"Meeko took more than {TIME_LIMIT_S:g} s for {path}", "Give the pocket alone"
+        ) from None
+
+
+def _meeko(path: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="molgen-") as folder:
         target = Path(folder, "receptor")
         command = [sys.executable, "-m", PREPARE, "--read_pdb", str(path.resolve())]
         done = subprocess.run(  # noqa: S603 - a program of ours, names of files
-            [*command, "-o", str(target), "-p"], capture_output=True, text=True, check=False
+            [*command, "-o", str(target), "-p"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIME_LIMIT_S,
         )
         made = target.with_suffix(".pdbqt")
         if done.returncode or not made.exists():

@@ -16,6 +16,12 @@ class DockRequest:
 
     exhaustiveness: Annotated[int, Option("Independent searches of each ligand.")] = 8
     poses: Annotated[int, Option("Poses of each ligand at most, within 3 kcal/mol.")] = 9
+    ring_conformers: Annotated[
+        int, Option("Start geometries of each ligand, of other ring conformations, at most.")
+    ] = 1
+    posebusters: Annotated[
+        bool, Option("Check each pose in its receptor by PoseBusters. Needs molgen[posebusters].")
+    ] = False
     seed: Annotated[int, Option("The same ligand and seed give the same poses.")] = 0
     timeout: Annotated[
         float, Option("Seconds for a ligand, after which it is given up.", decides=False)
@@ -33,6 +39,7 @@ class DockRequest:
         bounds: dict[str, tuple[float, float]] = {
             "exhaustiveness": (1, 10_000),
             "poses": (1, 1_000),
+            "ring_conformers": (1, 100),
             "seed": (0, 2**31 - 3),
             "timeout": (1, 1e7),
             "workers": (1, 1_000),

@@ -22,11 +22,12 @@ from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.cores import available_cores
 from molgen.docking.request import DockRequest
 from molgen.docking.vina import Docked, NotDocked, VinaDocker
+from molgen.export import fault_of
 from molgen.option import deciding
 from molgen.sampling.destination import Destination
 from molgen.sampling.status_table import Counts, Made, Start, StatusTable, leave_out
 
-COLUMNS: Final = ("status", "poses", "score", "reason")
+COLUMNS: Final = ("status", "poses", "score", "posebusters", "reason")
 """Of the status table; scores in kcal/mol."""
 
 
@@ -113,8 +114,7 @@ class DockRun:
             for row in rows:
                 one = row.read()
                 waiting.append(one)
-                everything = int(Chem.PropertyPickleOptions.AllProps)
-                yield None if one.mol is None else one.mol.ToBinary(everything)
+                yield None if one.mol is None else packed(one.mol, self.request.ring_conformers)
 
         workers = self.request.workers or available_cores()
         work = Dock(self.docker)
@@ -129,8 +129,22 @@ class DockRun:
                     answer, one.name, {"molgen_seed": self.request.seed, RUN: self.fingerprint}
                 )
             )
-            return Made(one.name, records, ("ok", len(records), f"{answer.score[0]:.3f}", ""))
-        return Made(one.name, [], ("failed", 0, "", one_line(one.reason or answer.reason)))
+            best = answer.posebusters[0] or "pass" if answer.posebusters else ""
+            return Made(one.name, records, ("ok", len(records), f"{answer.score[0]:.3f}", best, ""))
+        return Made(one.name, [], ("failed", 0, "", "", one_line(one.reason or answer.reason)))
+
+
+def packed(ligand: Chem.Mol, ring_conformers: int) -> bytes:
+    """A ligand with its start geometries, for another process."""
+    if ring_conformers > 1 and ligand.GetNumConformers() and not fault_of(ligand):
+        from molgen.sampling.conformers import rings  # noqa: PLC0415 - brings torch
+
+        first, *others = rings.ring_conformers(ligand, ring_conformers)
+        ligand = Chem.Mol(first)
+        for one in others:
+            ligand.AddConformer(one.GetConformer(), assignId=True)
+    packed_ligand: bytes = ligand.ToBinary(int(Chem.PropertyPickleOptions.AllProps))
+    return packed_ligand
 
 
 def poses_of(docked: Docked, name: str, facts: Mapping[str, TagValue]) -> Iterator[str]:
@@ -146,6 +160,10 @@ def poses_of(docked: Docked, name: str, facts: Mapping[str, TagValue]) -> Iterat
             "molgen_score": round(score, 3),
             **facts,
         }
+        if docked.start.any():
+            tags["molgen_start"] = int(docked.start[place - 1])
+        if docked.posebusters:
+            tags["molgen_posebusters"] = docked.posebusters[place - 1] or "pass"
         yield render_sdf(mol, f"{name}_p{place}", tags)
 
 
@@ -161,6 +179,7 @@ def _rank(table: Path, to: Path) -> None:
     docked.sort(key=lambda row: float(row["score"]))
     with atomic_path(to) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["rank", "name", "score", "row"])
+        names = ["name", "score", "posebusters", "row"]
+        writer.writerow(["rank", *names])
         for rank, row in enumerate(docked, start=1):
-            writer.writerow([rank, row["name"], row["score"], row["row"]])
+            writer.writerow([rank, *(row[name] for name in names)])

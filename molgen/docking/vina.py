@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
-from molgen.chem.export import fault_of, from_pdbqt, pdbqt
 from molgen.docking.box import Box
+from molgen.docking.poses import bust_poses
 from molgen.errors import ChemistryError, UsageError
+from molgen.export import exported, fault_of, from_pdbqt
+from molgen.metrics.posebusters import check_posebusters
 
 ENERGY_RANGE: Final = 3.0
 """kcal/mol above the best pose, within which poses are kept."""
@@ -26,6 +28,10 @@ _FAULTS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)
 """What Vina and Meeko raise at a ligand that they cannot treat."""
 
 
+Pose = tuple[float, NDArray[np.float64]]
+"""Score in kcal/mol, and positions in Å, ``[N, 3]``, in the ligand's order of atoms."""
+
+
 @dataclass(frozen=True)
 class Docked:
     """Poses of a ligand, best first.
@@ -33,10 +39,14 @@ class Docked:
     Attributes:
         mol: The ligand with a conformer for each pose; its atoms, bonds and properties.
         score: kcal/mol, ``[K]``.
+        start: The start geometry that each was found from, ``[K]``, from 0.
+        posebusters: PoseBusters' checks that each fails; empty where they were not asked.
     """
 
     mol: Chem.Mol
     score: NDArray[np.float64]
+    start: NDArray[np.int64]
+    posebusters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class VinaDocker:
         exhaustiveness: Independent searches.
         poses: At most.
         seed: Of the searches.
+        posebusters: Whether PoseBusters checks the poses.
     """
 
     receptor: str
@@ -69,30 +80,52 @@ class VinaDocker:
     exhaustiveness: int = 8
     poses: int = 9
     seed: int = 0
+    posebusters: bool = False
 
     def __post_init__(self) -> None:
         """Reject what cannot run here.
 
         Raises:
-            UsageError: Vina or Meeko is missing.
+            UsageError: Vina, Meeko or PoseBusters is missing.
         """
         for name in ("vina", "meeko"):
             if find_spec(name) is None:
                 raise UsageError(
                     f"docking needs {name.capitalize()}", 'Type: pip install "molgen[docking]"'
                 )
+        check_posebusters("fast" if self.posebusters else None)
 
     def __call__(self, ligand: Chem.Mol) -> Docked | NotDocked:
         """Dock a ligand.
 
         Args:
-            ligand: With hydrogens and a 3D conformer; rings keep their conformation.
+            ligand: With hydrogens and 3D conformers, each of which is a start: rings keep their
+                conformation.
         """
+        reason, found = "no coordinates", []
+        for place, conformer in enumerate(ligand.GetConformers()):
+            start = Chem.Mol(ligand, confId=conformer.GetId())
+            answer = self._docked(start)
+            if isinstance(answer, NotDocked):
+                reason = answer.reason
+            else:
+                found += [(*one, place) for one in answer]
+        if not found:
+            return NotDocked(reason)
+        found.sort(key=lambda one: one[0])
+        kept = [one for one in found if one[0] <= found[0][0] + ENERGY_RANGE][: self.poses]
+        mol = _with_conformers(ligand, [pos for _, pos, _ in kept])
+        failed = bust_poses(mol, self.receptor) if self.posebusters else ()
+        scores = np.array([score for score, _, _ in kept])
+        return Docked(mol, scores, np.array([start for *_, start in kept]), failed)
+
+    def _docked(self, ligand: Chem.Mol) -> list[Pose] | NotDocked:
+        """Poses from one start geometry."""
         if fault := fault_of(ligand):
             return NotDocked(fault)
         engine = _engine(self.receptor, self.box, self.seed)
         try:
-            engine.set_ligand_from_string(pdbqt(ligand))
+            engine.set_ligand_from_string(exported(ligand, "pdbqt"))
             engine.dock(exhaustiveness=self.exhaustiveness, n_poses=self.poses)
             score = engine.energies(n_poses=self.poses, energy_range=ENERGY_RANGE)[:, 0]
             found = from_pdbqt(engine.poses(n_poses=self.poses, energy_range=ENERGY_RANGE))
@@ -100,10 +133,14 @@ class VinaDocker:
             return NotDocked(error.message)
         except _FAULTS as error:
             return NotDocked(f"Vina: {' '.join(str(error).split())[:120]}")
-        mol = _with_poses(ligand, found)
-        if mol is None:
+        place = found.GetSubstructMatch(ligand, useChirality=True)
+        if len(place) != ligand.GetNumAtoms() or found.GetNumAtoms() != len(place):
             return NotDocked("the poses are of another molecule")
-        return Docked(mol, np.asarray(score, np.float64)[: mol.GetNumConformers()])
+        order = list(place)
+        return [
+            (float(one), pose.GetPositions()[order])
+            for one, pose in zip(score, found.GetConformers(), strict=False)
+        ]
 
 
 @lru_cache(maxsize=1)
@@ -125,16 +162,12 @@ def _engine(receptor: str, box: Box, seed: int) -> Any:
     return engine
 
 
-def _with_poses(ligand: Chem.Mol, found: Chem.Mol) -> Chem.Mol | None:
-    """The ligand with the conformers of another order of its atoms."""
-    place = found.GetSubstructMatch(ligand, useChirality=True)
-    if len(place) != ligand.GetNumAtoms() or found.GetNumAtoms() != len(place):
-        return None
+def _with_conformers(ligand: Chem.Mol, positions: list[NDArray[np.float64]]) -> Chem.Mol:
     mol = Chem.Mol(ligand)
     mol.RemoveAllConformers()
-    for pose in found.GetConformers():
+    for pos in positions:
         conformer = Chem.Conformer(mol.GetNumAtoms())
         conformer.Set3D(True)
-        conformer.SetPositions(np.ascontiguousarray(pose.GetPositions()[list(place)]))
+        conformer.SetPositions(np.ascontiguousarray(pos))
         mol.AddConformer(conformer, assignId=True)
     return mol

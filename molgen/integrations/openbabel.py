@@ -81,3 +81,21 @@ def is_stable(molecule: Molecule) -> bool:
     total = np.bincount(bonds[:, :2].ravel(), bonds[:, 2].repeat(2), minlength=n)
     wanted = [VALENCES.get(z, -1) for z in molecule.atomic_numbers.tolist()]
     return bool((total == wanted).all()) and n_fragments(n, bonds) == 1
+
+
+def converted(text: str, source: str, target: str) -> str:
+    """A molecule in another of Open Babel's formats.
+
+    Args:
+        text: As RDKit or Open Babel wrote it; not of a file that is not trusted.
+        source: Its format, such as ``mol``.
+        target: The other.
+
+    Raises:
+        ValueError: Open Babel cannot read it.
+    """
+    conversion, mol = ob.OBConversion(), ob.OBMol()
+    conversion.SetInAndOutFormats(source, target)
+    if not conversion.ReadString(mol, text):
+        raise ValueError("Open Babel cannot read it")
+    return str(conversion.WriteString(mol))

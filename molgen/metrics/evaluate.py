@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,24 @@ from molgen.cores import available_cores
 from molgen.data.reference import Reference
 from molgen.metrics import edm
 from molgen.metrics.agreement import check_graph, graphs_agree
-from molgen.metrics.distribution import atom_counts, element_counts, total_variation
+from molgen.metrics.checks.check import Value
+from molgen.metrics.distribution import (
+    atom_counts,
+    element_counts,
+    total_variation,
+)
+from molgen.metrics.diversity import diversity
 from molgen.metrics.edm_graph import edm_smiles
 from molgen.metrics.evaluation import Evaluation
 from molgen.metrics.geometry import radii_of_gyration, ring_sizes
+from molgen.metrics.inspection import Inspection, Progress, inspect
 from molgen.metrics.perception import Criterion, Perception, perceive_all
 from molgen.metrics.rate import Rate, rate_of, spread_of
-from molgen.metrics.relax import Relaxation, relax_all
-from molgen.metrics.xtb import XtbRelaxation, check_asked, relax_all_in_xtb, xtb_scores
+from molgen.metrics.relax import Relaxation
+from molgen.metrics.xtb import XtbRelaxation, xtb_scores
 
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the running check, the number of molecules done, and n."""
+MEDIANS: Final = ("weight", "logp", "qed", "sa_score")
+"""Measured columns whose medians are scores."""
 
 
 def evaluate(
@@ -65,35 +72,47 @@ def evaluate(
         ValueError: `raw` has another length than `molecules`.
         UsageError: `xtb` is below 1, or tblite is missing.
     """
-    check_asked(xtb)
     if raw is not None and len(raw) != len(molecules):
         raise ValueError(f"{len(raw)} raw molecules for {len(molecules)} molecules")
-    workers = n_workers or available_cores()
-    n = len(molecules)
-    total_charge = None if criterion is None else criterion.total_charge
-    perceive = partial(perceive_all, n_workers=workers, criterion=criterion)
-    perceived = perceive(molecules, progress=_stage("perceiving", n, progress))
-    graphs = [check_graph(one, total_charge) for one in molecules] if has_bonds else None
-    valid = _valid_smiles(graphs if graphs is not None else perceived)
-    bonded = molecules if graphs is not None else _as_perceived(molecules, perceived)
-    relaxed = (
-        relax_all(bonded, workers, progress=_stage("relaxing", n, progress)) if relax else None
+    found = inspect(
+        molecules,
+        has_bonds=has_bonds,
+        criterion=criterion,
+        relax=relax,
+        xtb=xtb,
+        n_workers=n_workers,
+        progress=progress,
     )
-    in_xtb = None if xtb is None else _relax_first(bonded[:xtb], workers, progress)
+    return score(found, reference, raw=raw, criterion=criterion, n_workers=n_workers)
+
+
+def score(
+    found: Inspection,
+    reference: Reference | None = None,
+    *,
+    raw: Sequence[Molecule] | None = None,
+    criterion: Criterion | None = None,
+    n_workers: int | None = None,
+) -> Evaluation:
+    """Count what the checks found; see `evaluate`."""
+    molecules, graphs, perceived = found.molecules, found.graphs, found.perceived
+    total_charge = None if criterion is None else criterion.total_charge
+    perceive = partial(perceive_all, n_workers=n_workers or available_cores(), criterion=criterion)
     return Evaluation(
-        n=n,
+        n=len(molecules),
         **_graph_scores(molecules, graphs, perceived),
         **_raw_scores(molecules, raw, perceived, perceive, total_charge),
         **_distance_scores(molecules),
-        **_relaxation_scores(relaxed),
-        **xtb_scores(in_xtb),
-        **_set_scores(molecules, valid, reference),
-        **_extent(molecules, has_bonds=has_bonds),
+        **_relaxation_scores(found.relaxed),
+        **xtb_scores(found.in_xtb),
+        **_set_scores(molecules, found.valid, reference),
+        **_extent(molecules, has_bonds=graphs is not None),
+        **_measured_scores(found.values),
         perceived_valid=rate_of(perception.is_valid for perception in perceived),
         invalid_reasons=_reasons(graphs or []),
         perception_reasons=_reasons(perceived),
-        relax_reasons=_reasons(relaxed or []),
-        xtb_reasons=_reasons(in_xtb or []),
+        relax_reasons=_reasons(found.relaxed or []),
+        xtb_reasons=_reasons(found.in_xtb or []),
     )
 
 
@@ -157,18 +176,6 @@ def _distance_scores(molecules: Sequence[Molecule]) -> dict[str, Any]:
     }
 
 
-def _as_perceived(molecules: Sequence[Molecule], perceived: Sequence[Perception]) -> list[Molecule]:
-    """Molecules that have no bonds, with those that were perceived, if any."""
-    return [seen.molecule or molecule for seen, molecule in zip(perceived, molecules, strict=True)]
-
-
-def _relax_first(
-    molecules: Sequence[Molecule], n_workers: int, progress: Progress | None
-) -> list[XtbRelaxation]:
-    stage = _stage("relaxing in GFN2-xTB", len(molecules), progress)
-    return relax_all_in_xtb(molecules, n_workers, progress=stage)
-
-
 def _relaxation_scores(relaxed: Sequence[Relaxation] | None) -> dict[str, Any]:
     if relaxed is None:
         return dict.fromkeys(("rmsd_to_mmff", "heavy_rmsd_to_mmff", "mmff_energy_drop"))
@@ -183,7 +190,10 @@ def _set_scores(
     molecules: Sequence[Molecule], valid: Sequence[str], reference: Reference | None
 ) -> dict[str, Any]:
     distinct = set(valid)
-    scores: dict[str, Any] = {"unique": Rate(len(distinct), len(valid))}
+    scores: dict[str, Any] = {
+        "unique": Rate(len(distinct), len(valid)),
+        "diversity": diversity(sorted(distinct)),
+    }
     if reference is None:
         return scores | dict.fromkeys(("novel", "atom_count_tv", "element_tv"))
     return scores | {
@@ -209,8 +219,15 @@ def _extent(molecules: Sequence[Molecule], *, has_bonds: bool) -> dict[str, Any]
     return scores
 
 
-def _valid_smiles(checks: Iterable[Perception]) -> list[str]:
-    return [check.smiles for check in checks if check.smiles is not None]
+def _measured_scores(values: Sequence[Mapping[str, Value]]) -> dict[str, Any]:
+    scores: dict[str, Any] = dict.fromkeys((*MEDIANS, "alert_free"))
+    columns = {name for row in values for name in row}
+    for name in columns.intersection(MEDIANS):
+        numbers = (row[name] for row in values)
+        scores[name] = spread_of(one if isinstance(one, float) else None for one in numbers)
+    if "alerts" in columns:
+        scores["alert_free"] = rate_of(row["alerts"] == 0 for row in values)
+    return scores
 
 
 def _reasons(
@@ -222,7 +239,3 @@ def _reasons(
 
 def _all_of(atoms: NDArray[np.bool_]) -> bool:
     return len(atoms) > 0 and bool(atoms.all())
-
-
-def _stage(name: str, n: int, progress: Progress | None) -> Callable[[int], None] | None:
-    return None if progress is None else lambda n_done: progress(name, n_done, n)

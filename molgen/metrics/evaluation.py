@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molgen.metrics.rate import Rate, Spread
+
+if TYPE_CHECKING:
+    from molgen.metrics.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ class Evaluation:
         rings: Mean number of rings per molecule, by its own bonds (a smallest set of rings).
         triangles: Mean number of those with three atoms.
         gyration: Mean radius of gyration, Å (`molgen.metrics.geometry.radii_of_gyration`).
+        diversity: Mean Tanimoto distance of distinct valid molecules, the first 1,000
+            (`molgen.metrics.distribution.diversity`).
+        weight: Molecular weight. This and the next four are None where the checks that measure
+            them (`molgen.metrics.checks`) were not asked.
+        logp: Crippen's logP.
+        qed: Drug-likeness, 0 to 1.
+        sa_score: Synthetic accessibility, 1 is easy, 10 is hard.
+        alert_free: No strained or unstable group (`molgen.metrics.checks.alerts`).
         invalid_reasons: Number of molecules by reason why their own graph is not valid.
         perception_reasons: Number of molecules by reason why their coordinates are not valid.
         relax_reasons: Number of molecules by reason why they were not relaxed.
@@ -60,6 +71,8 @@ class Evaluation:
         not_judged: Number of records, beside the n, by reason why no check applies to them.
         relaxed_before: Number of records by how a force field had relaxed them before they were
             written; their geometries are not a model's.
+        records: The verdict on each record of a file (`molgen.metrics.verdicts.Verdict`), those
+            that are not judged among them.
     """
 
     n: int
@@ -93,6 +106,12 @@ class Evaluation:
     rings: float | None
     triangles: float | None
     gyration: float | None
+    diversity: float | None
+    weight: Spread | None
+    logp: Spread | None
+    qed: Spread | None
+    sa_score: Spread | None
+    alert_free: Rate | None
     invalid_reasons: dict[str, int]
     perception_reasons: dict[str, int]
     relax_reasons: dict[str, int]
@@ -101,10 +120,12 @@ class Evaluation:
     posebusters_reasons: dict[str, int] = field(default_factory=dict)
     not_judged: dict[str, int] = field(default_factory=dict)
     relaxed_before: dict[str, int] = field(default_factory=dict)
+    records: tuple[Verdict, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types under the attributes' names; None for what does not apply."""
-        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        kept = (one.name for one in fields(self) if one.name != "records")
+        return {name: _plain(getattr(self, name)) for name in kept}
 
 
 def _plain(value: Any) -> Any:

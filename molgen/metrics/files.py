@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import rdkit
 from rdkit import Chem
 
-from molgen.chem.composition import is_flat_drawing
-from molgen.chem.given import missing_hydrogens, record_of
-from molgen.chem.io import Record, read_records
+from molgen.chem.given import record_of, with_hydrogens
 from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule, from_geometry
-from molgen.chem.read import format_of
+from molgen.chem.read import SUFFIXES, Record, format_of, read_records
 from molgen.chem.relaxation import NOT, TAG
+from molgen.config.evaluation import EvaluationConfig
 from molgen.cores import available_cores
-from molgen.data.reference import Reference, load_reference
-from molgen.errors import DataError
+from molgen.data.reference import Reference, hash_of, load_reference
+from molgen.did_you_mean import unknown
+from molgen.errors import DataError, UsageError
+from molgen.metrics.ceiling import Ceiling, load_ceiling, quantiles
+from molgen.metrics.checks.table import columns_of
 from molgen.metrics.compare import Comparison, compare
-from molgen.metrics.evaluate import Progress, evaluate
+from molgen.metrics.distribution import atom_counts, element_counts
+from molgen.metrics.evaluate import score
 from molgen.metrics.evaluation import Evaluation
-from molgen.metrics.perception import Criterion
-from molgen.metrics.posebusters import bust_all
+from molgen.metrics.faults import criterion_of, fault_of, is_judged
+from molgen.metrics.inspection import Progress, inspect, stage
+from molgen.metrics.posebusters import bust_all, check_posebusters
 from molgen.metrics.rate import rate_of
+from molgen.metrics.verdicts import Verdict, verdict_of
 from molgen.metrics.xtb import check_asked
 
 XYZ: Final = ".xyz"
@@ -34,157 +40,197 @@ XYZ: Final = ".xyz"
 EMPTY: Final = "no atoms"
 """Reason of a molecule without atoms."""
 
-NOT_JUDGED: Final = "not judged"
-"""How reasons begin of records that are no molecules, such as those with dummy atoms."""
 
-FLAT: Final = "flat, no 3D coordinates"
-NO_HYDROGENS: Final = "hydrogens missing"
+def check_config(config: EvaluationConfig) -> None:
+    """Refuse what cannot be checked here, before anything is read.
 
-ADVICE: Final = {
-    FLAT: "Embed it in 3D, as RDKit's EmbedMolecule does",
-    NO_HYDROGENS: "Add them with coordinates: RDKit's AddHs(mol, addCoords=True), or read with "
-    "removeHs=False",
-}
-"""What to do about a fault of a whole file."""
+    Raises:
+        UsageError: An unknown check or column, or an extra is missing.
+    """
+    check_asked(config.xtb)
+    check_posebusters(config.posebusters)
+    columns = [*columns_of(config.checks)]
+    columns += ["mmff_strain", "rmsd_to_mmff"] if config.relax else []
+    columns += ["xtb_strain", "rmsd_to_xtb"] if config.xtb else []
+    for name in config.require:
+        if name not in columns:
+            raise UsageError(*unknown("column", name, columns))
+    criterion_of([], config)
 
 
-def evaluate_file(
-    path: str | Path,
-    reference: str | None = "qm9",
-    *,
-    charge: int | None = None,
-    relax: bool = True,
-    xtb: int | None = None,
+def read_all(path: str | Path, config: EvaluationConfig) -> list[Record]:
+    """Every record of a file, with hydrogens where they are to be added.
+
+    Raises:
+        DataError: The file is missing, malformed or empty.
+    """
+    records = read_records(path)
+    return [with_hydrogens(one) for one in records] if config.add_hydrogens else list(records)
+
+
+def load_real(
+    name: str,
+    config: EvaluationConfig,
     n_workers: int | None = None,
     progress: Progress | None = None,
-) -> Evaluation:
-    """Score every record of an SDF or XYZ file.
-
-    XYZ has no bonds, so the scores of bond graphs are then None. A record that cannot be read
-    counts as invalid: denominators are all records.
+) -> Real:
+    """Real molecules to compare with: a data set by name, or a file of them.
 
     Args:
-        path: An ``.sdf``, ``.sdf.gz`` or ``.xyz`` file.
-        reference: Name of the data set to compare with, or None.
-        charge: Total charge of every record; None for that of each one's atoms.
-        relax: Whether to relax geometries in the force field, the slowest check unless `xtb` is.
-        xtb: How many records, the first, to relax in GFN2-xTB too; None for none.
+        name: Of a data set, the folder of a store, or a file of molecules, which is judged by the
+            same checks.
+        config: What is checked.
         n_workers: Processes; None for one per core.
         progress: Called as the slow checks advance.
 
-    Returns:
-        The scores.
-
     Raises:
-        DataError: The file is missing, malformed, empty, or has no coordinates; or the reference
-            is unknown.
-        UsageError: `xtb` is below 1, or tblite is missing.
+        DataError: There is no reference of this name, or the file cannot be read.
     """
-    check_asked(xtb)
-    known = load_reference(reference) if reference is not None else None
-    return evaluate_records(
-        list(read_records(path)),
-        known,
-        name=str(path),
-        charge=charge,
-        relax=relax,
-        xtb=xtb,
-        n_workers=n_workers,
-        progress=progress,
+    if not name.lower().removesuffix(".gz").endswith(SUFFIXES):
+        return Real(load_reference(name), load_ceiling(name))
+    records = read_all(name, config)
+    found = evaluate_records(
+        records, None, config, name=name, n_workers=n_workers, progress=progress
     )
+    molecules = [one.molecule for one in found.records if one.molecule is not None]
+    reference = Reference(
+        name=name,
+        hashes=np.unique([hash_of(one.smiles) for one in found.records if one.smiles]),
+        atom_counts=atom_counts(molecules),
+        element_counts=element_counts(molecules),
+        rdkit=rdkit.__version__,
+    )
+    scores = {key: value for key, value in found.to_dict().items() if value is not None}
+    columns = {column: _numbers(found.records, column) for column in columns_of(config.checks)}
+    return Real(reference, Ceiling(Path(name).name, "", scores, None, columns))
+
+
+def _numbers(records: Sequence[Verdict], column: str) -> list[float]:
+    """Quantiles of a measured column."""
+    values = [one.measured.get(column) for one in records]
+    return quantiles([one for one in values if isinstance(one, int | float)])
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real molecules.
+
+    Attributes:
+        reference: Which molecules there are, how large, of which elements.
+        ceiling: Their own scores; None where nobody measured them.
+    """
+
+    reference: Reference
+    ceiling: Ceiling | None
 
 
 def evaluate_records(
     records: Sequence[Record],
     reference: Reference | None,
+    config: EvaluationConfig | None = None,
     *,
-    name: str = "molecules",
-    charge: int | None = None,
-    relax: bool = True,
-    xtb: int | None = None,
-    busted: Sequence[str] | None = None,
+    name: str = "",
     n_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score records; see `evaluate_file`.
+    """Score the records of a file, and judge each.
+
+    Where no record has bonds, as in XYZ, scores of bond graphs are None. A record that cannot be
+    read counts as invalid: denominators are all records, less those that no check applies to.
 
     Args:
         records: From a file or from molecules in memory.
         reference: The data set to compare with, or None.
-        name: What they are called in messages.
-        charge: Total charge of every record; None for that of each one's atoms.
-        relax: Whether to relax geometries.
-        xtb: How many records to relax in GFN2-xTB too.
-        busted: What `bust` says of the records; None where it was not asked.
+        config: What is checked.
+        name: Of the file, for messages and verdicts.
         n_workers: Processes; None for one per core.
         progress: Called as the slow checks advance.
 
+    Returns:
+        The scores, and the verdict on each record.
+
     Raises:
         DataError: There are no coordinates.
+        UsageError: `check_config`.
     """
-    judged = [one for one in records if not one.reason.startswith(NOT_JUDGED)]
-    not_judged = Counter(one.reason for one in records if one.reason.startswith(NOT_JUDGED))
-    faults = Counter(fault for record in judged if (fault := fault_of(record)))
-    evaluation = evaluate(
-        [_molecule(name, record) for record in judged],
-        reference,
+    config = config or EvaluationConfig()
+    check_config(config)
+    faults = [fault_of(record) for record in records]
+    rows = [row for row, fault in enumerate(faults) if is_judged(fault)]
+    judged = [records[row] for row in rows]
+    criterion = criterion_of(records, config)
+    molecules = [_molecule(name or "the input", records[row], faults[row]) for row in rows]
+    found = inspect(
+        molecules,
         has_bonds=any(record.mol is not None for record in records),
-        criterion=criterion_of(records, charge),
-        relax=relax,
-        xtb=xtb,
+        criterion=criterion,
+        relax=config.relax,
+        xtb=config.xtb,
+        checks=config.checks,
+        tags=[record.tags for record in judged],
         n_workers=n_workers,
         progress=progress,
     )
+    busted = _bust(records, faults, config, n_workers, progress)
+    places = {row: place for place, row in enumerate(rows)}
+    verdicts = tuple(
+        verdict_of(
+            record,
+            fault,
+            found,
+            places[row],
+            file=name,
+            posebusters=busted[row],
+            require=config.require,
+        )
+        if row in places
+        else Verdict(name, record.index, record.title, record=fault)
+        for row, (record, fault) in enumerate(zip(records, faults, strict=True))
+    )
+    evaluation = score(found, reference, criterion=criterion, n_workers=n_workers)
+    counted = Counter(faults[row] for row in rows if faults[row])
+    apart = Counter(fault for fault in faults if not is_judged(fault))
     return replace(
         evaluation,
-        **_posebusters(judged, busted),
-        not_judged=dict(not_judged.most_common()),
+        **_posebusters([busted[row] for row in rows], config),
+        not_judged=dict(apart.most_common()),
         relaxed_before=_relaxed_before(records),
-        invalid_reasons=_named(evaluation.invalid_reasons, faults),
-        perception_reasons=_named(evaluation.perception_reasons, faults),
+        invalid_reasons=_named(evaluation.invalid_reasons, counted),
+        perception_reasons=_named(evaluation.perception_reasons, counted),
+        records=verdicts,
     )
 
 
-def bust(
+def _bust(
     records: Sequence[Record],
-    checks: str,
-    n_workers: int | None = None,
-    progress: Progress | None = None,
+    faults: Sequence[str],
+    config: EvaluationConfig,
+    n_workers: int | None,
+    progress: Progress | None,
 ) -> list[str]:
     """PoseBusters' checks that each record fails, joined by commas; one with a fault fails by it.
 
-    Args:
-        records: Of one file.
-        checks: A key of `molgen.metrics.posebusters.CONFIGS`.
-        n_workers: Processes; None for one per core.
-        progress: Called as they advance.
+    Raises:
+        DataError: No record has bonds.
     """
-    faults = [fault_of(record) for record in records]
+    if config.posebusters is None:
+        return [""] * len(records)
+    if all(record.mol is None for record in records):
+        raise DataError("there are no bonds for PoseBusters", "Give an .sdf file")
     mols = [None if fault else record.mol for record, fault in zip(records, faults, strict=True)]
-    told = None if progress is None else lambda n: progress("PoseBusters", n, len(mols))
-    found = bust_all(mols, checks, n_workers or available_cores(), told)
+    told = stage("PoseBusters", len(mols), progress)
+    found = bust_all(mols, config.posebusters, n_workers or available_cores(), told)
     return [fault or one for fault, one in zip(faults, found, strict=True)]
 
 
-def _posebusters(judged: Sequence[Record], busted: Sequence[str] | None) -> dict[str, Any]:
-    if busted is None:
+def _posebusters(busted: Sequence[str], config: EvaluationConfig) -> dict[str, Any]:
+    if config.posebusters is None:
         return {}
-    own = [busted[record.index] for record in judged]
-    reasons = Counter(name for one in own if one for name in one.split(", "))
+    reasons = Counter(name for one in busted if one for name in one.split(", "))
     return {
-        "posebusters": rate_of(not one for one in own),
+        "posebusters": rate_of(not one for one in busted),
         "posebusters_reasons": dict(reasons.most_common()),
     }
-
-
-def criterion_of(records: Sequence[Record], charge: int | None = None) -> Criterion:
-    """How the coordinates of a file are judged.
-
-    Args:
-        records: Of the file. Where none has bonds, all may have charged groups.
-        charge: Total charge of every record; None for that of each one's atoms.
-    """
-    return Criterion(charge, charged_atoms=all(record.mol is None for record in records))
 
 
 def records_of(mols: Iterable[Chem.Mol] | Chem.Mol) -> list[Record]:
@@ -215,19 +261,6 @@ def _named(reasons: Mapping[str, int], faults: Mapping[str, int]) -> dict[str, i
     return dict((+counts).most_common())
 
 
-def fault_of(record: Record) -> str:
-    """Why a record is not a molecule in 3D with all its atoms; empty where it is."""
-    if record.reason:
-        return record.reason
-    if is_flat_drawing(record):
-        return FLAT
-    if record.mol is not None and record.molecule is not None:
-        n_missing = missing_hydrogens(record.mol)
-        if n_missing > int((record.molecule.atomic_numbers == 1).sum()):
-            return f"{NO_HYDROGENS}: {n_missing}"
-    return ""
-
-
 def _relaxed_before(records: Iterable[Record]) -> dict[str, int]:
     notes = Counter(record.tags.get(TAG, NOT) for record in records)
     return {note: count for note, count in notes.most_common() if not note.startswith(NOT)}
@@ -254,7 +287,7 @@ def compare_files(
             raise DataError(f"{name} has no bonds", "Compare .sdf files")
     sides = [list(read_records(name)) for name in (path, other)]
     mine, theirs = (
-        [_molecule(name, record) for record in records]
+        [_molecule(name, record, fault_of(record)) for record in records]
         for name, records in zip((path, other), sides, strict=True)
     )
     return compare(mine, theirs, n_workers or available_cores(), pairs=_pairs(*sides))
@@ -269,9 +302,9 @@ def _pairs(records: Sequence[Record], others: Sequence[Record]) -> list[tuple[in
     return pairs if is_unique and pairs else None
 
 
-def _molecule(path: str | Path, record: Record) -> Molecule:
+def _molecule(path: str | Path, record: Record, fault: str) -> Molecule:
     if record.mol is not None and record.mol.GetNumConformers() == 0:
         raise DataError(f"{path} has no coordinates", "Give an .sdf, .mol2, .pdb or .xyz file")
-    if record.molecule is not None and not fault_of(record):
+    if record.molecule is not None and not fault:
         return record.molecule
     return from_geometry(np.zeros(0, dtype=np.uint8), np.zeros((0, 3), dtype=np.float32))

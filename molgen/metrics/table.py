@@ -55,8 +55,18 @@ ROWS: Final = (
     Row("rings", "rings per molecule", "mean, smallest set of rings of the own bonds"),
     Row("triangles", "  of three atoms", "mean, the same"),
     Row("gyration", "radius of gyration, Å", "mean, atoms from their mean, all alike"),
+    Row("diversity", "diversity", "mean Tanimoto distance, Morgan fingerprints, first 1,000"),
 )
 """Every line of the table, in order."""
+
+MEASURED: Final = (
+    Row("alert_free", "without alerts", "no strained or unstable group by molgen's list"),
+    Row("weight", "weight", "median"),
+    Row("logp", "logP", "median, Crippen"),
+    Row("qed", "QED", "median, drug-likeness from 0 to 1"),
+    Row("sa_score", "SA", "median, 1 is easy to make, 10 is not"),
+)
+"""What follows where the checks of properties and alerts were made."""
 
 XTB_ROWS: Final = (
     Row("xtb_energy_drop", "xTB strain, kcal/mol", "median, GFN2-xTB energy above its minimum"),
@@ -71,7 +81,7 @@ XTB_ROWS: Final = (
 
 POSEBUSTERS: Final = Row("posebusters", "PoseBusters", "every check of the molecule by itself")
 
-ASKED: Final = (POSEBUSTERS, *XTB_ROWS)
+ASKED: Final = (*MEASURED, POSEBUSTERS, *XTB_ROWS)
 """What is shown where it was asked for."""
 
 COMPOSITION: Final = frozenset({"atom_count_tv", "element_tv"})
@@ -98,7 +108,7 @@ def render(
     scores = evaluation.to_dict()
     header = [f"n = {evaluation.n}", "value", "95 % interval"]
     if ceiling is not None:
-        header += [f"{ceiling.name} all", f"{ceiling.name} kept"]
+        header += ceiling.columns
     lines = [_line([*header, "convention"])]
     marks = dict.fromkeys(given, GIVEN)
     shown = [row for row in ROWS if _shown(row, scores)]
@@ -128,11 +138,48 @@ def render(
     if evaluation.xtb_graph_kept is not None:
         lines.append(f"xTB: the first {evaluation.xtb_graph_kept.n} molecules, GFN2-xTB")
     if ceiling is not None:
-        lines.append(
-            f"{ceiling.name} all: its test split, n = {ceiling.whole['n']}, by coordinates alone; "
-            f"{ceiling.name} kept: those with settled bonds, n = {ceiling.kept['n']}"
-        )
+        lines.append(ceiling.sets)
     return "\n".join(lines)
+
+
+def render_side_by_side(
+    evaluations: Mapping[str, Evaluation], ceiling: Ceiling | None = None
+) -> str:
+    """Several evaluations as text: a column of values for each, beside real molecules.
+
+    Args:
+        evaluations: By the name of their file.
+        ceiling: Scores of real molecules, for more columns.
+
+    Returns:
+        Lines joined by newlines, without one at the end.
+    """
+    heads, rows = side_by_side(evaluations, ceiling)
+    heads[0] = ""
+    cells = [heads, *rows]
+    widths = [max(10, 2 + max(map(len, column))) for column in zip(*cells, strict=True)][1:]
+    lines = [f"{first:<26}" + "".join(map("{:>{}}".format, rest, widths)) for first, *rest in cells]
+    lines += [
+        f"{name}: {count} {reason}"
+        for name, one in evaluations.items()
+        for reason, count in one.not_judged.items()
+    ]
+    return "\n".join(lines if ceiling is None else [*lines, ceiling.sets])
+
+
+def side_by_side(
+    evaluations: Mapping[str, Evaluation], ceiling: Ceiling | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """The same as cells: heads, and a row per score that applies to any of them."""
+    columns = {name: one.to_dict() for name, one in evaluations.items()}
+    columns |= {} if ceiling is None else ceiling.columns
+    counts = ["n", *(str(scores["n"]) for scores in columns.values())]
+    rows = [
+        [row.label, *(_value(scores.get(row.name)) for scores in columns.values())]
+        for row in (*ROWS, *ASKED)
+        if any(columns[name].get(row.name) is not None for name in evaluations)
+    ]
+    return ["score", *columns], [counts, *rows]
 
 
 def summary_rows(
@@ -142,7 +189,7 @@ def summary_rows(
     scores = evaluation.to_dict()
     heads = ["score", "value", "95 % interval"]
     if ceiling is not None:
-        heads += [f"{ceiling.name} all", f"{ceiling.name} kept"]
+        heads += ceiling.columns
     rows = [row for row in (*ROWS, *ASKED) if scores[row.name] is not None]
     return [*heads, "convention"], [_cells(row, scores, ceiling, {}) for row in rows]
 
@@ -162,7 +209,7 @@ def _cells(
     score = scores[row.name]
     cells = [row.label, marks.get(row.name, _value(score)), _interval(score)]
     if ceiling is not None:
-        cells += [_value(ceiling.whole.get(row.name)), _value(ceiling.kept.get(row.name))]
+        cells += [_value(scores.get(row.name)) for scores in ceiling.columns.values()]
     return [*cells, row.convention]
 
 

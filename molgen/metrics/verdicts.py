@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 from rdkit import Chem
 
-from molgen.chem.io import Record
+from molgen.chem.mol import build_mol
+from molgen.chem.molecule import Molecule
+from molgen.chem.read import Record
+from molgen.chem.reading.record import NOT_JUDGED
 from molgen.chem.render import RUN, SEAL
-from molgen.cores import available_cores
-from molgen.metrics.agreement import check_graph, graphs_agree
-from molgen.metrics.files import NOT_JUDGED, criterion_of, fault_of
-from molgen.metrics.perception import perceive_all
+from molgen.config.evaluation import Bound
+from molgen.metrics.agreement import graphs_agree
+from molgen.metrics.checks.check import Value
+from molgen.metrics.checks.table import beyond
+from molgen.metrics.faults import is_judged
+from molgen.metrics.inspection import Inspection
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Verdict:
     """What the checks say of one record; an empty reason is a check passed.
 
     Attributes:
+        file: The file of the record; empty for molecules in memory.
         index: Its place in the file, from 0.
         title: Its title.
         formula: Of its atoms; empty for a record that is not judged.
@@ -31,9 +37,13 @@ class Verdict:
         coordinates: What is wrong with the molecule that its coordinates say.
         agreement: Where both are valid and differ.
         posebusters: PoseBusters' checks that it fails; empty where they were not asked.
+        bounds: Measured values beyond the bounds that were asked for.
         smiles: Of its own bonds, or of its coordinates where it has none; without stereo.
+        measured: What the named checks measured, by column.
+        molecule: With its own bonds, or those perceived where it has none; None without atoms.
     """
 
+    file: str
     index: int
     title: str
     formula: str = ""
@@ -43,96 +53,117 @@ class Verdict:
     coordinates: str = ""
     agreement: str = ""
     posebusters: str = ""
+    bounds: str = ""
     smiles: str = ""
+    measured: Mapping[str, Value] = field(default_factory=dict)
+    molecule: Molecule | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_judged(self) -> bool:
         """Whether the checks apply to it at all."""
-        return not self.record.startswith(NOT_JUDGED)
+        return is_judged(self.record)
 
     @property
     def reason(self) -> str:
         """Everything that is wrong; empty for nothing."""
-        faults = (
-            *(self.record, self.bond_graph, self.coordinates, self.agreement, self.posebusters),
-        )
-        return "; ".join(dict.fromkeys(fault for fault in faults if fault))
+        own = (self.record, self.bond_graph, self.coordinates, self.agreement)
+        return "; ".join(dict.fromkeys(one for one in (*own, self.posebusters, self.bounds) if one))
+
+    @property
+    def row(self) -> dict[str, Value]:
+        """Every column by name: the verdict, then what was measured."""
+        kept = (one.name for one in fields(self) if one.name not in {"measured", "molecule"})
+        return {name: getattr(self, name) for name in kept} | dict(self.measured)
 
 
-def verdicts(
-    records: Sequence[Record],
-    n_workers: int | None = None,
-    charge: int | None = None,
-    busted: Sequence[str] | None = None,
-) -> list[Verdict]:
-    """The verdict on each record.
+def verdict_of(
+    record: Record,
+    fault: str,
+    found: Inspection,
+    row: int,
+    *,
+    file: str = "",
+    posebusters: str = "",
+    require: Mapping[str, Bound] | None = None,
+) -> Verdict:
+    """The verdict on one record.
 
     Args:
-        records: Of one file.
-        n_workers: Processes; None for one per core.
-        charge: Total charge of every record; None for that of each one's atoms.
-        busted: What PoseBusters says of each; None where it was not asked.
+        record: The record.
+        fault: `molgen.metrics.faults.fault_of` it.
+        found: What the checks say of the judged ones.
+        row: Its place among these.
+        file: The name of its file.
+        posebusters: What PoseBusters says.
+        require: Bounds by column.
     """
-    how = criterion_of(records, charge)
-    faults = [fault_of(record) for record in records]
-    molecules = [
-        record.molecule
-        for record, fault in zip(records, faults, strict=True)
-        if record.molecule is not None and not fault
-    ]
-    perceived_all = perceive_all(molecules, n_workers or available_cores(), criterion=how)
-    seen = iter(zip(molecules, perceived_all, strict=True))
-    found = []
-    others = [""] * len(records) if busted is None else busted
-    for record, fault, other in zip(records, faults, others, strict=True):
-        title = record.title
-        if fault or record.molecule is None:
-            found.append(Verdict(record.index, title, record=fault or "no coordinates"))
-            continue
-        molecule, perceived = next(seen)
-        graph = perceived if record.mol is None else check_graph(molecule, how.total_charge)
-        both = graph.is_valid and perceived.is_valid
-        differ = both and not graphs_agree(graph, perceived)
-        found.append(
-            Verdict(
-                index=record.index,
-                title=title,
-                formula=molecule.formula,
-                valid=both and not differ and not other,
-                bond_graph="" if record.mol is None else graph.reason,
-                coordinates=perceived.reason,
-                agreement="bonds and coordinates are different compounds" if differ else "",
-                posebusters=other,
-                smiles=graph.smiles or "",
-            )
-        )
-    return found
+    measured = found.measured(row)
+    if fault or record.molecule is None:
+        missing = dict.fromkeys(measured)
+        why = fault or "no coordinates"
+        return Verdict(file, record.index, record.title, record=why, measured=missing)
+    perceived = found.perceived[row]
+    has_bonds = record.mol is not None and found.graphs is not None
+    graph = found.graphs[row] if has_bonds and found.graphs is not None else perceived
+    both = graph.is_valid and perceived.is_valid
+    differ = both and not graphs_agree(graph, perceived)
+    outside = beyond(measured, require or {})
+    return Verdict(
+        file,
+        record.index,
+        record.title,
+        formula=record.molecule.formula,
+        valid=both and not (differ or posebusters or outside),
+        bond_graph=graph.reason if has_bonds else "",
+        coordinates=perceived.reason,
+        agreement="bonds and coordinates are different compounds" if differ else "",
+        posebusters=posebusters,
+        bounds=outside,
+        smiles=graph.smiles or "",
+        measured=measured,
+        molecule=record.molecule if has_bonds else perceived.molecule,
+    )
 
 
 def judged_records(
     records: Sequence[Record], found: Sequence[Verdict]
 ) -> Iterator[tuple[Verdict, Chem.Mol | None, dict[str, str | bool]]]:
-    """Each record's molecule with its tags and its verdict as two more; None without bonds.
+    """Each record's molecule, its tags, and the verdict and what was measured as more of them.
+
+    A record without bonds gets those that its coordinates say; None where they say none.
 
     Args:
         records: Of one file.
         found: The verdict on each.
     """
     for record, one in zip(records, found, strict=True):
-        reason = one.reason
         tags: dict[str, str | bool] = {
-            name: value
-            for name, value in record.tags.items()
-            if name not in {RUN, SEAL, "molgen_pass", "molgen_fail_reason"}
+            name: value for name, value in record.tags.items() if name not in {RUN, SEAL}
         }
-        passed = one.valid if one.is_judged else NOT_JUDGED
-        yield one, record.mol, {**tags, "molgen_pass": passed, "molgen_fail_reason": reason}
+        tags |= {f"molgen_{name}": str(value) for name, value in _told(one.measured)}
+        tags["molgen_pass"] = one.valid if one.is_judged else NOT_JUDGED
+        tags["molgen_fail_reason"] = one.reason
+        mol = record.mol
+        if mol is None and one.molecule is not None:
+            mol = build_mol(one.molecule).mol
+        yield one, mol, tags
 
 
-def as_csv(rows: Iterable[Verdict]) -> str:
-    """The verdicts as CSV with a line of names."""
+def _told(measured: Mapping[str, Value]) -> Iterable[tuple[str, Value]]:
+    return ((name, value) for name, value in measured.items() if value not in {None, ""})
+
+
+def as_csv(rows: Sequence[Verdict]) -> str:
+    """The verdicts as CSV with a line of names; a record without a value has an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Verdict)], lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row.row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**asdict(row), "valid": str(row.valid).lower()} for row in rows)
+    writer.writerows(
+        {
+            name: str(value).lower() if isinstance(value, bool) else value
+            for name, value in row.row.items()
+        }
+        for row in rows
+    )
     return text.getvalue()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from rdkit import Chem, RDConfig, rdBase
-from rdkit.Chem import QED, Descriptors, rdDepictor, rdMolDescriptors
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
 DRAWING: Final = (260, 190)
@@ -33,43 +30,40 @@ class Column:
     wide: bool = False
 
 
+FILE: Final = Column("file", "file")
+"""Where there are several."""
+
 COLUMNS: Final = (
     Column("index", "#", 0),
     Column("title", "title", wide=True),
     Column("verdict", "verdict"),
     Column("formula", "formula"),
-    Column("heavy", "heavy atoms", 0, wide=True),
+    Column("alert_names", "alerts", wide=True),
+    Column("heavy_atoms", "heavy atoms", 0, wide=True),
     Column("weight", "weight", 1, wide=True),
     Column("logp", "logP", 2, wide=True),
     Column("qed", "QED", 2),
-    Column("sa", "SA", 2),
+    Column("sa_score", "SA", 2),
     Column("rings", "rings", 0, wide=True),
+    Column("mmff_strain", "strain", 1, wide=True),
 )
 
 
-def properties(mol: Chem.Mol | None) -> dict[str, float | None]:
-    """Properties of a sanitised molecule with hydrogens; None where there is none of them.
+def columns_of(measured: set[str], *, several: bool) -> list[Column]:
+    """The columns of a table: those that are there, then what else was measured.
 
-    ``qed`` is the quantitative estimate of drug-likeness (Bickerton et al. 2012), ``sa`` the
-    synthetic accessibility score from 1, easy, to 10 (Ertl and Schuffenhauer 2009).
+    Args:
+        measured: Names of measured values.
+        several: Whether there are several files.
     """
-    names = ("heavy", "weight", "logp", "qed", "sa", "rings")
-    if mol is None:
-        return dict.fromkeys(names)
-    with rdBase.BlockLogs():
-        try:
-            bare = Chem.RemoveHs(mol)
-            values = (
-                bare.GetNumHeavyAtoms(),
-                Descriptors.MolWt(bare),  # type: ignore[attr-defined]
-                rdMolDescriptors.CalcCrippenDescriptors(bare)[0],
-                QED.qed(bare),  # type: ignore[no-untyped-call]
-                _sascorer().calculateScore(bare),
-                bare.GetRingInfo().NumRings(),
-            )
-        except (ValueError, RuntimeError):
-            return dict.fromkeys(names)
-    return {name: round(float(value), 3) for name, value in zip(names, values, strict=True)}
+    known = {one.name for one in COLUMNS}
+    own = {"index", "title", "verdict", "formula"}
+    shown = [one for one in COLUMNS if one.name in own | measured]
+    more = [
+        Column(name, name.replace("_", " "), None if name.endswith("_names") else 2, wide=True)
+        for name in sorted(measured - known - {"alerts"})
+    ]
+    return [shown[0], *([FILE] if several else []), *shown[1:], *more]
 
 
 def drawing(mol: Chem.Mol) -> str:
@@ -88,15 +82,3 @@ def drawing(mol: Chem.Mol) -> str:
     canvas.FinishDrawing()
     text = str(canvas.GetDrawingText())
     return text[text.index("<svg") :]
-
-
-@cache
-def _sascorer() -> Any:
-    """RDKit's own implementation, which it ships beside its packages."""
-    path = Path(RDConfig.RDContribDir, "SA_Score", "sascorer.py")
-    spec = spec_from_file_location("sascorer", path)
-    if spec is None or spec.loader is None:
-        raise RuntimeError(f"RDKit lacks {path}")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -12,8 +12,8 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDepictor, rdDistGeom
 
-from molgen.chem.export import fault_of, from_pdbqt, pdbqt
 from molgen.errors import ChemistryError
+from molgen.export import fault_of, from_pdbqt, pdbqt
 
 needs_meeko = pytest.mark.skipif(find_spec("meeko") is None, reason="Meeko is not installed")
 

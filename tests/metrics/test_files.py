@@ -14,10 +14,20 @@ import molgen
 from molgen.chem.elements import SYMBOLS
 from molgen.chem.molecule import Molecule
 from molgen.chem.read import read_records
+from molgen.config.evaluation import EvaluationConfig
 from molgen.errors import DataError
 from molgen.metrics.evaluate import evaluate
-from molgen.metrics.files import compare_files, evaluate_file, records_of
-from molgen.metrics.verdicts import as_csv, verdicts
+from molgen.metrics.evaluation import Evaluation
+from molgen.metrics.files import compare_files, evaluate_records, records_of
+from molgen.metrics.verdicts import as_csv
+
+BONDS = {"relax": False, "checks": []}
+
+
+def judged(path: Path) -> Evaluation:
+    """Bonds and coordinates of a file, nothing else."""
+    config = EvaluationConfig(relax=False, checks=())
+    return evaluate_records(list(read_records(path)), None, config, n_workers=1)
 
 
 def first_records(path: Path, n: int) -> str:
@@ -29,7 +39,7 @@ def test_the_sample_scores_as_its_molecules(
 ) -> None:
     path = tmp_path / "some.sdf"
     path.write_text(first_records(sample_sdf, 40))
-    found = evaluate_file(path, reference=None, relax=False, n_workers=1)
+    found = judged(path)
     assert found == evaluate(real[:40], relax=False, n_workers=1)
 
 
@@ -41,7 +51,7 @@ def test_xyz_has_geometry_scores_only(real: list[Molecule], tmp_path: Path) -> N
         atoms = "".join(f"{SYMBOLS[z]} {x:.6f} {y:.6f} {w:.6f}\n" for z, (x, y, w) in rows)
         frames.append(f"{molecule.n_atoms}\nno title\n{atoms}")
     path.write_text("".join(frames))
-    found = evaluate_file(path, n_workers=1)
+    found = molgen.evaluate(path)
     assert found.connected_valid is found.graphs_agree is None
     assert found.perceived_valid.n == 10
     assert (
@@ -54,7 +64,7 @@ def test_an_unreadable_record_counts(sample_sdf: Path, tmp_path: Path) -> None:
     path = tmp_path / "broken.sdf"
     good = first_records(sample_sdf, 2)
     path.write_text(good + "bad\n\n\n  9  9  0  0  0  0  0  0  0  0999 V2000\njunk\n$$$$\n")
-    found = evaluate_file(path, reference=None, relax=False, n_workers=1)
+    found = judged(path)
     assert found.n == found.connected_valid.n == 3
     assert found.connected_valid.count == 2
 
@@ -63,12 +73,12 @@ def test_a_file_without_coordinates_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "some.smi"
     path.write_text("CCO ethanol\n")
     with pytest.raises(DataError, match="has no coordinates"):
-        evaluate_file(path)
+        molgen.evaluate(path)
 
 
 def test_unknown_reference_is_refused_before_reading(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="qm8"):
-        evaluate_file(tmp_path / "missing.sdf", reference="qm8")
+        molgen.evaluate(tmp_path / "missing.sdf", reference="qm8")
 
 
 def test_a_file_compared_with_itself_is_at_zero(sample_sdf: Path, tmp_path: Path) -> None:
@@ -96,15 +106,15 @@ CASES = Path(__file__).parent.parent / "cases"
     ],
 )
 def test_what_is_no_molecule_in_3d_has_one_reason(name: str, reason: str) -> None:
-    found = evaluate_file(CASES / name, reference=None, relax=False, n_workers=1)
+    found = judged(CASES / name)
     assert found.invalid_reasons == found.perception_reasons == {reason: 2}
 
 
 def test_the_reason_of_the_reader_is_counted() -> None:
-    found = evaluate_file(CASES / "cisplatin.sdf", reference=None, relax=False, n_workers=1)
-    assert found.invalid_reasons == {"dative bonds to Pt": 1}
+    found = judged(CASES / "cisplatin.sdf")
+    assert found.not_judged == {"not judged: metal Pt, dative bonds to Pt": 1}
     assert found.connected_valid is not None
-    assert (found.connected_valid.count, found.connected_valid.n) == (1, 2)
+    assert (found.connected_valid.count, found.connected_valid.n) == (1, 1)
 
 
 def test_different_compounds_are_no_pairs() -> None:
@@ -123,12 +133,12 @@ def test_pairs_are_of_one_title(tmp_path: Path) -> None:
 
 
 def test_one_verdict_per_record() -> None:
-    found = verdicts(list(read_records(CASES / "cisplatin.sdf")), n_workers=1)
+    found = judged(CASES / "cisplatin.sdf").records
     assert [one.valid for one in found] == [False, True]
-    assert found[0].record == "dative bonds to Pt"
+    assert found[0].record == "not judged: metal Pt, dative bonds to Pt"
     assert (found[1].formula, found[1].title) == ("C9H8O4", "aspirin")
     rows = as_csv(found).splitlines()
-    assert rows[0].startswith("index,title,formula,valid,record,")
+    assert rows[0].startswith("file,index,title,formula,valid,record,")
     assert len(rows) == 3
 
 
@@ -148,7 +158,7 @@ def test_molecules_in_memory_are_records() -> None:
 def test_charged_records_are_judged_by_their_own_charge(
     name: str, n_valid: int, n_connected: int
 ) -> None:
-    found = evaluate_file(CASES / name, reference=None, relax=False, n_workers=1)
+    found = judged(CASES / name)
     assert found.connected_valid.count == n_connected
     assert found.perceived_valid.count >= n_valid
 
@@ -159,7 +169,7 @@ def test_a_total_charge_can_be_given() -> None:
 
 
 def test_evaluation_runs_in_a_worker_of_a_pool() -> None:
-    check = partial(evaluate_file, reference=None, relax=False)
+    check = partial(molgen.evaluate, reference=None, checks=BONDS)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.map(check, [CASES / "glycine.sdf"])
     assert found[0].connected_valid.count == 1

@@ -16,7 +16,10 @@ from molgen.errors import ChemistryError
 MAX_ATOMS: Final = 2_000
 """Atoms of a record that is read: what checks distances needs memory of their square."""
 
-DUMMY: Final = "not judged: dummy atom"
+NOT_JUDGED: Final = "not judged"
+"""How reasons begin of records that no check applies to."""
+
+DUMMY: Final = f"{NOT_JUDGED}: dummy atom"
 """Reason of a record with an atom that is no element."""
 
 

@@ -15,7 +15,9 @@ from typing import Final
 
 from molgen.errors import DataError
 
-INPUT_HINT: Final = "Give an .sdf, .mol, .mol2, .pdb, .xyz or .smi file (.gz too), or - for stdin"
+INPUT_HINT: Final = (
+    "Give an .sdf, .mol, .mol2, .pdb, .xyz or .smi file (.gz too), .parquet, or - for stdin"
+)
 
 STDIN: Final = "-"
 """Stands for standard input."""

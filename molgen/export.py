@@ -1,4 +1,4 @@
-"""Molecules as one file each for other programs: checked before; PDBQT is read back after.
+"""Molecules as one file each for other programs: checked before, read back after.
 
 PDBQT is written by Meeko (the extra ``molgen[docking]``), which neither protonates nor looks at
 whether coordinates are 3D: both are checked here.
@@ -7,6 +7,7 @@ whether coordinates are 3D: both are checked here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -24,8 +25,6 @@ a bond to hydrogen is drawn as long as any other."""
 FLAT: Final = 0.05
 """Signed volume of unit bonds to three neighbours below which a tetrahedral atom is flat; .77 is
 that of a regular one."""
-
-Writer = Callable[[Chem.Mol], str]
 
 
 def fault_of(mol: Chem.Mol) -> str:
@@ -79,26 +78,21 @@ def _is_flat(mol: Chem.Mol, pos: np.ndarray) -> bool:
 
 
 def pdbqt(mol: Chem.Mol) -> str:
-    """A molecule as PDBQT, by Meeko; graph and stereo are those of the molecule.
+    """A molecule as PDBQT, by Meeko.
 
     Raises:
-        ChemistryError: Meeko cannot treat it, or what it wrote is another molecule.
+        ChemistryError: Meeko cannot treat it.
         UsageError: Meeko is missing.
     """
     meeko = _meeko()
     try:
-        with rdBase.BlockLogs():
-            setups = meeko.MoleculePreparation().prepare(mol)
-            text, is_done, reason = meeko.PDBQTWriterLegacy.write_string(setups[0])
-            if not is_done:
-                raise ChemistryError(f"Meeko: {' '.join(reason.split())}", "Leave it out")
-            back = from_pdbqt(text)
+        setups = meeko.MoleculePreparation().prepare(mol)
     except (ValueError, RuntimeError, AttributeError, KeyError) as error:
-        raise ChemistryError(
-            f"Meeko: {' '.join(str(error).split())[:100]}", "Leave it out"
-        ) from None
-    if _smiles(back) != _smiles(mol):
-        raise ChemistryError("Meeko wrote another molecule", "Leave it out")
+        reason = " ".join(str(error).split())[:100]
+        raise ChemistryError(f"Meeko: {reason}", "Leave it out") from None
+    text, is_done, reason = meeko.PDBQTWriterLegacy.write_string(setups[0])
+    if not is_done:
+        raise ChemistryError(f"Meeko: {' '.join(reason.split())}", "Leave it out")
     return str(text)
 
 
@@ -118,11 +112,35 @@ def from_pdbqt(text: str) -> Chem.Mol:
     return mol
 
 
-def _smiles(mol: Chem.Mol) -> str:
-    """Canonical, stereo from the coordinates."""
-    one = Chem.Mol(mol)
-    Chem.AssignStereochemistryFrom3D(one)
-    return str(Chem.MolToSmiles(Chem.RemoveHs(one)))
+def mol2(mol: Chem.Mol) -> str:
+    """A molecule as Tripos mol2 with Sybyl types, by Open Babel.
+
+    Raises:
+        UsageError: Open Babel is missing.
+    """
+    return _open_babel().converted(Chem.MolToMolBlock(mol), "mol", "mol2")
+
+
+def from_mol2(text: str) -> Chem.Mol | None:
+    """The molecule of a mol2 that Open Babel wrote."""
+    block = _open_babel().converted(text, "mol2", "mol")
+    return Chem.MolFromMolBlock(block, removeHs=False)
+
+
+def from_pdb(text: str) -> Chem.Mol | None:
+    """The molecule of a PDB that RDKit wrote: bond orders are bonds said twice."""
+    return Chem.MolFromPDBBlock(text, removeHs=False)
+
+
+def from_mol(text: str) -> Chem.Mol | None:
+    """The molecule of a MOL block."""
+    return Chem.MolFromMolBlock(text, removeHs=False)
+
+
+def _open_babel() -> Any:
+    if find_spec("openbabel") is None:
+        raise UsageError("mol2 needs Open Babel", 'Type: pip install "molgen[openbabel]"')
+    return import_module("molgen.integrations.openbabel")
 
 
 def _meeko() -> Any:
@@ -131,12 +149,58 @@ def _meeko() -> Any:
     return import_module("meeko")
 
 
-WRITERS: Final[Mapping[str, Writer]] = MappingProxyType(
+def _smiles(mol: Chem.Mol) -> str:
+    """Canonical, stereo from the coordinates."""
+    one = Chem.Mol(mol)
+    Chem.AssignStereochemistryFrom3D(one)
+    return str(Chem.MolToSmiles(Chem.RemoveHs(one)))
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """One file for a molecule.
+
+    Attributes:
+        write: Its text.
+        read: The molecule of this text; None for a format without bonds.
+    """
+
+    write: Callable[[Chem.Mol], str]
+    read: Callable[[str], Chem.Mol | None] | None = None
+
+
+FORMATS: Final[Mapping[str, FileFormat]] = MappingProxyType(
     {
-        "pdbqt": pdbqt,
-        "pdb": Chem.MolToPDBBlock,
-        "xyz": Chem.MolToXYZBlock,
-        "mol": Chem.MolToMolBlock,
+        "pdbqt": FileFormat(pdbqt, from_pdbqt),
+        "mol2": FileFormat(mol2, from_mol2),
+        "pdb": FileFormat(Chem.MolToPDBBlock, from_pdb),
+        "xyz": FileFormat(Chem.MolToXYZBlock),
+        "mol": FileFormat(Chem.MolToMolBlock, from_mol),
     }
 )
-"""Writer of every format, by file suffix."""
+"""By file suffix."""
+
+
+def exported(mol: Chem.Mol, to: str) -> str:
+    """A molecule as a file of a format, read back: graph and stereo are those of the molecule.
+
+    Args:
+        mol: Without `fault_of`.
+        to: A key of `FORMATS`.
+
+    Raises:
+        ChemistryError: The program that writes it cannot treat it, or wrote another molecule.
+        UsageError: This program is missing.
+    """
+    form = FORMATS[to]
+    with rdBase.BlockLogs():
+        try:
+            text = form.write(mol)
+            back = mol if form.read is None else form.read(text)
+            same = back is not None and _smiles(back) == _smiles(mol)
+        except (ValueError, RuntimeError, AttributeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise ChemistryError(f"{to}: {reason}", "Leave it out") from None
+    if not same:
+        raise ChemistryError(f"{to} holds another molecule when it is read back", "Leave it out")
+    return text

@@ -1,0 +1,1 @@
+"""Checks of single molecules beside those of bonds and coordinates: a function each."""
