@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molgen.chem import valence
+from molgen.chem.checks.check import Value
 from molgen.chem.molecule import Molecule
 from molgen.cores import available_cores
 from molgen.data.reference import Reference
 from molgen.metrics import edm
 from molgen.metrics.agreement import check_graph, graphs_agree
-from molgen.metrics.checks.check import Value
 from molgen.metrics.distribution import (
     atom_counts,
     element_counts,

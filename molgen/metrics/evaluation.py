@@ -56,11 +56,11 @@ class Evaluation:
         diversity: Mean Tanimoto distance of distinct valid molecules, the first 1,000
             (`molgen.metrics.distribution.diversity`).
         weight: Molecular weight. This and the next four are None where the checks that measure
-            them (`molgen.metrics.checks`) were not asked.
+            them (`molgen.chem.checks`) were not asked.
         logp: Crippen's logP.
         qed: Drug-likeness, 0 to 1.
         sa_score: Synthetic accessibility, 1 is easy, 10 is hard.
-        alert_free: No strained or unstable group (`molgen.metrics.checks.alerts`).
+        alert_free: No strained or unstable group (`molgen.chem.checks.alerts`).
         invalid_reasons: Number of molecules by reason why their own graph is not valid.
         perception_reasons: Number of molecules by reason why their coordinates are not valid.
         relax_reasons: Number of molecules by reason why they were not relaxed.

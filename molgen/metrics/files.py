@@ -12,6 +12,7 @@ import numpy as np
 import rdkit
 from rdkit import Chem
 
+from molgen.chem.checks.table import columns_of
 from molgen.chem.given import record_of, with_hydrogens
 from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule, from_geometry
@@ -23,7 +24,6 @@ from molgen.data.reference import Reference, hash_of, load_reference
 from molgen.did_you_mean import unknown
 from molgen.errors import DataError, UsageError
 from molgen.metrics.ceiling import Ceiling, load_ceiling, quantiles
-from molgen.metrics.checks.table import columns_of
 from molgen.metrics.compare import Comparison, compare
 from molgen.metrics.distribution import atom_counts, element_counts
 from molgen.metrics.evaluate import score

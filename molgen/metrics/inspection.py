@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from molgen.chem.checks.check import Value
+from molgen.chem.checks.table import measure_all
 from molgen.chem.molecule import Molecule
 from molgen.cores import available_cores
 from molgen.metrics.agreement import check_graph
-from molgen.metrics.checks.check import Value
-from molgen.metrics.checks.table import measure_all
 from molgen.metrics.perception import Criterion, Perception, perceive_all
 from molgen.metrics.relax import Relaxation, relax_all
 from molgen.metrics.xtb import XtbRelaxation, check_asked, relax_all_in_xtb
@@ -83,7 +83,7 @@ def inspect(
             own charges.
         relax: Whether to relax geometries in the force field.
         xtb: How many molecules, the first, to relax in GFN2-xTB too; None for none.
-        checks: Keys of `molgen.metrics.checks.table.CHECKS`.
+        checks: Keys of `molgen.chem.checks.table.CHECKS`.
         tags: Data fields of each; None for none.
         n_workers: Processes; None for one per core.
         progress: Called as the checks advance.

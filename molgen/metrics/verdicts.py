@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 
 from rdkit import Chem
 
+from molgen.chem.checks.check import Value
+from molgen.chem.checks.table import beyond
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.chem.read import Record
@@ -16,8 +18,6 @@ from molgen.chem.reading.record import NOT_JUDGED
 from molgen.chem.render import RUN, SEAL
 from molgen.config.evaluation import Bound
 from molgen.metrics.agreement import graphs_agree
-from molgen.metrics.checks.check import Value
-from molgen.metrics.checks.table import beyond
 from molgen.metrics.faults import is_judged
 from molgen.metrics.inspection import Inspection
 

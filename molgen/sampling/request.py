@@ -101,6 +101,16 @@ Relax: TypeAlias = Annotated[
     ),
 ]
 
+Require: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Bounds that a molecule must keep, such as 'qed >= 0.5, alerts == 0'; one beyond them "
+        "fails with the reason, and --valid-only draws another.",
+        "EXPR",
+        names=("--filter",),
+    ),
+]
+
 Progress: TypeAlias = Annotated[
     bool | None,
     Option(
@@ -147,6 +157,7 @@ class Request:
     ] = None
     decode: Decode = "geometry"
     relax: Relax = False
+    require: Require = None
     valid_only: Annotated[bool, Option("Keep drawing until N molecules pass the checks.")] = False
     formula: Annotated[
         str | None, Option("Composition, such as C6H6O.", panel=_GIVEN, decides=False)
@@ -230,6 +241,7 @@ class Request:
             raise UsageError(*unknown("decoder", self.decode, DECODERS))
         if self.n_atoms is not None:
             _check_sizes(*self.n_atoms)
+        check_bounds(self.require)
         self._check_known()
         self._check_steering()
 
@@ -277,6 +289,19 @@ class Request:
                 "--avoid needs --scaffold, whose frame says where the molecules are",
                 "Add --scaffold",
             )
+
+
+def check_bounds(text: str | None) -> None:
+    """Reject bounds that cannot be read, or of what no check measures.
+
+    Raises:
+        UsageError: So.
+    """
+    if text is not None:
+        from molgen.chem.checks.table import checks_of  # noqa: PLC0415 - brings RDKit
+        from molgen.config.evaluation import parse_bounds  # noqa: PLC0415 - brings pydantic
+
+        checks_of(parse_bounds(text))
 
 
 def _at_least(name: str, value: int, least: int) -> None:

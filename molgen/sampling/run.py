@@ -194,7 +194,7 @@ class Run:
 
     @property
     def _demands(self) -> Demands:
-        demands = Demands()
+        demands = demands_of(self.request.require)
         if self.steering is not None and self.steering.obstacle is not None:
             demands = replace(demands, off=self.steering.obstacle.heavy)
         part = self.given.atoms[0] if self.given is not None and self.given.task.partial else None
@@ -271,11 +271,21 @@ class Run:
         return samples(batches, self.model.info.vocabulary, finisher, workers)
 
 
+def demands_of(require: str | None) -> Demands:
+    """Bounds of a request, as what every molecule must obey."""
+    if require is None:
+        return Demands()
+    from molgen.config.evaluation import parse_bounds  # noqa: PLC0415 - where it is asked for
+
+    return Demands(bounds=parse_bounds(require))
+
+
 def as_asked(content: dict[str, Any]) -> dict[str, Any]:
     """Options of a request, for a fingerprint.
 
     Relaxation is named as it is done, since another way would make other molecules, and left out
-    where it is off, so that runs from before there was this option can be continued.
+    where it is off, so that runs from before there was this option can be continued; so are bounds.
     """
-    relax = {"relax": LABEL} if content["relax"] else {}
-    return {**{name: value for name, value in content.items() if name != "relax"}, **relax}
+    later = {"relax": LABEL if content["relax"] else None, "require": content["require"]}
+    kept = {name: value for name, value in content.items() if name not in later}
+    return {**kept, **{name: value for name, value in later.items() if value is not None}}

@@ -9,13 +9,13 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 import molgen
+from molgen.chem.checks.alerts import ALERTS, BRENK, PAINS, SMARTS
+from molgen.chem.checks.properties import PROPERTIES, SHAPE
+from molgen.chem.checks.stereo import STEREO
+from molgen.chem.checks.table import CHECKS, beyond, measure, measure_all
 from molgen.chem.mol import molecule_of
 from molgen.config.evaluation import Bound, EvaluationConfig
 from molgen.errors import ConfigError, UsageError
-from molgen.metrics.checks.alerts import ALERTS, BRENK, PAINS, SMARTS
-from molgen.metrics.checks.properties import PROPERTIES, SHAPE
-from molgen.metrics.checks.stereo import STEREO
-from molgen.metrics.checks.table import CHECKS, beyond, measure, measure_all
 
 CASES = Path(__file__).parent.parent / "cases"
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from molgen.errors import UsageError
 from molgen.option import Option, documented
-from molgen.sampling.request import BatchSize, Decode, Progress, Relax, Request
+from molgen.sampling.request import BatchSize, Decode, Progress, Relax, Request, Require
 
 
 @documented
@@ -29,6 +29,7 @@ class VaryRequest:
     batch_size: BatchSize = None
     decode: Decode = "geometry"
     relax: Relax = False
+    require: Require = None
     progress: Progress = None
 
     def __post_init__(self) -> None:
@@ -40,6 +41,7 @@ class VaryRequest:
             seed=self.seed,
             batch_size=self.batch_size,
             decode=self.decode,
+            require=self.require,
         )
         if not 0 < self.strength <= 1:
             raise UsageError(

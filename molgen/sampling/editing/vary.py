@@ -30,7 +30,7 @@ from molgen.sampling.editing.originals import Original
 from molgen.sampling.editing.requests import VaryRequest
 from molgen.sampling.finishing import samples
 from molgen.sampling.prediction import Prediction, fetch, read_out
-from molgen.sampling.run import Sample, TagValue, Tally, as_asked
+from molgen.sampling.run import Sample, TagValue, Tally, as_asked, demands_of
 from molgen.sampling.sampler import default_batch
 from molgen.tasks.refine import clean_batch, coupled_noise, noised
 from molgen.tasks.task import Modality
@@ -167,7 +167,12 @@ class Variations:
         """
         decoder = Decoder(self.request.decode, distances=self.model.info.distances)
         relaxing = Relaxation() if self.request.relax else None
-        finisher = Finisher(decoder, relaxing=relaxing, complete=self._completion)
+        finisher = Finisher(
+            decoder,
+            relaxing=relaxing,
+            demands=demands_of(self.request.require),
+            complete=self._completion,
+        )
         vocabulary = self.model.info.vocabulary
         for sample in samples(self._batches(first or 0), vocabulary, finisher, n_workers=1):
             tally.add(sample)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rdkit import Chem
 from rdkit.Chem import FilterCatalog, rdMolDescriptors
 
-from molgen.metrics.checks.check import Check, Tags, Value
+from molgen.chem.checks.check import Check, Tags, Value
 
 SMALL: Final = "r3,r4,r5,r6,r7,r8"
 
@@ -25,6 +25,7 @@ SMARTS: Final[Mapping[str, str]] = MappingProxyType(
         "three-ring with N-N-N": "[#7]1~[#7]~[#7]~1",
         "three-ring C=C with a heteroatom": "C1=C[O,S,N]1",
         "three-ring of three sp2 carbons": "[#6]=[#6]1[#6]=[#6]1",
+        "double bond at the fusion of a three-ring": "[#6;r3]=;@[#6;!r3]",
         "cyclobutadiene": "C1=CC=C1",
         "peroxide": "[OX2][OX2]",
         "chain of three N or O": "[NX3,OX2;!a]-[NX3,OX2;!a]-[NX3,OX2;!a]",

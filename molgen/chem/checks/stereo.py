@@ -6,7 +6,7 @@ from typing import Final
 
 from rdkit import Chem
 
-from molgen.metrics.checks.check import Check, Tags, Value
+from molgen.chem.checks.check import Check, Tags, Value
 
 ASKED: Final = ("molgen_input_smiles", "smiles", "SMILES")
 """Data fields that name a record's molecule, the first that is there counts."""

@@ -11,7 +11,7 @@ import numpy as np
 from rdkit import Chem, RDConfig
 from rdkit.Chem import QED, Descriptors, rdMolDescriptors
 
-from molgen.metrics.checks.check import Check, Tags, Value
+from molgen.chem.checks.check import Check, Tags, Value
 
 
 def properties(mol: Chem.Mol, _tags: Tags) -> dict[str, Value]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from rdkit import rdBase
 
+from molgen.chem.checks.alerts import ALERTS, BRENK, PAINS
+from molgen.chem.checks.check import Check, Tags, Value
+from molgen.chem.checks.properties import PROPERTIES, SHAPE
+from molgen.chem.checks.stereo import STEREO
 from molgen.chem.mol import build_mol
 from molgen.chem.molecule import Molecule
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.config.evaluation import Bound
 from molgen.did_you_mean import unknown
 from molgen.errors import UsageError
-from molgen.metrics.checks.alerts import ALERTS, BRENK, PAINS
-from molgen.metrics.checks.check import Check, Tags, Value
-from molgen.metrics.checks.properties import PROPERTIES, SHAPE
-from molgen.metrics.checks.stereo import STEREO
 
 TIME_LIMIT_S: Final = 10.0
 
@@ -44,6 +44,19 @@ def columns_of(names: Sequence[str]) -> tuple[str, ...]:
         if name not in CHECKS:
             raise UsageError(*unknown("check", name, CHECKS))
     return tuple(column for name in names for column in CHECKS[name].columns)
+
+
+def checks_of(columns: Collection[str]) -> tuple[str, ...]:
+    """The checks that measure some columns.
+
+    Raises:
+        UsageError: None measures one of them.
+    """
+    homes = {column: name for name, check in CHECKS.items() for column in check.columns}
+    for column in columns:
+        if column not in homes:
+            raise UsageError(*unknown("column", column, homes))
+    return tuple(dict.fromkeys(homes[column] for column in columns))
 
 
 def measure(item: tuple[Molecule, Tags], names: Sequence[str]) -> dict[str, Value]:
