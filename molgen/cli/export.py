@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATUS = "status.csv"
 
-TABLES = ("parquet", "smi")
+TABLES = ("parquet", "sdf", "smi")
 """Formats that hold all records in one file."""
 
 
@@ -31,12 +31,15 @@ def export(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="FOLDER", help="For the files; a file for parquet and smi."
+            "--out", "-o", metavar="FOLDER", help="For the files; a file for parquet, sdf, smi."
         ),
     ],
     to: Annotated[
         str,
-        typer.Option(help="pdbqt (by Meeko), mol2 (by Open Babel), pdb, xyz, mol, parquet, smi."),
+        typer.Option(
+            help="pdbqt (by Meeko), mol2 (by Open Babel), pdb, xyz, mol; parquet, sdf, smi for all "
+            "records in one file."
+        ),
     ] = "pdbqt",
     ph: Annotated[
         float | None,
@@ -115,6 +118,7 @@ def _into_table(
 ) -> tuple[int, int, Path]:
     from molgen.atomic import atomic_path
     from molgen.chem.parquet import write_parquet
+    from molgen.chem.render import FORMATS
     from molgen.cli.output import hold
 
     status = out.with_name(f"{out.name}.status.csv")
@@ -140,8 +144,9 @@ def _into_table(
         if to == "parquet":
             write_parquet(target, records())
         else:
+            render = FORMATS[f".{to}"].render
             with target.open("w", encoding="utf-8") as file:
-                file.writelines(f"{_smiles(mol)}\t{name}\n" for mol, name, _ in records())
+                file.writelines(render(mol, name, tags) for mol, name, tags in records())
     return counts[0], counts[1], status
 
 

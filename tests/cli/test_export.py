@@ -13,9 +13,13 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor, rdDistGeom
 
 from molgen.errors import ChemistryError
-from molgen.export import fault_of, from_pdbqt, pdbqt
+from molgen.export import FORMATS, FileFormat, exported, fault_of, from_pdbqt, pdbqt
 
 needs_meeko = pytest.mark.skipif(find_spec("meeko") is None, reason="Meeko is not installed")
+
+needs_openbabel = pytest.mark.skipif(
+    find_spec("openbabel") is None, reason="Open Babel is not installed"
+)
 
 GOOD = {
     "serine": "N[C@@H](CO)C(=O)O",
@@ -88,7 +92,16 @@ def test_what_meeko_refuses_is_an_error() -> None:
         pdbqt(Chem.RemoveHs(embedded("CCO")))
 
 
-@pytest.mark.parametrize("suffix", ["mol", pytest.param("pdbqt", marks=needs_meeko)])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        "mol",
+        "pdb",
+        "xyz",
+        pytest.param("pdbqt", marks=needs_meeko),
+        pytest.param("mol2", marks=needs_openbabel),
+    ],
+)
 def test_a_file_for_every_good_record_and_a_row_for_all(molgen: Callable, suffix: str) -> None:
     with Chem.SDWriter("in.sdf") as writer:
         for name, mol in [
@@ -120,3 +133,60 @@ def test_the_input_is_not_overwritten(molgen: Callable, tmp_path: Path) -> None:
     answer = molgen("export", "in.mol", "--to", "mol", "--out", ".")
     answer.assert_one_line(2, "would overwrite", "in.mol")
     assert (tmp_path / "in.mol").read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", ["mol", "pdb", pytest.param("mol2", marks=needs_openbabel)])
+def test_drugs_come_back_from_every_format(suffix: str) -> None:
+    cases = Path(__file__).parent.parent / "cases"
+    for mol in Chem.SDMolSupplier(str(cases / "drugs20.sdf"), removeHs=False):
+        if mol.GetProp("_Name") in {"naproxen_sodium", "metformin_cation"}:
+            continue  # a salt; a cation that no format's charges tell from its resonance forms
+        text = exported(mol, suffix)
+        back = FORMATS[suffix].read(text)
+        assert back.GetNumAtoms() == mol.GetNumAtoms()
+
+
+def test_another_molecule_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    mol = embedded("N[C@@H](CO)C(=O)O")
+    other = FileFormat(
+        lambda _: Chem.MolToMolBlock(embedded("N[C@H](CO)C(=O)O")), FORMATS["mol"].read
+    )
+    monkeypatch.setattr("molgen.export.FORMATS", {"mol": other})
+    with pytest.raises(ChemistryError, match="another molecule"):
+        exported(mol, "mol")
+
+
+def test_protonated_records_in_one_file(molgen: Callable) -> None:
+    pytest.importorskip("dimorphite_dl")
+    with Chem.SDWriter("in.sdf") as writer:
+        for name, smiles in GOOD.items():
+            mol = embedded(smiles)
+            mol.SetProp("_Name", name)
+            mol.SetProp("pic50", "7")
+            writer.write(mol)
+        writer.write(drawn("CCO"))
+    answer = molgen("export", "in.sdf", "--to", "sdf", "--ph", "7.4", "--out", "out.sdf")
+    assert answer.status == 0, answer
+    assert "4 of 5 records as sdf at pH 7.4" in answer.err
+    mols = list(Chem.SDMolSupplier("out.sdf"))
+    assert Chem.MolToSmiles(mols[0]) == "[NH3+][C@@H](CO)C(=O)[O-]"
+    assert {mol.GetProp("pic50") for mol in mols} == {"7"}
+    molgen("export", "in.sdf", "--to", "smi", "--out", "out.smi")
+    assert Path("out.smi").read_text().splitlines()[0] == "N[C@@H](CO)C(=O)O\tserine"
+    again = molgen("export", "in.sdf", "--to", "sdf", "--out", "in.sdf", "--force")
+    again.assert_one_line(2, "would overwrite")
+
+
+@pytest.mark.slow
+def test_files_of_other_ring_conformations(molgen: Callable) -> None:
+    with Chem.SDWriter("in.sdf") as writer:
+        for name, smiles in [("ring", "C[C@H]1CC[C@@H](N)CC1"), ("flat", "c1ccccc1")]:
+            mol = embedded(smiles)
+            mol.SetProp("_Name", name)
+            writer.write(mol)
+    answer = molgen("export", "in.sdf", "--to", "mol", "--ring-conformers", "3", "--out", "out")
+    assert answer.status == 0, answer
+    with Path("out/status.csv").open() as file:
+        ring, flat = csv.DictReader(file)
+    assert ring["file"].split()[:2] == ["ring_r1.mol", "ring_r2.mol"]
+    assert flat["file"] == "flat.mol"

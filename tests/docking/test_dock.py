@@ -16,8 +16,10 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDepictor, rdDistGeom, rdMolAlign
 
+import molgen
 from molgen.cli import run
 from molgen.docking.box import Box, around, parse_triple
+from molgen.docking.poses import as_pdb, bust_poses
 from molgen.docking.receptor import receptor_pdbqt
 from molgen.docking.vina import Docked, NotDocked, VinaDocker
 from molgen.errors import DataError, UsageError
@@ -220,3 +222,44 @@ def test_what_meeko_cannot_prepare_is_named(tmp_path: Path) -> None:
     path.write_text("".join(RECEPTOR.read_text().splitlines(keepends=True)[:4]))
     with pytest.raises(DataError, match="Meeko cannot prepare"):
         receptor_pdbqt(path)
+
+
+@pytest.mark.slow
+def test_docking_from_python(receptor: Path, crystal: Chem.Mol) -> None:
+    ring = embedded("N[C@H]1CC[C@H](O)CC1")
+    given = [crystal, drawn("CCO"), ring]
+    options = {"exhaustiveness": 1, "poses": 3, "workers": 1}
+    found = list(molgen.dock(given, receptor, autobox=crystal, **options))
+    assert [mol.GetProp("molgen_status") for mol in found] == ["ok", "failed", "ok"]
+    assert found[1].GetNumConformers() == 0
+    assert "3D" in found[1].GetProp("molgen_reason")
+    scores = [pose.GetDoubleProp("score") for pose in found[0].GetConformers()]
+    assert scores == sorted(scores)
+    assert found[0].GetDoubleProp("molgen_score") == scores[0]
+    more = next(molgen.dock(ring, receptor, autobox=crystal, ring_conformers=3, **options))
+    assert more.GetDoubleProp("molgen_score") <= found[2].GetDoubleProp("molgen_score")
+    with pytest.raises(UsageError, match="where is the box"):
+        molgen.dock(ring, receptor)
+    with pytest.raises(UsageError, match="exhaustivenes"):
+        molgen.dock(ring, receptor, autobox=crystal, exhaustivenes=1)
+
+
+@pytest.mark.slow
+def test_posebusters_checks_poses_in_their_receptor(receptor: Path, crystal: Chem.Mol) -> None:
+    pytest.importorskip("posebusters")
+    (failed,) = bust_poses(crystal, receptor.read_text())
+    assert failed == ""
+    inside = Chem.Mol(crystal)
+    pos = crystal.GetConformer().GetPositions()
+    inside.GetConformer().SetPositions(pos + np.array([0, 4.0, 0]))
+    (failed,) = bust_poses(inside, receptor.read_text())
+    assert "protein" in failed
+
+
+def test_a_receptor_keeps_its_elements(receptor: Path) -> None:
+    text = receptor.read_text()
+    mol = Chem.MolFromPDBBlock(as_pdb(text), sanitize=False, removeHs=False, proximityBonding=False)
+    kinds = [line[77:].strip() for line in text.splitlines() if line.startswith("ATOM")]
+    assert mol.GetNumAtoms() == len(kinds)
+    for atom, kind in zip(mol.GetAtoms(), kinds, strict=True):
+        assert atom.GetSymbol()[0] == ("C" if kind == "A" else kind[0])
