@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -78,24 +79,39 @@ def rates_by_calls(found: Mapping[str, Evaluation], calls: Mapping[str, int]) ->
     if len(ticks) < 2:
         return None
     places = {tick: LEFT + 30 + k * (WIDTH - 40) / (len(ticks) - 1) for k, tick in enumerate(ticks)}
+    rates = {
+        label: [
+            (places[calls[name]], one.value)
+            for name in names
+            if isinstance(one := getattr(found[name], attribute), Rate) and one.n
+        ]
+        for attribute, label in RATES.items()
+    }
+    least = min((value for points in rates.values() for _, value in points), default=0.0)
+    low = math.floor(least * 10 - 1e-9) / 10
+
+    def height(share: float) -> float:
+        return TOP + (1 - share) / max(1 - low, 0.1) * HEIGHT
+
     drawn = []
-    for kind, (attribute, label) in enumerate(RATES.items()):
-        rates = [(places[calls[name]], getattr(found[name], attribute)) for name in names]
-        points = [(x, _height(one.value)) for x, one in rates if isinstance(one, Rate) and one.n]
+    for kind, (label, points) in enumerate(rates.items()):
         if points:
-            drawn.append(f"<g>{_line(points, kind)}<title>{label}</title></g>")
-            x, y = points[-1]
-            drawn.append(f'<text x="{x + 4:.1f}" y="{y + 3:.1f}">{kind + 1}</text>')
-    axis = "".join(
+            line = _line([(x, height(value)) for x, value in points], kind)
+            x, y = points[-1][0] + 4, height(points[-1][1]) + 3
+            drawn += [f"<g>{line}<title>{label}</title></g>", f'<text x="{x:.1f}" y="{y:.1f}">']
+            drawn.append(f"{kind + 1}</text>")
+    drawn += [
         f'<text x="{x:.1f}" y="{TOP + HEIGHT + 12}" text-anchor="middle">{tick}</text>'
         for tick, x in places.items()
+    ]
+    drawn += [
+        f'<text x="{LEFT + 20}" y="{height(share) + 3:.1f}" text-anchor="end">{share:.2g}</text>'
+        for share in (low, (1 + low) / 2, 1)
+    ]
+    names_of = ", ".join(
+        f"{kind + 1} {label}" for kind, (label, points) in enumerate(rates.items()) if points
     )
-    axis += "".join(
-        f'<text x="{LEFT + 20}" y="{_height(share) + 3:.1f}" text-anchor="end">{share:g}</text>'
-        for share in (0, 0.5, 1)
-    )
-    names_of = ", ".join(f"{kind + 1} {label}" for kind, label in enumerate(RATES.values()))
-    return Plot(f"rates over network calls: {names_of}", _svg("".join(drawn) + axis))
+    return Plot(f"rates over network calls: {names_of}", _svg("".join(drawn)))
 
 
 def calls_of(tags: Iterable[Mapping[str, str]]) -> int | None:
@@ -158,10 +174,6 @@ def _steps(tall: Sequence[float], kind: int | None) -> str:
 def _line(points: Sequence[tuple[float, float]], kind: int | None) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return f'<polyline class="{"real" if kind is None else f"line{kind % 4}"}" points="{path}"/>'
-
-
-def _height(share: float) -> float:
-    return TOP + (1 - share) * HEIGHT
 
 
 def _svg(inside: str) -> str:

@@ -146,3 +146,44 @@ def test_options_that_do_not_go_together(
     ]:
         assert run([str(word) for word in ("evaluate", given, *words)]) in {1, 2}
         assert said in capfd.readouterr().err
+
+
+@needs_browser
+@pytest.mark.slow
+def test_files_of_other_calls_are_compared(page: Path) -> None:
+    folder = page.parent
+    mols = list(Chem.SDMolSupplier(str(page.with_name("good.sdf")), removeHs=False))
+    for calls in (1, 4):
+        with Chem.SDWriter(str(folder / f"k{calls}.sdf")) as writer:
+            for mol in mols:
+                mol.SetProp("molgen_steps", str(calls))
+                writer.write(mol)
+    words = ["evaluate", folder / "k1.sdf", folder / "k4.sdf", "--report", folder / "two.html"]
+    assert run([str(word) for word in (*words, "--reference", "drugs")]) == 0
+    text = dom(folder / "two.html", "text=k4.sdf")
+    assert "4 of 8 records" in text
+    assert "rates over network calls: 1 connected validity" in text
+    assert "drugs 2.98" in text or "drugs 2.99" in text  # logP of real ones beside it
+    assert re.findall(r"<th[^>]*>(k[14]\.sdf|drugs)</th>", text) == ["k1.sdf", "k4.sdf", "drugs"]
+    assert text.count('class="real"') >= 5
+
+
+@needs_browser
+@pytest.mark.slow
+def test_stereoisomers_are_not_laid_over_each_other(tmp_path: Path) -> None:
+    with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
+        for smiles in ("C[C@H](O)F", "C[C@@H](O)F", "C[C@H](O)F"):
+            writer.write(embedded(smiles))
+    words = ["evaluate", tmp_path / "in.sdf", "--report", tmp_path / "page.html"]
+    assert run([str(word) for word in words]) == 0
+    assert (
+        len(
+            set(
+                re.findall(
+                    r"<code id=\"smiles\">(.*?)</code>", dom(tmp_path / "page.html", "row=1")
+                )
+            )
+        )
+        == 1
+    )
+    assert "@" in dom(tmp_path / "page.html", "row=1").partition('id="smiles">')[2][:30]
