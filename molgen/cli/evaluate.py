@@ -43,7 +43,8 @@ def evaluate(
     against: Annotated[
         Path | None,
         typer.Option(
-            help="A second SDF: symmetric heavy-atom RMSD of records of the same title or place."
+            help="A second SDF: symmetric heavy-atom RMSD of records of the same title or place; "
+            "COV and AMR where compounds have several conformers."
         ),
     ] = None,
     checks: Annotated[
@@ -143,6 +144,7 @@ def evaluate(
     tree |= {name: value for name, value in given.items() if value is not None}
     config = validated(EvaluationConfig, tree, "options" if checks is None else str(checks))
     check_config(config)
+    _say_what_is_slow(config)
     outputs = {"--json": json_out, "--csv": csv_out, "--report": report_out, "--out": out}
     inputs = [*files, against, checks, Path(reference)]
     with hold(outputs, inputs, force=force):
@@ -168,11 +170,25 @@ def evaluate(
         _write_records(out, records, judged, keep)
     if STDOUT not in (json_out, csv_out):
         emit(_table(found, read, real, config))
-        if comparison is not None:
-            emit(_rmsd_line(comparison, against))
+        for line in _comparison_lines(comparison, against):
+            emit(line)
     for fault in dict.fromkeys(one.record.partition(":")[0] for one in judged):
         if fault in ADVICE:
             note(f"Note: {fault}. {ADVICE[fault]}")
+
+
+def _say_what_is_slow(config: EvaluationConfig) -> None:
+    """Say what takes long before it is begun."""
+    slow = []
+    if config.xtb is not None:
+        slow.append(
+            f"GFN2-xTB takes about a second a record of QM9's size, 20 of a drug's, and "
+            f"{config.xtb} records are asked for"
+        )
+    if config.posebusters == "full":
+        slow.append("PoseBusters' energies take some 2 s a record")
+    for one in slow:
+        note(f"Note: {one}, on one core.")
 
 
 def _table(
@@ -250,6 +266,26 @@ def _write_records(
     target.finish()
     left = f"; {n_left} have no molecule to write" if n_left else ""
     note(f"{out}: {n} records{left}")
+
+
+def _comparison_lines(comparison: Comparison | None, against: Path | None) -> list[str]:
+    if comparison is None:
+        return []
+    ensembles = comparison.ensembles
+    return [
+        _rmsd_line(comparison, against),
+        *([] if ensembles is None else [_ensemble_line(ensembles)]),
+    ]
+
+
+def _ensemble_line(scores: Mapping[str, float]) -> str:
+    n, failed = round(scores["molecules"]), round(scores["failed"])
+    parts = [
+        f"{kind} AMR {scores[f'amr_{short}']:.3f} Å, COV {scores[f'cov_{short}@0.75']:.3f}"
+        for kind, short in (("recall", "r"), ("precision", "p"))
+    ]
+    missing = f", {failed} of them without conformers" if failed else ""
+    return f"ensembles of {n} compounds{missing}, 0.75 Å: {'; '.join(parts)}"
 
 
 def _rmsd_line(found: Comparison, against: Path | None) -> str:

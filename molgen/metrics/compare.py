@@ -16,6 +16,7 @@ from molgen.chem.molecule import Molecule
 from molgen.chem.naming import name_of
 from molgen.chem.workers import Unfinished, run_with_limit
 from molgen.metrics.distribution import total_variation
+from molgen.metrics.ensembles import ensemble_scores
 from molgen.metrics.geometry import (
     Transport,
     bond_angles,
@@ -61,6 +62,8 @@ class Comparison:
         ring_size_tv: Total variation between the ring sizes; None when a side has no rings.
         ring_count_tv: Between the numbers of rings per molecule.
         gyration: Wasserstein-1 distance of radii of gyration, Å; None for fewer than 20 molecules.
+        ensembles: `molgen.metrics.ensembles.ensemble_scores`; None where no compound has several
+            geometries.
     """
 
     n: int
@@ -72,6 +75,7 @@ class Comparison:
     ring_size_tv: float | None
     ring_count_tv: float | None
     gyration: float | None
+    ensembles: dict[str, Any] | None = None
 
     @property
     def reasons(self) -> Counter[str]:
@@ -91,6 +95,7 @@ class Comparison:
             "ring_size_tv": self.ring_size_tv,
             "ring_count_tv": self.ring_count_tv,
             "gyration_w1": self.gyration,
+            **({} if self.ensembles is None else {"ensembles": self.ensembles}),
         }
 
 
@@ -175,6 +180,7 @@ def compare(
         ring_size_tv=total_variation(ring_sizes(molecules), ring_sizes(others)),
         ring_count_tv=total_variation(ring_counts(molecules), ring_counts(others)),
         gyration=wasserstein(radii_of_gyration(molecules), radii_of_gyration(others)),
+        ensembles=ensemble_scores(molecules, others, n_workers),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 CASES = Path(__file__).parent.parent / "cases"
 
@@ -127,3 +128,27 @@ def test_metals_are_not_judged_and_lower_no_rate(molgen: Callable) -> None:
     rows = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
     assert rows[0]["record"] == "not judged: metal Pt, dative bonds to Pt"
     assert "connected validity           1.000" in answer.out
+
+
+def test_ensembles_are_compared_by_coverage(molgen: Callable) -> None:
+    for name, seed, n in (("made", 1, 6), ("real", 2, 3)):
+        with Chem.SDWriter(f"{name}.sdf") as writer:
+            for smiles in ("CCCCO", "C[C@H](N)CC", "C[C@@H](N)CC"):
+                mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+                if name == "made" and "@@" in smiles:
+                    continue
+                rdDistGeom.EmbedMultipleConfs(mol, n, randomSeed=seed)
+                for conformer in mol.GetConformers():
+                    writer.write(mol, confId=conformer.GetId())
+    answer = molgen("evaluate", "made.sdf", "--against", "real.sdf", "--json", "a.json")
+    line = answer.out.splitlines()[-1]
+    assert line.startswith("ensembles of 3 compounds, 1 of them without conformers, 0.75 Å: recall")
+    found = json.loads(Path("a.json").read_text())["against"]["ensembles"]
+    assert found["cov_r@0.75"] == pytest.approx(2 / 3, abs=0.01)  # the third is not covered
+    assert 0 < found["amr_r"] < 0.75
+
+
+def test_slow_checks_are_announced(molgen: Callable) -> None:
+    pytest.importorskip("posebusters")
+    answer = molgen("evaluate", CASES / "glycine.sdf", "--posebusters", "full")
+    assert "some 2 s a record" in answer.err
