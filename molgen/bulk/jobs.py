@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from molgen.api import Generator, load
 from molgen.bulk.folder import Manifest
@@ -13,6 +13,9 @@ from molgen.bulk.shards import Shard
 from molgen.checkpoint import find_model
 from molgen.chem.conformers.core import read_core
 from molgen.chem.conformers.files import Inputs
+from molgen.docking.request import DockRequest
+from molgen.docking.run import DockRun
+from molgen.docking.vina import VinaDocker
 from molgen.errors import UsageError
 from molgen.sampling.conformers.request import ConformerRequest
 from molgen.sampling.conformers.run import ConformerRun
@@ -21,6 +24,9 @@ from molgen.sampling.recording import find_start, record
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
 from molgen.tasks.conformer_weights import LoadedConformerModel, load_conformer_model
+
+DOCK: Final = "dock"
+"""The command whose shards have a ranking when they are merged."""
 
 
 class Job(Protocol):
@@ -109,10 +115,7 @@ class ConformerJob:
             UsageError: They come from standard input.
             DataError: The file cannot be read.
         """
-        n_rows, digest = inputs.survey()
-        if n_rows is None:
-            raise UsageError("standard input cannot be cut into shards", "Give a file")
-        return cls(request, inputs, digest, n_rows, model, device)
+        return cls(request, inputs, *_surveyed(inputs), model, device)
 
     def manifest(self, n_shards: int) -> Manifest:
         """What a folder of its shards is of."""
@@ -134,6 +137,60 @@ class ConformerJob:
         core = "" if self.request.core is None else read_core(self.request.core).digest
         loaded = _conformer_model(self.model, self.device)
         return ConformerRun(loaded, self.request, inputs, self.digest, core, destination(out))
+
+
+@dataclass(frozen=True)
+class DockJob:
+    """``molgen dock``.
+
+    Attributes:
+        docker: Receptor and box.
+        request: What is asked of every ligand.
+        inputs: All ligands.
+        digest: Of these.
+        n_rows: Their number.
+        suffix: Format of the files.
+    """
+
+    docker: VinaDocker
+    request: DockRequest
+    inputs: Inputs
+    digest: str
+    n_rows: int
+    suffix: str = ".sdf.gz"
+
+    @classmethod
+    def of(cls, docker: VinaDocker, request: DockRequest, inputs: Inputs) -> DockJob:
+        """The job for all ligands of a file; see `ConformerJob.of`."""
+        return cls(docker, request, inputs, *_surveyed(inputs))
+
+    def manifest(self, n_shards: int) -> Manifest:
+        """What a folder of its shards is of."""
+        fingerprint = self._run(self.inputs, f"all{self.suffix}").fingerprint
+        return Manifest(DOCK, "vina", fingerprint, self.n_rows, n_shards, self.suffix, tables=True)
+
+    def make(self, shard: Shard, path: Path) -> None:
+        """Write poses and status of ligands ``shard.first`` to ``shard.last - 1``."""
+        run = self._run(replace(self.inputs, first=shard.first, last=shard.last), str(path))
+        start = run.table.start()
+        if start is not None:
+            run.write(start, lambda _: None)
+
+    def _run(self, inputs: Inputs, out: str) -> DockRun:
+        return DockRun(self.docker, self.request, inputs, self.digest, destination(out))
+
+
+def _surveyed(inputs: Inputs) -> tuple[str, int]:
+    """Digest and number of the rows of a file.
+
+    Raises:
+        UsageError: They come from standard input.
+        DataError: The file cannot be read.
+    """
+    n_rows, digest = inputs.survey()
+    if n_rows is None:
+        raise UsageError("standard input cannot be cut into shards", "Give a file")
+    return digest, n_rows
 
 
 @cache

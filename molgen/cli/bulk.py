@@ -175,12 +175,15 @@ def merge(
 ) -> None:
     """Put the shards of a run into one file, with one status table if they have any."""
     from molgen.bulk.folder import read_folder
+    from molgen.bulk.jobs import DOCK
     from molgen.bulk.merge import merge as merged
+    from molgen.docking.run import rank, ranking
     from molgen.sampling.progress import progress_bar
     from molgen.sampling.status_table import status_table
 
     found, target = read_folder(folder), Path(to)
-    places = [target, *([status_table(target)] if found.manifest.tables else [])]
+    ranked = [ranking(target)] if found.manifest.command == DOCK else []
+    places = [target, *([status_table(target)] if found.manifest.tables else []), *ranked]
     if target.resolve().parent == folder.resolve():
         raise UsageError(f"{to} is in the folder of the shards", "Name a file outside of it")
     check_apart(places)
@@ -188,6 +191,8 @@ def merge(
         check_new(path, "--to", force=force)
     with progress_bar("rows", found.manifest.n_rows, show=False if quiet else None) as advance:
         n = merged(found, target, advance)
+    for place in ranked:
+        rank(status_table(target), place)
     if not quiet:
         note(f"{to}: {n} records of {found.manifest.n_rows} rows")
 

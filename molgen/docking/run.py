@@ -77,7 +77,7 @@ class DockRun:
     @cached_property
     def table(self) -> StatusTable:
         """The file with its table."""
-        return StatusTable(self.target, COLUMNS, "poses", self.fingerprint)
+        return StatusTable(self.target, COLUMNS, "poses", self.fingerprint, first=self.inputs.first)
 
     @property
     def ranking(self) -> Path:
@@ -85,7 +85,7 @@ class DockRun:
         return ranking(self.target.path)
 
     def write(self, start: Start, on_row: Callable[[int], None]) -> Counts:
-        """Dock what is missing, give the files their names, and rank.
+        """Dock what is missing, and give the files their names.
 
         Args:
             start: What is there.
@@ -97,13 +97,11 @@ class DockRun:
         """
         self.ranking.unlink(missing_ok=True)
         with closing(self._made(start)) as made:
-            counts = self.table.write(start, made, on_row)
-        self.rank()
-        return counts
+            return self.table.write(start, made, on_row)
 
     def rank(self) -> None:
         """Write the ranking of a finished run."""
-        _rank(self.table.path, self.ranking)
+        rank(self.table.path, self.ranking)
 
     def _made(self, start: Start) -> Generator[Made, None, None]:
         rows = self.inputs.rows()
@@ -172,7 +170,7 @@ def ranking(path: Path) -> Path:
     return path.with_name(f"{path.name}.ranked.csv")
 
 
-def _rank(table: Path, to: Path) -> None:
+def rank(table: Path, to: Path) -> None:
     """Write the docked ligands of a status table, best score first; ties in order of the input."""
     with table.open(newline="", encoding="utf-8") as file:
         docked = [row for row in csv.DictReader(file) if row["status"] == "ok"]

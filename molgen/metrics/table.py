@@ -199,7 +199,9 @@ def _criterion_line(criterion: Criterion, ceiling: Ceiling | None) -> str:
     if criterion.total_charge is not None:
         charge = f"charge {criterion.total_charge:+d}" if criterion.total_charge else "charge 0"
     groups = "charged groups allowed" if criterion.charged_atoms else "charged groups as recorded"
-    beside = f"; columns of {ceiling.name}: charge 0 without these" if ceiling else ""
+    beside = ""
+    if ceiling is not None and ceiling.kept is not None:
+        beside = f"; columns of {ceiling.name}: charge 0 without these"
     return f"validity from coordinates: {charge}, {groups}{beside}"
 
 

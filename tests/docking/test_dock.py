@@ -263,3 +263,30 @@ def test_a_receptor_keeps_its_elements(receptor: Path) -> None:
     assert mol.GetNumAtoms() == len(kinds)
     for atom, kind in zip(mol.GetAtoms(), kinds, strict=True):
         assert atom.GetSymbol()[0] == ("C" if kind == "A" else kind[0])
+
+
+@pytest.mark.slow
+def test_shards_of_ligands_are_one_run(receptor: Path, tmp_path: Path) -> None:
+    with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
+        for name, mol in [
+            *((one, embedded(one)) for one in ("CCO", "CCN", "OCCO")),
+            ("flat", drawn("CCO")),
+            ("CCS", embedded("CCS")),
+        ]:
+            mol.SetProp("_Name", name)
+            writer.write(mol)
+    words = ["dock", tmp_path / "in.sdf", "--receptor", receptor, "--autobox", TYROSINE]
+    words += ["--exhaustiveness", 1, "--poses", 2, "--quiet", "--out"]
+    assert run([str(word) for word in [*words, tmp_path / "whole.sdf"]]) == 0
+    parts = [*words, tmp_path / "parts", "--shards", 3]
+    assert run([str(word) for word in [*parts, "--workers", 1]]) == 0
+    merge = ["merge", tmp_path / "parts", "--to", tmp_path / "merged.sdf"]
+    assert run([str(word) for word in merge]) == 0
+    for end in (".csv", ".ranked.csv"):
+        whole, merged = (
+            (tmp_path / f"{name}.sdf{end}").read_text() for name in ("whole", "merged")
+        )
+        assert whole == merged
+    whole, merged = ((tmp_path / f"{name}.sdf").read_text() for name in ("whole", "merged"))
+    assert whole == merged
+    assert run([str(word) for word in [*parts, "--seed", 1]]) != 0  # another run
