@@ -5,12 +5,14 @@
 Ray's own utility makes three nodes on this machine. The records of the shards are compared with
 those of one process that nobody disturbs: titles, order, tags, atoms and bonds must be equal,
 coordinates up to rounding, since batches begin elsewhere. Printed: records, kills, the rates of
-both, the largest memory of a worker, and the largest difference of a coordinate.
+both, the largest memory of a worker, and the largest difference of a coordinate. Rows, memory and
+kills over time go to benchmarks/data/bulk.csv and docs/bulk.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import random
 import signal
 import tempfile
@@ -23,6 +25,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 import ray
@@ -35,7 +38,11 @@ from molgen.bulk.ray_engine import RayEngine
 from molgen.bulk.run import Work, in_this_process, run_shards
 from molgen.chem.read import Record, read_records
 from molgen.chem.render import SEAL
-from molgen.sampling.request import Request
+from molgen.sampling.request import Request, parse_sizes
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "benchmarks" / "data" / "bulk.csv"
+PICTURE = ROOT / "docs" / "bulk.png"
 
 N_NODES = 3
 
@@ -46,9 +53,13 @@ MOVED = 1e-3
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--n-atoms", help="sizes as in molgen sample; unset, those of the data set")
     parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--expected-rate", type=float, default=150.0, help="molecules/s, to spread the kills"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", default="qm9-few")
 
@@ -61,16 +72,20 @@ class Watch:
         kills: Processes that were killed.
         nodes: Nodes that were removed.
         peak: Largest resident memory of a worker, bytes.
+        told: Seconds, finished shards, memory of the largest worker in GiB and kills so far.
     """
 
     kills: int = 0
     nodes: int = 0
     peak: int = 0
+    told: list[tuple[float, int, float, int]] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
 
 
 def main(options: argparse.Namespace) -> int:
-    job = SampleJob(Request(options.n, steps=options.steps, seed=1), options.weights, "cpu")
+    sizes = None if options.n_atoms is None else parse_sizes(options.n_atoms)
+    request = Request(options.n, steps=options.steps, seed=1, n_atoms=sizes)
+    job = SampleJob(request, options.weights, "cpu")
     with tempfile.TemporaryDirectory() as name:
         whole = folder_of(job, Path(name, "whole"), 1)
         began = time.perf_counter()
@@ -78,7 +93,10 @@ def main(options: argparse.Namespace) -> int:
         alone = options.n / (time.perf_counter() - began)
         print(f"one process: {alone:.1f} molecules/s", flush=True)
         parts = folder_of(job, Path(name, "parts"), options.shards)
-        with cluster(options.workers) as nodes, watched(options, nodes) as watch:
+        with (
+            cluster(options.workers) as nodes,
+            watched(options, nodes, parts.folder.path) as watch,
+        ):
             began = time.perf_counter()
             failed = run_shards(
                 parts,
@@ -96,6 +114,7 @@ def main(options: argparse.Namespace) -> int:
         f"{watch.peak / 2**30:.2f} GiB"
     )
     print(f"{n} records, {n_other} other than in one run; coordinates differ by {largest:.1e} Å")
+    picture(watch, options.n / options.shards)
     return int(n_other > 0)
 
 
@@ -139,24 +158,57 @@ def cluster(n_workers: int) -> Iterator[list[Any]]:
 
 
 @contextmanager
-def watched(options: argparse.Namespace, nodes: list[Any]) -> Iterator[Watch]:
+def watched(options: argparse.Namespace, nodes: list[Any], folder: Path) -> Iterator[Watch]:
     """Kill at random moments while the block runs: workers, and in the middle a node."""
     watch = Watch()
-    thread = threading.Thread(target=_disturb, args=(options, nodes, watch), daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=_disturb, args=(options, nodes, watch), daemon=True),
+        threading.Thread(target=_look, args=(folder, watch), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield watch
     finally:
         watch.done.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
+
+
+def _look(folder: Path, watch: Watch) -> None:
+    """Every second: finished shards and the memory of the largest worker."""
+    began = time.perf_counter()
+    while not watch.done.wait(1.0):
+        sizes = [one.memory_info().rss for one in psutil.process_iter() if _is_worker(one)]
+        watch.peak = max([watch.peak, *sizes])
+        made = len(list(folder.glob("part-*.sdf.gz")))
+        gib = max(sizes, default=0) / 2**30
+        watch.told.append((time.perf_counter() - began, made, gib, watch.kills))
+
+
+def picture(watch: Watch, rows: float) -> None:
+    """Write what was seen over time as a table and as a plot."""
+    with TABLE.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["seconds", "records", "worker_gib", "kills"])
+        writer.writerows((round(s, 1), int(m * rows), round(g, 3), k) for s, m, g, k in watch.told)
+    seconds, made, gib, kills = (np.array(one) for one in zip(*watch.told, strict=True))
+    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 4.5), sharex=True)
+    above.plot(seconds, made * rows)
+    for when in seconds[1:][np.diff(kills) > 0]:
+        above.axvline(when, color="tab:red", linewidth=0.7)
+    above.set(ylabel="records", title=f"{watch.kills} kills (red) and a node removed")
+    below.plot(seconds, gib)
+    below.set(xlabel="seconds", ylabel="largest worker, GiB", ylim=(0, None))
+    figure.tight_layout()
+    figure.savefig(PICTURE, dpi=110)
 
 
 def _disturb(options: argparse.Namespace, nodes: list[Any], watch: Watch) -> None:
     dice = random.Random(options.seed)  # noqa: S311 - no secret
-    mean = options.n / 150 / options.kills  # so that all kills fall into the run
+    mean = options.n / options.expected_rate / options.kills  # all kills fall into the run
     while not watch.done.wait(dice.uniform(0.2, 1.8) * mean):
         found = [one for one in psutil.process_iter() if _is_worker(one)]
-        watch.peak = max([watch.peak, *(one.memory_info().rss for one in found)])
         if watch.kills == options.kills // 2 and not watch.nodes:
             head, *others = nodes
             head.remove_node(others[0], allow_graceful=False)
