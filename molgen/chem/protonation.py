@@ -27,12 +27,42 @@ def at_ph(mol: Chem.Mol, ph: float) -> Chem.Mol:
         UsageError: Dimorphite-DL is missing, or the pH is out of range.
         ChemistryError: It has no answer for this molecule.
     """
-    if not 0 <= ph <= 14:
-        raise UsageError(f"pH {ph:g}", "Use a number from 0 to 14")
-    if find_spec("dimorphite_dl") is None:
-        raise UsageError("protonation needs Dimorphite-DL", 'Type: pip install "molgen[docking]"')
-    protonate: Any = import_module("dimorphite_dl").protonate_smiles
     bare = Chem.RemoveAllHs(mol)
+    return _with_state(mol, bare, *_state(bare, ph))
+
+
+def graph_at_ph(mol: Chem.Mol, ph: float) -> Chem.Mol:
+    """The same of a molecule whose geometry does not matter.
+
+    Args:
+        mol: Sanitised; hydrogens may be atoms or not.
+        ph: From 0 to 14.
+
+    Returns:
+        Heavy atoms in their order, without conformers; hydrogens are atoms where some were.
+
+    Raises:
+        UsageError: As `at_ph`.
+        ChemistryError: Likewise.
+    """
+    bare = Chem.RemoveAllHs(mol)
+    state, places = _state(bare, ph)
+    edited = Chem.RWMol(bare)
+    edited.RemoveAllConformers()
+    for atom in state.GetAtoms():
+        own = edited.GetAtomWithIdx(places[atom.GetIdx()])
+        own.SetFormalCharge(atom.GetFormalCharge())
+        own.SetNoImplicit(True)
+        own.SetNumExplicitHs(atom.GetTotalNumHs())
+    Chem.SanitizeMol(edited)
+    made: Chem.Mol = edited.GetMol()
+    return Chem.AddHs(made) if mol.GetNumAtoms() > bare.GetNumAtoms() else made
+
+
+def _state(bare: Chem.Mol, ph: float) -> tuple[Chem.Mol, tuple[int, ...]]:
+    """The state of a molecule without hydrogens, and which of its atoms each of the state's is."""
+    check_ph(ph)
+    protonate: Any = import_module("dimorphite_dl").protonate_smiles
     try:
         with rdBase.BlockLogs():
             (smiles, *_) = protonate(
@@ -45,7 +75,19 @@ def at_ph(mol: Chem.Mol, ph: float) -> Chem.Mol:
     places = () if state is None else bare.GetSubstructMatch(_skeleton(state), useChirality=True)
     if state is None or len(places) != bare.GetNumAtoms():
         raise ChemistryError("Dimorphite-DL changed the bonds", "Leave out --ph")
-    return _with_state(mol, bare, state, places)
+    return state, tuple(places)
+
+
+def check_ph(ph: float) -> None:
+    """Refuse what cannot be asked for.
+
+    Raises:
+        UsageError: Dimorphite-DL is missing, or the pH is out of range.
+    """
+    if not 0 <= ph <= 14:
+        raise UsageError(f"pH {ph:g}", "Use a number from 0 to 14")
+    if find_spec("dimorphite_dl") is None:
+        raise UsageError("protonation needs Dimorphite-DL", 'Type: pip install "molgen[docking]"')
 
 
 def _with_state(

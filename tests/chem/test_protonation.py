@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from molgen.chem.protonation import at_ph
+import molgen
+from molgen.chem.protonation import at_ph, graph_at_ph
+from molgen.cli import run
 from molgen.errors import UsageError
 from molgen.export import fault_of
 
@@ -52,3 +56,27 @@ def test_states(smiles: str, ph: float, state: str) -> None:
 def test_a_ph_is_a_number_from_0_to_14() -> None:
     with pytest.raises(UsageError, match="pH 15"):
         at_ph(embedded("C"), 15)
+
+
+def test_a_graph_keeps_the_order_of_its_atoms() -> None:
+    mol = Chem.MolFromSmiles("OC(=O)CC[C@H](N)C(=O)O")
+    found = graph_at_ph(mol, 7.4)
+    symbols = [[atom.GetSymbol() for atom in one.GetAtoms()] for one in (mol, found)]
+    assert symbols[0] == symbols[1]
+    assert Chem.MolToSmiles(found) == Chem.CanonSmiles("[O-]C(=O)CC[C@H]([NH3+])C(=O)[O-]")
+    full = graph_at_ph(Chem.AddHs(mol), 7.4)
+    assert full.GetNumAtoms() == Chem.AddHs(found).GetNumAtoms()
+
+
+@pytest.mark.slow
+def test_conformers_of_the_state_at_a_ph(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given = ["CC(=O)O", "NCCc1ccccc1", "nope"]
+    found = list(molgen.conformers(given, n=1, ph=7.4))
+    smiles = [Chem.MolToSmiles(Chem.RemoveHs(mol)) for mol in found[:2]]
+    assert smiles == ["CC(=O)[O-]", "[NH3+]CCc1ccccc1"]
+    assert found[2].GetProp("molgen_status") == "failed"
+    out = tmp_path / "a.sdf"
+    assert run(["conformers", "CC(=O)O", "--n", "1", "--ph", "7.4", "--out", str(out)]) == 0
+    assert next(iter(Chem.SDMolSupplier(str(out)))).GetProp("molgen_ph") == "7.4"
+    assert run(["refine", str(out), "--ph", "7.4", "--out", str(tmp_path / "b.sdf")]) == 2
+    capfd.readouterr()

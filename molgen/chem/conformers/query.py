@@ -14,7 +14,9 @@ from rdkit.Chem import rdDistGeom
 from molgen.chem.conformers.core import Core, CorePattern, find_core
 from molgen.chem.graph_classes import BOND_PLACE, CIS, MAX_PATH, N_STEREO, PATH_PLACE
 from molgen.chem.graph_features import GraphFeatures, graph_features, heavy_atoms
+from molgen.chem.protonation import graph_at_ph
 from molgen.chem.smiles import read_smiles
+from molgen.errors import ChemistryError
 
 MAX_HEAVY: Final = 200
 """Heavy atoms at most; pairs make time and memory grow with the square."""
@@ -142,6 +144,26 @@ def _largest_fragment(mol: Chem.Mol) -> Chem.Mol:
     alone = kept.GetMol()
     Chem.SanitizeMol(alone)
     return alone
+
+
+def at_ph(given: Chem.Mol | str | Refused, ph: float) -> Chem.Mol | str | Refused:
+    """What is given in its state at a pH, or why there is none.
+
+    Raises:
+        UsageError: Dimorphite-DL is missing, or the pH is out of range.
+    """
+    if isinstance(given, Refused):
+        return given
+    mol = given if isinstance(given, Chem.Mol) else read_smiles(given)
+    if mol is None:
+        return given  # whoever reads it says why
+    try:
+        state = graph_at_ph(mol, ph)
+    except ChemistryError as error:
+        return Refused(error.message)
+    for name in mol.GetPropNames(includePrivate=True):
+        state.SetProp(name, mol.GetProp(name))
+    return state
 
 
 def single(given: object) -> Chem.Mol | str | None:

@@ -84,6 +84,13 @@ class ConformerRequest:
     largest_fragment: Annotated[
         bool, Option("Leave out all fragments but the largest.", panel=_TREATMENT)
     ] = False
+    ph: Annotated[
+        float | None,
+        Option(
+            "Protonate for this pH (Dimorphite-DL); unset, molecules stay as they are given.",
+            panel=_TREATMENT,
+        ),
+    ] = None
     core: Annotated[
         str | None,
         Option(
@@ -127,6 +134,7 @@ class ConformerRequest:
             "rms": (0, 100),
             "energy_window": (0, 10_000),
             "temperature": (1, 100_000),
+            "ph": (0, 14),
             "timeout": (0, 1e7),
             "workers": (1, 1_000),
             "redraws": (0, 100),
@@ -139,6 +147,8 @@ class ConformerRequest:
             raise UsageError(
                 f"n times pool is {self.n_draws}", f"Draw at most {MAX_CONFORMERS} conformers"
             )
+        if self.ph is not None:
+            _check_ph(self)
         if self.init == "input" and (self.pool > 1 or self.rms or self.energy_window is not None):
             raise UsageError(
                 "conformers of the input are all kept", "Leave out --pool, --rms, --energy-window"
@@ -229,3 +239,18 @@ def with_preset(
         raise UsageError(message, hint)
     chosen = PRESETS[preset]
     return replace(request, **{name: chosen[name] for name in chosen if name not in explicit})
+
+
+def _check_ph(request: ConformerRequest) -> None:
+    """Reject a pH where geometries of the input are to be kept, or without Dimorphite-DL.
+
+    Raises:
+        UsageError: So.
+    """
+    from molgen.chem.protonation import check_ph  # noqa: PLC0415 - brings RDKit
+
+    check_ph(float(request.ph or 0))
+    if request.init == "input":
+        raise UsageError(
+            "--ph makes another molecule than the geometry is of", "Type: molgen export --ph"
+        )

@@ -79,6 +79,7 @@ class ConformerRun:
             "molgen_seed": self.request.seed,
             "molgen_steps": self.request.steps,
             "molgen_minimise": self.request.minimise,
+            **({} if self.request.ph is None else {"molgen_ph": self.request.ph}),
             RUN: self.fingerprint,
         }
 

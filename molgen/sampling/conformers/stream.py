@@ -17,6 +17,7 @@ from molgen.chem.conformers.options import Finishing
 from molgen.chem.conformers.query import (
     Query,
     Refused,
+    at_ph,
     query,
     single,
 )
@@ -144,6 +145,8 @@ def stream_conformers(
             f"init is {request.init}, and the model has no refiner", "Use --init noise"
         )
     is_given = request.init == "input"
+    if request.ph is not None:
+        given = (at_ph(one, request.ph) for one in given)
     waiting: deque[_Asked] = deque()
     jobs = _jobs(model, iter(given), request, skip, waiting)
     with closing(_finished(jobs, request)) as answers:
