@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from rdkit import Chem, rdBase
 
+from molgen.chem.constitution import constitution
 from molgen.errors import ChemistryError, UsageError
 
 BOND_SHARE: Final = 0.25
@@ -100,7 +101,7 @@ def from_pdbqt(text: str) -> Chem.Mol:
     """The molecule of a PDBQT that Meeko wrote, or of the poses that Vina made of it.
 
     Returns:
-        Bonds of the SMILES in the file, all hydrogens, a conformer for each pose.
+        Bonds and stereo of the SMILES in the file, all hydrogens, a conformer for each pose.
 
     Raises:
         UsageError: Meeko is missing.
@@ -108,7 +109,6 @@ def from_pdbqt(text: str) -> Chem.Mol:
     meeko = _meeko()
     read = meeko.PDBQTMolecule(text, skip_typing=True)
     mol: Chem.Mol = meeko.RDKitMolCreate.from_pdbqt_mol(read)[0]
-    Chem.AssignStereochemistryFrom3D(mol)
     return mol
 
 
@@ -129,7 +129,7 @@ def from_mol2(text: str) -> Chem.Mol | None:
 
 def from_pdb(text: str) -> Chem.Mol | None:
     """The molecule of a PDB that RDKit wrote: bond orders are bonds said twice."""
-    return Chem.MolFromPDBBlock(text, removeHs=False)
+    return Chem.MolFromPDBBlock(text, removeHs=False, proximityBonding=False)
 
 
 def from_mol(text: str) -> Chem.Mol | None:
@@ -149,11 +149,30 @@ def _meeko() -> Any:
     return import_module("meeko")
 
 
-def _smiles(mol: Chem.Mol) -> str:
-    """Canonical, stereo from the coordinates."""
-    one = Chem.Mol(mol)
-    Chem.AssignStereochemistryFrom3D(one)
-    return str(Chem.MolToSmiles(Chem.RemoveHs(one)))
+def _is_same(mol: Chem.Mol, back: Chem.Mol | None) -> bool:
+    """Whether two molecules have the same graph in the same place, and hence the same stereo.
+
+    Stereo that RDKit reads from coordinates is not compared: in strained rings, where four
+    neighbours lie on one side, it depends on their order.
+    """
+    if back is None:
+        return False
+    one, other = Chem.RemoveAllHs(mol), Chem.RemoveAllHs(back)
+    if constitution(one) != constitution(other):
+        return False
+    pos = [each.GetConformer().GetPositions() for each in (one, other)]
+    apart = np.linalg.norm(pos[0][:, None] - pos[1][None], axis=-1)
+    place = apart.argmin(axis=1)
+    pairs = {
+        frozenset((int(place[bond.GetBeginAtomIdx()]), int(place[bond.GetEndAtomIdx()])))
+        for bond in one.GetBonds()
+    }
+    there = {frozenset((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())) for bond in other.GetBonds()}
+    return bool(apart.min(axis=1).max(initial=0) < SAME_PLACE) and pairs == there
+
+
+SAME_PLACE: Final = 0.01
+"""Å; formats round to .001 or .0001."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +216,7 @@ def exported(mol: Chem.Mol, to: str) -> str:
         try:
             text = form.write(mol)
             back = mol if form.read is None else form.read(text)
-            same = back is not None and _smiles(back) == _smiles(mol)
+            same = _is_same(mol, back)
         except (ValueError, RuntimeError, AttributeError, KeyError) as error:
             reason = " ".join(str(error).split())[:100]
             raise ChemistryError(f"{to}: {reason}", "Leave it out") from None

@@ -20,7 +20,7 @@ from molgen.chem.valence import charges_of_valences
 VALENCES: Final[Mapping[int, int]] = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1}
 """The one sum of bond orders that counts as stable, by atomic number; charges do not count."""
 
-ob.obErrorLog.SetOutputLevel(0)  # warns on stderr about every geometry that it cannot kekulise
+ob.obErrorLog.StopLogging()  # warns on stderr about every geometry that it cannot kekulise
 
 
 def perceived_bonds(molecule: Molecule) -> np.ndarray:

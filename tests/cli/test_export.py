@@ -190,3 +190,12 @@ def test_files_of_other_ring_conformations(molgen: Callable) -> None:
         ring, flat = csv.DictReader(file)
     assert ring["file"].split()[:2] == ["ring_r1.mol", "ring_r2.mol"]
     assert flat["file"] == "flat.mol"
+
+
+@needs_meeko
+@pytest.mark.parametrize(
+    "smiles", ["C[C@@H]1CCC[C@@H]2O[C@]12C", "CN1CO[C@@H]2O[C@@H]2[C@H]1N"]
+)
+def test_strained_rings_are_the_same_molecule(smiles: str) -> None:
+    mol = embedded(smiles)
+    assert exported(mol, "pdbqt")
