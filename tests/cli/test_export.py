@@ -193,9 +193,7 @@ def test_files_of_other_ring_conformations(molgen: Callable) -> None:
 
 
 @needs_meeko
-@pytest.mark.parametrize(
-    "smiles", ["C[C@@H]1CCC[C@@H]2O[C@]12C", "CN1CO[C@@H]2O[C@@H]2[C@H]1N"]
-)
+@pytest.mark.parametrize("smiles", ["C[C@@H]1CCC[C@@H]2O[C@]12C", "CN1CO[C@@H]2O[C@@H]2[C@H]1N"])
 def test_strained_rings_are_the_same_molecule(smiles: str) -> None:
     mol = embedded(smiles)
     assert exported(mol, "pdbqt")
