@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from molgen.api import Generator, load
+from molgen.atomic import atomic_path
 from molgen.bulk.folder import Manifest
 from molgen.bulk.shards import Shard
 from molgen.checkpoint import find_model
 from molgen.chem.conformers.core import read_core
 from molgen.chem.conformers.files import Inputs
+from molgen.chem.read import count_records, read_range
+from molgen.config.evaluation import EvaluationConfig
 from molgen.docking.request import DockRequest
 from molgen.docking.run import DockRun
 from molgen.docking.vina import VinaDocker
 from molgen.errors import UsageError
+from molgen.metrics.files import check_config, evaluate_records, prepared
+from molgen.metrics.verdicts import as_csv
+from molgen.report.records import write_judged
 from molgen.sampling.conformers.request import ConformerRequest
 from molgen.sampling.conformers.run import ConformerRun
-from molgen.sampling.destination import destination
+from molgen.sampling.destination import STDOUT, destination
 from molgen.sampling.recording import find_start, record
 from molgen.sampling.request import Request
 from molgen.sampling.run import Tally
+from molgen.sampling.status_table import status_table
 from molgen.tasks.conformer_weights import LoadedConformerModel, load_conformer_model
 
 DOCK: Final = "dock"
@@ -178,6 +186,59 @@ class DockJob:
 
     def _run(self, inputs: Inputs, out: str) -> DockRun:
         return DockRun(self.docker, self.request, inputs, self.digest, destination(out))
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """``molgen evaluate``: records with their verdict, and a table of verdicts.
+
+    Attributes:
+        path: The records.
+        digest: Of the file.
+        n_rows: Their number.
+        config: What is checked.
+        keep: ``all``, ``pass`` or ``fail``.
+        suffix: Format of the files.
+    """
+
+    path: Path
+    digest: str
+    n_rows: int
+    config: EvaluationConfig
+    keep: str = "all"
+    suffix: str = ".sdf.gz"
+
+    @classmethod
+    def of(cls, path: Path, config: EvaluationConfig, keep: str) -> EvaluateJob:
+        """The job for all records of a file.
+
+        Raises:
+            UsageError: They come from standard input, or a check is unknown.
+            DataError: The file cannot be read.
+        """
+        if str(path) == STDOUT:
+            raise UsageError("standard input cannot be cut into shards", "Give a file")
+        check_config(config)
+        n_rows = count_records(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=8))
+        return cls(path, digest.hexdigest(), n_rows, config, keep)
+
+    def manifest(self, n_shards: int) -> Manifest:
+        """What a folder of its shards is of."""
+        content = f"{self.config.model_dump_json()} {self.keep} {self.digest}"
+        fingerprint = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
+        return Manifest(
+            "evaluate", "none", fingerprint, self.n_rows, n_shards, self.suffix, tables=True
+        )
+
+    def make(self, shard: Shard, path: Path) -> None:
+        """Write records ``shard.first`` to ``shard.last - 1`` and their verdicts."""
+        records = prepared(read_range(self.path, shard.first, shard.last), self.config)
+        found = evaluate_records(records, None, self.config, name=self.path.name, n_workers=1)
+        with atomic_path(status_table(path)) as beside:
+            beside.write_text(as_csv(found.records), encoding="utf-8")
+        write_judged(destination(str(path)), records, found.records, self.keep)
 
 
 def _surveyed(inputs: Inputs) -> tuple[str, int]:

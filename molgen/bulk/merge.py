@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from molgen.atomic import atomic_path
 from molgen.bulk.folder import Folder
 from molgen.bulk.shards import Shard
+from molgen.chem.parquet import SUFFIX as PARQUET
+from molgen.chem.parquet import Row, write_parquet
+from molgen.chem.read import read_records
 from molgen.errors import DataError, OutputError, UsageError
 from molgen.sampling.status_table import status_table
 
@@ -25,7 +28,7 @@ def merge(folder: Folder, to: Path, on_rows: Callable[[int], None]) -> int:
 
     Args:
         folder: Where every shard is there.
-        to: ``.sdf`` or ``.sdf.gz``.
+        to: ``.sdf``, ``.sdf.gz`` or ``.parquet``.
         on_rows: Told the number of rows that are there.
 
     Returns:
@@ -36,8 +39,10 @@ def merge(folder: Folder, to: Path, on_rows: Callable[[int], None]) -> int:
         DataError: A shard is damaged.
         OutputError: The file cannot be written.
     """
-    if not to.name.endswith((".sdf", ".sdf.gz")):
-        raise UsageError(f"cannot merge into {to.name}", "Use a name that ends in .sdf or .sdf.gz")
+    if not to.name.endswith((".sdf", ".sdf.gz", PARQUET)):
+        raise UsageError(
+            f"cannot merge into {to.name}", "Use a name that ends in .sdf, .sdf.gz or .parquet"
+        )
     shards = folder.manifest.shards
     if missing := folder.missing(shards):
         raise UsageError(
@@ -45,7 +50,8 @@ def merge(folder: Folder, to: Path, on_rows: Callable[[int], None]) -> int:
             "Repeat the command that makes them",
         )
     try:
-        n = _merged(folder, shards, to, on_rows)
+        merge_parts = _merged_table if to.name.endswith(PARQUET) else _merged
+        n = merge_parts(folder, shards, to, on_rows)
         if folder.manifest.tables:
             _merge_tables(folder, shards, status_table(to))
     except OSError as error:
@@ -71,8 +77,29 @@ def _merged(
     return n
 
 
-def _copied(part: Path, target: BinaryIO, *, packs: bool) -> int:
-    """Copy a part, and count its records.
+def _merged_table(
+    folder: Folder, shards: tuple[Shard, ...], to: Path, on_rows: Callable[[int], None]
+) -> int:
+    def rows() -> Iterator[Row]:
+        n_rows = 0
+        for shard in shards:
+            part = folder.part(shard)
+            for record in read_records(part) if _copied(part, None, packs=False) else ():
+                if record.mol is None:
+                    raise DataError(
+                        f"{part}: {record.reason}",
+                        "Remove it and repeat the command that makes it",
+                    )
+                yield record.mol, record.title, record.tags
+            n_rows += shard.n_rows
+            on_rows(n_rows)
+
+    with atomic_path(to) as beside:
+        return write_parquet(beside, rows())
+
+
+def _copied(part: Path, target: BinaryIO | None, *, packs: bool) -> int:
+    """Copy a part, if there is a target, and count its records.
 
     A series of gzip files is a gzip file, so packed ones are copied as they are.
     """
@@ -81,13 +108,13 @@ def _copied(part: Path, target: BinaryIO, *, packs: bool) -> int:
         with gzip.open(part) as file:
             for line in file:
                 n += line == END
-                if not packs:
+                if target is not None and not packs:
                     target.write(line)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             f"{part} is damaged ({error})", "Remove it and repeat the command that makes it"
         ) from None
-    if packs:
+    if target is not None and packs:
         with part.open("rb") as packed:
             shutil.copyfileobj(packed, target, BLOCK)
     return n

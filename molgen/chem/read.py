@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from molgen.chem.reading.sdf import parse_sdf
 from molgen.chem.reading.smiles import parse_smiles
 from molgen.chem.reading.source import INPUT_HINT, STDIN, read_lines
 from molgen.chem.reading.xyz import parse_xyz
+from molgen.chem.render import END_OF_RECORD
 from molgen.errors import DataError
 
 __all__ = ["INPUT_HINT", "MAX_ATOMS", "STDIN", "Record", "format_of", "read_records"]
@@ -32,6 +34,8 @@ PARSERS: Final[Mapping[str, Parser]] = {
 """What can be read, by file suffix; each with ``.gz`` behind it too."""
 
 SUFFIXES: Final = (*PARSERS, PARQUET)
+
+SDF: Final = (".sdf", ".mol")
 
 
 def read_records(path: str | Path, *, max_atoms: int = MAX_ATOMS) -> Iterator[Record]:
@@ -62,6 +66,46 @@ def read_records(path: str | Path, *, max_atoms: int = MAX_ATOMS) -> Iterator[Re
         return
     if not n_read:
         raise DataError(f"{path} holds no molecules", INPUT_HINT)
+
+
+def read_range(path: str | Path, first: int, last: int) -> Iterator[Record]:
+    """Some of the records of a file; those of an SDF before them are not parsed.
+
+    Args:
+        path: As for `read_records`; not standard input.
+        first: Index of the first.
+        last: Index behind the last.
+
+    Raises:
+        DataError: As `read_records`.
+    """
+    if format_of(path) not in SDF:
+        yield from islice(read_records(path), first, last)
+        return
+    lines = read_lines(path)
+    for _ in range(first):
+        for line in lines:
+            if line.rstrip() == END_OF_RECORD:
+                break
+    for record in islice(parse_sdf(Path(path), lines, MAX_ATOMS), last - first):
+        yield replace(record, index=record.index + first)
+
+
+def count_records(path: str | Path) -> int:
+    """Number of records of a file; those of an SDF are not parsed.
+
+    Raises:
+        DataError: As `read_records`.
+    """
+    if format_of(path) not in SDF:
+        return sum(1 for _ in read_records(path))
+    n, is_open = 0, False
+    for line in read_lines(path):
+        ends = line.rstrip() == END_OF_RECORD
+        n, is_open = n + ends, not ends and (is_open or bool(line.strip()))
+    if not n + is_open:
+        raise DataError(f"{path} holds no molecules", INPUT_HINT)
+    return n + is_open
 
 
 def _records(path: str | Path, max_atoms: int) -> Iterator[Record]:

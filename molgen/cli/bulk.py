@@ -169,7 +169,7 @@ def status(
 
 def merge(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run in shards.")],
-    to: Annotated[str, typer.Option("--to", metavar="FILE", help=".sdf or .sdf.gz.")],
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help=".sdf, .sdf.gz or .parquet.")],
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:

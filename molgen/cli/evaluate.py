@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molgen.cli import options
+from molgen.cli import bulk, options
 from molgen.cli.console import bar_of_stages, emit, emit_csv, emit_json, note
 from molgen.cli.output import hold
 from molgen.did_you_mean import unknown
@@ -112,26 +113,19 @@ def evaluate(
     keep: Annotated[
         str, typer.Option("--filter", metavar="all|pass|fail", help="Which records --out gets.")
     ] = "all",
+    shards: bulk.Shards = None,
+    shard: bulk.Place = None,
+    engine: bulk.EngineName = "processes",
+    address: bulk.Address = None,
     force: options.Force = False,
 ) -> None:
     """Check every record of files; every rate is over all records of a file."""
     if xtb_n is not None and not xtb:
         raise UsageError("--xtb-n without --xtb has no effect", "Add --xtb")
-    if against is not None and len(files) > 1:
-        raise UsageError("--against compares one file", "Give one file")
-    if len(set(files)) < len(files):
-        raise UsageError("a file is given twice", "Give each once")
-    _check_out(out, keep)
-    from molgen.config.evaluation import EvaluationConfig
-    from molgen.config.reading import load_tree, validated
-    from molgen.metrics.faults import ADVICE
-    from molgen.metrics.files import (
-        check_config,
-        compare_files,
-        evaluate_records,
-        load_real,
-        read_all,
-    )
+    how = bulk.InShards(shards, shard, engine, address)
+    where = _Where(tuple(files), reference, against, json_out, csv_out, report_out, out, keep)
+    _check(where, how)
+    from molgen.metrics.files import check_config
 
     given = {
         "charge": charge,
@@ -140,35 +134,90 @@ def evaluate(
         "xtb": (xtb_n or XTB_N) if xtb else None,
         "add_hydrogens": add_hs or None,
     }
-    tree = {} if checks is None else load_tree(checks)
-    tree |= {name: value for name, value in given.items() if value is not None}
-    config = validated(EvaluationConfig, tree, "options" if checks is None else str(checks))
+    config = _config(checks, {name: one for name, one in given.items() if one is not None})
     check_config(config)
     _say_what_is_slow(config)
-    outputs = {"--json": json_out, "--csv": csv_out, "--report": report_out, "--out": out}
-    inputs = [*files, against, checks, Path(reference)]
-    with hold(outputs, inputs, force=force):
-        with bar_of_stages() as progress:
-            real = load_real(reference, config, progress=progress)
-            read = {str(file): read_all(file, config) for file in files}
-            found = {
-                name: evaluate_records(
-                    records, real.reference, config, name=name, progress=progress
-                )
-                for name, records in read.items()
-            }
-        comparison = compare_files(files[0], against) if against is not None else None
-        if json_out is not None:
-            emit_json(_scores(found, reference, comparison, against), json_out)
-        judged = [one for each in found.values() for one in each.records]
-        records = [one for each in read.values() for one in each]
-        if csv_out is not None:
-            from molgen.metrics.verdicts import as_csv
+    if how.is_asked:
+        _in_shards(config, where, how, force=force)
+        return
+    inputs = (*files, against, checks, Path(reference))
+    with hold(where.outputs, inputs, force=force):
+        _evaluate(config, where)
 
-            emit_csv(as_csv(judged), csv_out)
-        _write_report(report_out, records, found, real)
-        _write_records(out, records, judged, keep)
-    if STDOUT not in (json_out, csv_out):
+
+@dataclass(frozen=True)
+class _Where:
+    """Files that are read and written, as the command was told."""
+
+    files: tuple[Path, ...]
+    reference: str
+    against: Path | None
+    json: str | None
+    csv: str | None
+    report: str | None
+    out: str | None
+    keep: str
+
+    @property
+    def outputs(self) -> dict[str, str | None]:
+        """By option."""
+        return {
+            "--json": self.json,
+            "--csv": self.csv,
+            "--report": self.report,
+            "--out": self.out,
+        }
+
+
+def _check(where: _Where, how: bulk.InShards) -> None:
+    if where.against is not None and len(where.files) > 1:
+        raise UsageError("--against compares one file", "Give one file")
+    if len(set(where.files)) < len(where.files):
+        raise UsageError("a file is given twice", "Give each once")
+    if where.keep not in KEPT:
+        raise UsageError(*unknown("filter", where.keep, KEPT))
+    out = where.out
+    if where.keep != "all" and out is None:
+        raise UsageError("--filter without --out has no effect", "Add --out")
+    if out is not None and not how.is_asked and not out.endswith((".sdf", ".sdf.gz")):
+        raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
+
+
+def _config(checks: Path | None, given: Mapping[str, Any]) -> EvaluationConfig:
+    """What a file of checks says, and the options, which win."""
+    from molgen.config.evaluation import EvaluationConfig
+    from molgen.config.reading import load_tree, validated
+
+    tree = {} if checks is None else load_tree(checks)
+    return validated(
+        EvaluationConfig, {**tree, **given}, "options" if checks is None else str(checks)
+    )
+
+
+def _evaluate(config: EvaluationConfig, where: _Where) -> None:
+    """Read, check, write, print."""
+    from molgen.metrics.faults import ADVICE
+    from molgen.metrics.files import compare_files, evaluate_records, load_real, read_all
+    from molgen.metrics.verdicts import as_csv
+
+    with bar_of_stages() as progress:
+        real = load_real(where.reference, config, progress=progress)
+        read = {str(file): read_all(file, config) for file in where.files}
+        found = {
+            name: evaluate_records(records, real.reference, config, name=name, progress=progress)
+            for name, records in read.items()
+        }
+    against = where.against
+    comparison = None if against is None else compare_files(where.files[0], against)
+    judged = [one for each in found.values() for one in each.records]
+    records = [one for each in read.values() for one in each]
+    if where.json is not None:
+        emit_json(_scores(found, where.reference, comparison, against), where.json)
+    if where.csv is not None:
+        emit_csv(as_csv(judged), where.csv)
+    _write_report(where.report, records, found, real)
+    _write_records(where.out, records, judged, where.keep)
+    if STDOUT not in (where.json, where.csv):
         emit(_table(found, read, real, config))
         for line in _comparison_lines(comparison, against):
             emit(line)
@@ -220,15 +269,6 @@ def _scores(
     return each[0]
 
 
-def _check_out(out: str | None, keep: str) -> None:
-    if keep not in KEPT:
-        raise UsageError(*unknown("filter", keep, KEPT))
-    if keep != "all" and out is None:
-        raise UsageError("--filter without --out has no effect", "Add --out")
-    if out is not None and not out.endswith((".sdf", ".sdf.gz")):
-        raise UsageError(f"{out} is no name of an SDF file", "Use .sdf or .sdf.gz")
-
-
 def _write_report(
     out: str | None, records: list[Record], found: Mapping[str, Evaluation], real: Real
 ) -> None:
@@ -246,26 +286,29 @@ def _write_report(
 def _write_records(
     out: str | None, records: list[Record], judged: list[Verdict], keep: str
 ) -> None:
-    """Records with their verdict as two more tags."""
-    from molgen.chem.write import open_writer
-    from molgen.metrics.verdicts import judged_records
+    from molgen.report.records import write_judged
     from molgen.sampling.destination import destination
 
     if out is None:
         return
-    target, n, n_left = destination(out), 0, 0
-    with open_writer(target.partial) as writer:
-        for one, mol, tags in judged_records(records, judged):
-            if keep != "all" and (not one.is_judged or one.valid != (keep == "pass")):
-                continue
-            if mol is None:
-                n_left += 1
-                continue
-            writer.write(mol, one.title or f"record-{one.index + 1}", tags)
-            n += 1
-    target.finish()
+    n, n_left = write_judged(destination(out), records, judged, keep)
     left = f"; {n_left} have no molecule to write" if n_left else ""
     note(f"{out}: {n} records{left}")
+
+
+def _in_shards(config: EvaluationConfig, where: _Where, how: bulk.InShards, *, force: bool) -> None:
+    from molgen.bulk.jobs import EvaluateJob
+
+    if len(where.files) > 1 or any((where.against, where.json, where.csv, where.report)):
+        raise UsageError(
+            "shards are of one file and write records and verdicts",
+            "Leave out --json, --csv, --report, --against; molgen merge makes a table",
+        )
+    if where.out is None:
+        raise UsageError("where do the shards go?", "Give --out a folder")
+    how.check(out=where.out, force=force)
+    (file,) = where.files
+    bulk.in_shards(lambda: EvaluateJob.of(file, config, where.keep), how, where.out, quiet=False)
 
 
 def _comparison_lines(comparison: Comparison | None, against: Path | None) -> list[str]:

@@ -49,13 +49,24 @@ def check_config(config: EvaluationConfig) -> None:
     """
     check_asked(config.xtb)
     check_posebusters(config.posebusters)
-    columns = [*columns_of(config.checks)]
-    columns += ["mmff_strain", "rmsd_to_mmff"] if config.relax else []
-    columns += ["xtb_strain", "rmsd_to_xtb"] if config.xtb else []
+    columns = measured_columns(config)
     for name in config.require:
         if name not in columns:
             raise UsageError(*unknown("column", name, columns))
     criterion_of([], config)
+
+
+def measured_columns(config: EvaluationConfig) -> list[str]:
+    """Names of what is measured of each record.
+
+    Raises:
+        UsageError: There is no check of a name.
+    """
+    return [
+        *(("mmff_strain", "rmsd_to_mmff") if config.relax else ()),
+        *(("xtb_strain", "rmsd_to_xtb") if config.xtb else ()),
+        *columns_of(config.checks),
+    ]
 
 
 def read_all(path: str | Path, config: EvaluationConfig) -> list[Record]:
@@ -64,7 +75,11 @@ def read_all(path: str | Path, config: EvaluationConfig) -> list[Record]:
     Raises:
         DataError: The file is missing, malformed or empty.
     """
-    records = read_records(path)
+    return prepared(read_records(path), config)
+
+
+def prepared(records: Iterable[Record], config: EvaluationConfig) -> list[Record]:
+    """Records with the hydrogens that are to be added."""
     return [with_hydrogens(one) for one in records] if config.add_hydrogens else list(records)
 
 
@@ -184,7 +199,13 @@ def evaluate_records(
             require=config.require,
         )
         if row in places
-        else Verdict(name, record.index, record.title, record=fault)
+        else Verdict(
+            name,
+            record.index,
+            record.title,
+            record=fault,
+            measured=dict.fromkeys(measured_columns(config)),
+        )
         for row, (record, fault) in enumerate(zip(records, faults, strict=True))
     )
     evaluation = score(found, reference, criterion=criterion, n_workers=n_workers)

@@ -156,7 +156,7 @@ def _told(measured: Mapping[str, Value]) -> Iterable[tuple[str, Value]]:
 def as_csv(rows: Sequence[Verdict]) -> str:
     """The verdicts as CSV with a line of names; a record without a value has an empty cell."""
     text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row.row))
+    names = list(rows[0].row) if rows else []
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(

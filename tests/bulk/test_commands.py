@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bulk import differences
+from molgen.chem.read import count_records, read_range, read_records
 from molgen.cli import run
 
 SAMPLE = ("sample", "--n", "23", "--steps", "1", "--seed", "5", "--no-metrics", "--quiet")
@@ -119,3 +120,41 @@ def test_a_part_of_a_run_is_that_part(folder: Path) -> None:
     whole = Path("one.sdf").read_text().split("$$$$\n")
     Path("end.sdf").write_text("$$$$\n".join(whole[20:]))
     assert_same("part.sdf", "end.sdf")
+
+
+@pytest.mark.slow
+def test_verdicts_in_shards_are_those_of_one_run(folder: Path) -> None:
+    given = Path(__file__).parent.parent / "cases" / "drugs20.sdf"
+    molgen("evaluate", given, "--out", "one.sdf", "--csv", "one.csv")
+    molgen("evaluate", given, "--out", "parts", "--shards", 3)
+    molgen("merge", "parts", "--to", "merged.sdf")
+    assert Path("merged.sdf").read_bytes() == Path("one.sdf").read_bytes()
+    one, merged = (Path(name).read_text() for name in ("one.csv", "merged.sdf.csv"))
+    assert merged == one.replace(str(given), given.name)
+    molgen("evaluate", given, "--out", "good", "--shards", 2, "--filter", "pass")
+    molgen("merge", "good", "--to", "good.sdf")
+    n_passed = one.count(",true,")
+    assert Path("good.sdf").read_text().count("$$$$") == n_passed
+    assert run(["evaluate", str(given), "--shards", "2"]) == 2
+    assert run(["evaluate", str(given), "--shards", "2", "--out", "x", "--json", "a"]) == 2
+
+
+def test_shards_are_merged_into_a_table(folder: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    molgen(*SAMPLE, "--out", "parts", "--shards", 3)
+    molgen("merge", "parts", "--to", "all.parquet")
+    table = parquet.read_table("all.parquet")
+    assert table.num_rows == 23
+    assert table["molgen_index"].to_pylist() == [str(row) for row in range(23)]
+
+
+def test_a_range_of_a_file_is_that_of_all_its_records() -> None:
+    cases = Path(__file__).parent.parent / "cases"
+    for name in ("drugs20.sdf", "bad_record.sdf", "no_last_dollars.sdf", "utf8_bom.xyz"):
+        records = list(read_records(cases / name))
+        assert count_records(cases / name) == len(records)
+        for first in range(len(records)):
+            part = list(read_range(cases / name, first, first + 2))
+            assert [(one.index, one.title) for one in part] == [
+                (one.index, one.title) for one in records[first : first + 2]
+            ]
