@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ def test_the_main_job_is_the_first_command() -> None:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    if "molgen.dock" in code:
+        pytest.importorskip("vina")
+        for name, fixture in (("receptor.pdb", "1of6_pocket.pdb"), ("crystal.sdf", "tyrosine.sdf")):
+            shutil.copy(ROOT / "tests" / "fixtures" / "docking" / fixture, name)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
 
 
