@@ -243,7 +243,8 @@ def evaluate(
     """
     from molgen.config.evaluation import EvaluationConfig
     from molgen.config.reading import load_tree, validated
-    from molgen.metrics.files import check_config, evaluate_records, load_real, read_all, records_of
+    from molgen.metrics.files import check_config, evaluate_records, read_all, records_of
+    from molgen.metrics.real import load_real
 
     tree = load_tree(checks) if isinstance(checks, str | Path) else dict(checks or {})
     tree |= {name: one for name, one in (("charge", charge), ("xtb", xtb)) if one is not None}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from molgen.config.evaluation import EvaluationConfig
     from molgen.metrics.compare import Comparison
     from molgen.metrics.evaluation import Evaluation
-    from molgen.metrics.files import Real
+    from molgen.metrics.real import Real
     from molgen.metrics.verdicts import Verdict
 
 XTB_N = 100  # a second or so each
@@ -196,8 +196,10 @@ def _config(checks: Path | None, given: Mapping[str, Any]) -> EvaluationConfig:
 
 def _evaluate(config: EvaluationConfig, where: _Where) -> None:
     """Read, check, write, print."""
+    from molgen.metrics.compare import described
     from molgen.metrics.faults import ADVICE
-    from molgen.metrics.files import compare_files, evaluate_records, load_real, read_all
+    from molgen.metrics.files import compare_files, evaluate_records, read_all
+    from molgen.metrics.real import load_real
     from molgen.metrics.verdicts import as_csv
 
     with bar_of_stages() as progress:
@@ -219,7 +221,7 @@ def _evaluate(config: EvaluationConfig, where: _Where) -> None:
     _write_records(where.out, records, judged, where.keep)
     if STDOUT not in (where.json, where.csv):
         emit(_table(found, read, real, config))
-        for line in _comparison_lines(comparison, against):
+        for line in () if comparison is None else described(comparison, str(against)):
             emit(line)
     for fault in dict.fromkeys(one.record.partition(":")[0] for one in judged):
         if fault in ADVICE:
@@ -309,37 +311,3 @@ def _in_shards(config: EvaluationConfig, where: _Where, how: bulk.InShards, *, f
     how.check(out=where.out, force=force)
     (file,) = where.files
     bulk.in_shards(lambda: EvaluateJob.of(file, config, where.keep), how, where.out, quiet=False)
-
-
-def _comparison_lines(comparison: Comparison | None, against: Path | None) -> list[str]:
-    if comparison is None:
-        return []
-    ensembles = comparison.ensembles
-    return [
-        _rmsd_line(comparison, against),
-        *([] if ensembles is None else [_ensemble_line(ensembles)]),
-    ]
-
-
-def _ensemble_line(scores: Mapping[str, float]) -> str:
-    n, failed = round(scores["molecules"]), round(scores["failed"])
-    parts = [
-        f"{kind} AMR {scores[f'amr_{short}']:.3f} Å, COV {scores[f'cov_{short}@0.75']:.3f}"
-        for kind, short in (("recall", "r"), ("precision", "p"))
-    ]
-    missing = f", {failed} of them without conformers" if failed else ""
-    return f"ensembles of {n} compounds{missing}, 0.75 Å: {'; '.join(parts)}"
-
-
-def _rmsd_line(found: Comparison, against: Path | None) -> str:
-    rmsd, (n, n_others) = found.rmsd, found.n_each
-    why = ", ".join(f"{count} {reason}" for reason, count in found.reasons.most_common())
-    said = f" ({why})" if why else ""
-    if n != n_others:
-        said += f"; the files have {n} and {n_others} records"
-    if rmsd.median is None or rmsd.mean is None:
-        return f"heavy-atom RMSD to {against}: 0 of {found.n} pairs are the same compound{said}"
-    return (
-        f"heavy-atom RMSD to {against}, Å: median {rmsd.median:.3f}, mean {rmsd.mean:.3f} "
-        f"over {rmsd.n} of {found.n} pairs{said}"
-    )

@@ -196,3 +196,37 @@ def _heavy_skeleton(mol: Chem.Mol) -> Chem.Mol:
         bond.SetIsAromatic(False)
         bond.SetBondType(Chem.BondType.SINGLE)
     return skeleton.GetMol()
+
+
+def described(found: Comparison, other: str) -> list[str]:
+    """A comparison as lines for people.
+
+    Args:
+        found: The comparison.
+        other: What the second set is called.
+    """
+    lines = [f"heavy-atom RMSD to {other}{_rmsd_text(found)}"]
+    scores = found.ensembles
+    if scores is not None:
+        parts = [
+            f"{kind} AMR {scores[f'amr_{short}']:.3f} Å, COV {scores[f'cov_{short}@0.75']:.3f}"
+            for kind, short in (("recall", "r"), ("precision", "p"))
+        ]
+        n, failed = round(scores["molecules"]), round(scores["failed"])
+        missing = f", {failed} of them without conformers" if failed else ""
+        lines.append(f"ensembles of {n} compounds{missing}, 0.75 Å: {'; '.join(parts)}")
+    return lines
+
+
+def _rmsd_text(found: Comparison) -> str:
+    rmsd, (n, n_others) = found.rmsd, found.n_each
+    why = ", ".join(f"{count} {reason}" for reason, count in found.reasons.most_common())
+    said = f" ({why})" if why else ""
+    if n != n_others:
+        said += f"; the files have {n} and {n_others} records"
+    if rmsd.median is None or rmsd.mean is None:
+        return f": 0 of {found.n} pairs are the same compound{said}"
+    return (
+        f", Å: median {rmsd.median:.3f}, mean {rmsd.mean:.3f} over {rmsd.n} of {found.n} "
+        f"pairs{said}"
+    )

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import rdkit
 from rdkit import Chem
 
 from molgen.chem.checks.table import columns_of
 from molgen.chem.given import record_of, with_hydrogens
 from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule, from_geometry
-from molgen.chem.read import SUFFIXES, Record, format_of, read_records
+from molgen.chem.read import Record, format_of, read_records
 from molgen.chem.relaxation import NOT, TAG
 from molgen.config.evaluation import EvaluationConfig
 from molgen.cores import available_cores
-from molgen.data.reference import Reference, hash_of, load_reference
+from molgen.data.reference import Reference
 from molgen.did_you_mean import unknown
 from molgen.errors import DataError, UsageError
-from molgen.metrics.ceiling import Ceiling, load_ceiling, quantiles
 from molgen.metrics.compare import Comparison, compare
-from molgen.metrics.distribution import atom_counts, element_counts
 from molgen.metrics.evaluate import score
 from molgen.metrics.evaluation import Evaluation
 from molgen.metrics.faults import criterion_of, fault_of, is_judged
@@ -81,62 +78,6 @@ def read_all(path: str | Path, config: EvaluationConfig) -> list[Record]:
 def prepared(records: Iterable[Record], config: EvaluationConfig) -> list[Record]:
     """Records with the hydrogens that are to be added."""
     return [with_hydrogens(one) for one in records] if config.add_hydrogens else list(records)
-
-
-def load_real(
-    name: str,
-    config: EvaluationConfig,
-    n_workers: int | None = None,
-    progress: Progress | None = None,
-) -> Real:
-    """Real molecules to compare with: a data set by name, or a file of them.
-
-    Args:
-        name: Of a data set, the folder of a store, or a file of molecules, which is judged by the
-            same checks.
-        config: What is checked.
-        n_workers: Processes; None for one per core.
-        progress: Called as the slow checks advance.
-
-    Raises:
-        DataError: There is no reference of this name, or the file cannot be read.
-    """
-    if not name.lower().removesuffix(".gz").endswith(SUFFIXES):
-        return Real(load_reference(name), load_ceiling(name))
-    records = read_all(name, config)
-    found = evaluate_records(
-        records, None, config, name=name, n_workers=n_workers, progress=progress
-    )
-    molecules = [one.molecule for one in found.records if one.molecule is not None]
-    reference = Reference(
-        name=name,
-        hashes=np.unique([hash_of(one.smiles) for one in found.records if one.smiles]),
-        atom_counts=atom_counts(molecules),
-        element_counts=element_counts(molecules),
-        rdkit=rdkit.__version__,
-    )
-    scores = {key: value for key, value in found.to_dict().items() if value is not None}
-    columns = {column: _numbers(found.records, column) for column in columns_of(config.checks)}
-    return Real(reference, Ceiling(Path(name).name, "", scores, None, columns))
-
-
-def _numbers(records: Sequence[Verdict], column: str) -> list[float]:
-    """Quantiles of a measured column."""
-    values = [one.measured.get(column) for one in records]
-    return quantiles([one for one in values if isinstance(one, int | float)])
-
-
-@dataclass(frozen=True)
-class Real:
-    """Real molecules.
-
-    Attributes:
-        reference: Which molecules there are, how large, of which elements.
-        ceiling: Their own scores; None where nobody measured them.
-    """
-
-    reference: Reference
-    ceiling: Ceiling | None
 
 
 def evaluate_records(
