@@ -81,9 +81,9 @@ def mean(rows: list[dict[str, str]], column: str) -> float:
 
 
 def each_ms(rows: list[dict[str, str]]) -> float:
-    """Time of all conformers by their number."""
+    """Time of all molecules, failed ones too, by the number of conformers."""
     n, ms = np.array([[float(row["conformers"]), float(row["ms"] or 0)] for row in rows]).T
-    return float((n * ms).sum() / n.sum())
+    return float((np.maximum(n, 1) * ms).sum() / n.sum())
 
 
 def by_flexibility(rows: list[dict[str, str]]) -> list[float]:
