@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from rdkit import Chem
 
-from molgen.chem.checks.table import columns_of
+from molgen.chem.checks.table import TEXT, columns_of
 from molgen.chem.given import record_of, with_hydrogens
 from molgen.chem.mol import molecule_of
 from molgen.chem.molecule import Molecule, from_geometry
@@ -46,7 +46,7 @@ def check_config(config: EvaluationConfig) -> None:
     """
     check_asked(config.xtb)
     check_posebusters(config.posebusters)
-    columns = measured_columns(config)
+    columns = [name for name in measured_columns(config) if not name.endswith(TEXT)]
     for name in config.require:
         if name not in columns:
             raise UsageError(*unknown("column", name, columns))

@@ -144,6 +144,7 @@ def test_bounds_make_records_fail() -> None:
     [
         ({"checks": ["propertys"]}, UsageError, "properties"),
         ({"require": {"qde": {"min": 1}}}, UsageError, "qed"),
+        ({"require": {"alert_names": {"min": 1}}}, UsageError, "alerts"),
         ({"require": {"qed": {"mni": 1}}}, ConfigError, "min"),
         ({"posebusters": "slow"}, ConfigError, "slow"),
         ({"relax": False, "require": {"mmff_strain": {"max": 1}}}, UsageError, "mmff_strain"),

@@ -22,6 +22,9 @@ from molgen.errors import UsageError
 
 TIME_LIMIT_S: Final = 10.0
 
+TEXT: Final = "_names"
+"""How columns of text end."""
+
 CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
     {
         "properties": PROPERTIES,
@@ -46,13 +49,22 @@ def columns_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(column for name in names for column in CHECKS[name].columns)
 
 
+def numbers_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Columns of some checks that may have bounds: numbers and truths.
+
+    Raises:
+        UsageError: There is no check of a name.
+    """
+    return tuple(column for column in columns_of(names) if not column.endswith(TEXT))
+
+
 def checks_of(columns: Collection[str]) -> tuple[str, ...]:
     """The checks that measure some columns.
 
     Raises:
         UsageError: None measures one of them.
     """
-    homes = {column: name for name, check in CHECKS.items() for column in check.columns}
+    homes = {column: name for name in CHECKS for column in numbers_of([name])}
     for column in columns:
         if column not in homes:
             raise UsageError(*unknown("column", column, homes))
