@@ -65,7 +65,9 @@ class RayEngine:
 
         if not ray.is_initialized():
             try:
-                ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
+                # "local": unset, Ray would join a cluster that somebody else runs on this machine.
+                where = self.address or "local"
+                ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 reason = " ".join(str(error).split())[:120]
                 raise UsageError(
