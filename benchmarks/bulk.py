@@ -47,7 +47,9 @@ PICTURE = ROOT / "docs" / "bulk.png"
 N_NODES = 3
 
 MOVED = 1e-3
-"""Å."""
+"""Å and kcal/mol."""
+
+FROM_COORDINATES = ("molgen_energy", "molgen_relative_energy", "molgen_moved")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -131,17 +133,27 @@ def differences(one: Path, other: Path) -> tuple[int, float]:
             n += 1
             continue
         apart = np.abs(a.molecule.pos - b.molecule.pos).max(initial=0)
-        n += apart > MOVED
+        pairs = zip(measured(a), measured(b), strict=True)
+        n += apart > MOVED or any(abs(one - other) > MOVED for one, other in pairs)
         largest = max(largest, float(apart))
     return n, largest
 
 
 def facts(record: Record) -> tuple[Any, ...]:
-    """Everything that a record says but its coordinates and the seal that covers them."""
+    """Everything that a record says but its coordinates, what follows from them, and the seal."""
     molecule = record.molecule
-    tags = {name: value for name, value in record.tags.items() if name != SEAL}
+    tags = {
+        name: "" if name in FROM_COORDINATES else value
+        for name, value in record.tags.items()
+        if name != SEAL
+    }
     arrays = (molecule.atomic_numbers, molecule.formal_charge, molecule.bonds)
     return record.title, tags, *(one.tolist() for one in arrays)
+
+
+def measured(record: Record) -> list[float]:
+    """The tags whose last digit follows from the last digit of coordinates."""
+    return [float(record.tags[name]) for name in FROM_COORDINATES if record.tags.get(name)]
 
 
 @contextmanager
