@@ -49,7 +49,10 @@ N_NODES = 3
 MOVED = 1e-3
 """Å and kcal/mol."""
 
-FROM_COORDINATES = ("molgen_energy", "molgen_relative_energy", "molgen_moved")
+FROM_COORDINATES = (
+    *("molgen_energy", "molgen_relative_energy", "molgen_boltzmann_weight"),
+    "molgen_moved",
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
