@@ -243,7 +243,13 @@ def evaluate(
     """
     from molgen.config.evaluation import EvaluationConfig
     from molgen.config.reading import load_tree, validated
-    from molgen.metrics.files import check_config, evaluate_records, read_all, records_of
+    from molgen.metrics.files import (
+        check_config,
+        evaluate_records,
+        prepared,
+        read_all,
+        records_of,
+    )
     from molgen.metrics.real import load_real
 
     tree = load_tree(checks) if isinstance(checks, str | Path) else dict(checks or {})
@@ -253,7 +259,7 @@ def evaluate(
     known = None if reference is None else load_real(reference, config).reference
     if isinstance(molecules, str | Path):
         return evaluate_records(read_all(molecules, config), known, config, name=str(molecules))
-    return evaluate_records(records_of(molecules), known, config)
+    return evaluate_records(prepared(records_of(molecules), config), known, config)
 
 
 def _collected(run: Recordable, progress: bool | None) -> list[Chem.Mol]:

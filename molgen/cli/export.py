@@ -85,6 +85,7 @@ def _into_files(
     out.mkdir(parents=True, exist_ok=True)
     status = out / STATUS
     n_made = number = 0
+    taken: set[str] = set()
     with (
         lock(status),
         atomic_path(status) as beside,
@@ -95,7 +96,11 @@ def _into_files(
         for number, name, mols, reason in _prepared(molecules, ph, k):
             made = []
             for place, mol in enumerate(mols, start=1):
-                file = _file_name(name if len(mols) == 1 else f"{name}_r{place}", to)
+                title = name if len(mols) == 1 else f"{name}_r{place}"
+                file = _file_name(title, to)
+                if file in taken:  # another title with the same letters left
+                    file = _file_name(f"{title}_row{number}", to)
+                taken.add(file)
                 check_apart([out / file], (molecules,))
                 try:
                     text = exported(mol, to)
@@ -109,7 +114,7 @@ def _into_files(
             n_made += bool(made)
             state = "ok" if made else "failed"
             smiles = _smiles(mols[0]) if made else ""
-            rows.writerow([number, name, state, " ".join(made), smiles, "" if made else reason])
+            rows.writerow([number, name, state, " ".join(made), smiles, reason])
     return n_made, number, status
 
 

@@ -205,11 +205,17 @@ def records_of(mols: Iterable[Chem.Mol] | Chem.Mol) -> list[Record]:
     for mol in [mols] if isinstance(mols, Chem.Mol) else mols:
         if mol.GetNumConformers() < 2:
             molecule_of(mol)  # says what is missing
-            records.append(record_of(mol, len(records)))
+            records.append(_in_memory(mol, len(records)))
         for conformer in mol.GetConformers() if mol.GetNumConformers() > 1 else ():
             one = Chem.Mol(mol, confId=conformer.GetId())
-            records.append(record_of(one, len(records)))
+            records.append(_in_memory(one, len(records)))
     return records
+
+
+def _in_memory(mol: Chem.Mol, index: int) -> Record:
+    """The record of a molecule, its properties as data fields."""
+    tags = mol.GetPropsAsDict(includePrivate=False, includeComputed=False)
+    return replace(record_of(mol, index), tags={name: str(one) for name, one in tags.items()})
 
 
 def _named(reasons: Mapping[str, int], faults: Mapping[str, int]) -> dict[str, int]:

@@ -197,3 +197,16 @@ def test_files_of_other_ring_conformations(molgen: Callable) -> None:
 def test_strained_rings_are_the_same_molecule(smiles: str) -> None:
     mol = embedded(smiles)
     assert exported(mol, "pdbqt")
+
+
+def test_titles_that_are_one_file_name_are_two_files(molgen: Callable) -> None:
+    with Chem.SDWriter("in.sdf") as writer:
+        for name, smiles in (("a/b", "CCO"), ("a_b", "CCN")):
+            mol = embedded(smiles)
+            mol.SetProp("_Name", name)
+            writer.write(mol)
+    molgen("export", "in.sdf", "--to", "mol", "--out", "out")
+    names = sorted(path.name for path in Path("out").glob("*.mol"))
+    assert names == ["a_b.mol", "a_b_row2.mol"]
+    found = [Chem.MolToSmiles(Chem.MolFromMolFile(f"out/{name}")) for name in names]
+    assert found == ["CCO", "CCN"]

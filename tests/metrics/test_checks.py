@@ -160,3 +160,13 @@ def test_what_cannot_be_checked_is_refused(
 
 def test_a_config_has_the_default_checks() -> None:
     assert EvaluationConfig().checks == ("properties", "alerts")
+
+
+def test_molecules_in_memory_are_judged_as_those_of_a_file() -> None:
+    bare = Chem.RemoveHs(embedded("CCO"))
+    found = molgen.evaluate(bare, reference=None, checks={"add_hydrogens": True})
+    assert found.connected_valid.count == 1
+    mol = embedded("C[C@H](O)C(=O)O")
+    mol.SetProp("smiles", "C[C@@H](O)C(=O)O")
+    found = molgen.evaluate(mol, reference=None, checks={"checks": ["stereo"], "relax": False})
+    assert found.records[0].measured["stereo_ok"] is False
