@@ -82,10 +82,11 @@ def _open_babel() -> SecondOpinion:
 
 
 def _metals(record: Record) -> list[str]:
-    if record.molecule is not None:
+    """Metals that are part of a molecule: an ion without bonds is a counter-ion, and judged."""
+    if isinstance(record.mol, Chem.Mol):
+        numbers = {atom.GetAtomicNum() for atom in record.mol.GetAtoms() if atom.GetDegree()}
+    elif record.molecule is not None:
         numbers = set(record.molecule.atomic_numbers.tolist())
-    elif isinstance(record.mol, Chem.Mol):
-        numbers = {atom.GetAtomicNum() for atom in record.mol.GetAtoms()}
     else:
         numbers = set()
     return [SYMBOLS[z] for z in sorted(numbers - NON_METALS) if 0 < z < len(SYMBOLS)]

@@ -161,6 +161,7 @@ def test_charged_records_are_judged_by_their_own_charge(
     found = judged(CASES / name)
     assert found.connected_valid.count == n_connected
     assert found.perceived_valid.count >= n_valid
+    assert not found.not_judged  # a counter-ion is no organometallic
 
 
 def test_a_total_charge_can_be_given() -> None:
