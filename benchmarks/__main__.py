@@ -32,6 +32,7 @@ COMMANDS: Final = MappingProxyType(
         "error-curve": "error_curve",
         "card": "card",
         "ceiling": "ceiling",
+        "crystals": "crystals",
         "conformers-plot": "conformers_plot",
         "sample-store": "sample_store",
         "gallery": "gallery",

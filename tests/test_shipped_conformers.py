@@ -11,7 +11,8 @@ from rdkit import Chem
 
 from molgen.checkpoint import find_model
 from molgen.chem.conformers.query import Query, query, stereo_is_right
-from molgen.metrics.conformer_benchmark import benchmark, etkdg, references
+from molgen.metrics.conformer_benchmark import benchmark, etkdg
+from molgen.metrics.conformer_references import references
 from molgen.sampling.conformers.stream import ConformerRequest, ConformerResult, sample_conformers
 from molgen.tasks.conformer_weights import load_conformer_model
 

@@ -18,13 +18,16 @@ from molgen.sampling.destination import check_new
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-    from molgen.metrics.conformer_benchmark import Maker, Reference, Trial
+    from molgen.metrics.conformer_benchmark import Maker, Trial
+    from molgen.metrics.conformer_references import Reference
     from molgen.tasks.conformers import ConformerModel
 
 COLUMNS = (
     *("amr_r", "amr_r_median", "cov_r@0.75", "amr_p", "amr_p_median", "cov_p@0.75"),
-    *("stereo", "failed", "strain", "ms"),
+    *("torsion", "diversity", "stereo", "failed", "strain"),
 )
+ON_REQUEST = {"gfn2": ("gfn2", "gfn2_rmsd"), "posebusters": ("posebusters",)}
+THRESHOLDS = tuple(f"cov_{side}@{t}" for side in "rp" for t in ("0.5", "0.75", "1", "1.25"))
 COMPARED = ("amr_r", "cov_r@0.75", "amr_p", "cov_p@0.75")
 STEPS = (1, 2, 4, 8)
 BASELINES = ("ETKDGv3", "ETKDGv3 + MMFF94s")
@@ -32,10 +35,17 @@ BASELINES = ("ETKDGv3", "ETKDGv3 + MMFF94s")
 
 def conformers(
     references: Annotated[
-        Path, typer.Argument(help="Folder of ensembles, as molgen data ensembles makes.")
+        Path,
+        typer.Argument(
+            help="Folder of ensembles, as molgen data ensembles makes; or .sdf, .sdf.gz."
+        ),
     ],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Molecules.")] = 100,
     most: Annotated[int, typer.Option(min=1, help="References per molecule at most.")] = 10,
+    n_conformers: Annotated[
+        int | None,
+        typer.Option("--conformers", min=1, help="Of each molecule; unset, twice the references."),
+    ] = None,
     steps: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Network calls; may be repeated. Default 1, 2, 4 and 8."),
@@ -51,6 +61,11 @@ def conformers(
         list[str] | None,
         typer.Option(help="In place of these, a preset of molgen conformers; may be repeated."),
     ] = None,
+    gfn2: Annotated[
+        int,
+        typer.Option(min=0, help="Conformers of each molecule to relax in GFN2-xTB; seconds each."),
+    ] = 0,
+    posebusters: Annotated[bool, typer.Option("--posebusters", help="Run fast checks.")] = False,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only molecules that training left out by itself.")
     ] = False,
@@ -65,23 +80,32 @@ def conformers(
 ) -> None:
     """Compare conformers with reference ensembles, beside ETKDGv3, MMFF94s and CONFORGE.
 
-    Twice as many conformers as references. AMR in Å, COV at .75 Å, both over symmetric heavy-atom
-    RMSD; failures count as uncovered. Strain is the median energy above the next MMFF94s minimum,
-    kcal/mol. Differences have 95 % intervals by a paired bootstrap over molecules. CONFORGE runs
-    where CDPKit is installed.
+    AMR in Å, COV at .5, .75, 1 and 1.25 Å, both over symmetric heavy-atom RMSD; failures count as
+    uncovered. Torsion: Jensen-Shannon divergence per rotatable bond, bits. Diversity: mean RMSD of
+    two conformers, Å. Strain: median energy above the next MMFF94s minimum, kcal/mol. Differences
+    have 95 % intervals by a paired bootstrap over molecules. CONFORGE runs where CDPKit is
+    installed.
     """
     from molgen.checkpoint import find_model
+    from molgen.chem import gfn2 as xtb
     from molgen.errors import DataError
-    from molgen.metrics.conformer_benchmark import references as read
-    from molgen.metrics.conformer_benchmark import table_row, trial
+    from molgen.metrics.conformer_benchmark import Judges, trial
+    from molgen.metrics.conformer_references import references as read
+    from molgen.metrics.posebusters import check_posebusters
     from molgen.tasks.conformer_weights import load_conformer_model
 
     if table is not None:
         check_new(table, "--csv", force=force)
+    check_posebusters("fast" if posebusters else None)
+    if gfn2:
+        xtb.calculator()
+    judges = Judges(gfn2, posebusters)
+    asked = [one for name, each in ON_REQUEST.items() if getattr(judges, name) for one in each]
+    columns = (*COLUMNS, *asked, "ms")
     loaded = load_conformer_model(find_model(model), device)
     chosen = list(read(references, n, most=most, held_out=held_out))
     if not chosen:
-        raise DataError(f"{references} holds no ensembles", "Make them: molgen data ensembles")
+        raise DataError(f"{references} holds no conformers", "Make them: molgen data ensembles")
     if preset:
         makers = {one: _maker(loaded.model, preset=one) for one in preset}
     else:
@@ -94,20 +118,23 @@ def conformers(
             }
     makers |= _others()
     trials: dict[str, list[Trial]] = {}
-    emit(f"{len(chosen)} molecules, conformers: twice the references\n")
-    emit(f"| generator | {' | '.join(COLUMNS)} |")
-    emit("|---" * (len(COLUMNS) + 1) + "|")
+    emit(f"{len(chosen)} molecules, conformers: {n_conformers or 'twice the references'}\n")
+    emit(f"| generator | {' | '.join(columns)} |")
+    emit("|---" * (len(columns) + 1) + "|")
     with bar_of_stages() as advance:
         for name, make in makers.items():
             trials[name] = []
             for number, one in enumerate(chosen):
                 advance(name, number, len(chosen))
-                trials[name].append(trial(make, one))
-            row = table_row(trials[name])
-            emit(f"| {name} | " + " | ".join(f"{row[one]:.3f}" for one in COLUMNS) + " |")
+                trials[name].append(trial(make, one, n_conformers, judges))
+            emit(_line(name, trials[name], columns))
+    emit(f"\n| coverage | {' | '.join(THRESHOLDS)} |")
+    emit("|---" * (len(THRESHOLDS) + 1) + "|")
+    for name, made in trials.items():
+        emit(_line(name, made, THRESHOLDS))
     _compare(trials)
     if table is not None:
-        _write(table, trials, chosen)
+        _write(table, trials, chosen, columns)
         note(f"{table}: a row per generator and molecule")
 
 
@@ -147,6 +174,13 @@ def _maker(model: ConformerModel, preset: str | None = None, **options: Any) -> 
     return make
 
 
+def _line(name: str, trials: Sequence[Trial], columns: Sequence[str]) -> str:
+    from molgen.metrics.conformer_benchmark import table_row
+
+    row = table_row(trials)
+    return f"| {name} | " + " | ".join(f"{row[one]:.3f}" for one in columns) + " |"
+
+
 def _compare(trials: Mapping[str, Sequence[Trial]]) -> None:
     from molgen.metrics.conformer_benchmark import paired_interval
 
@@ -161,16 +195,22 @@ def _compare(trials: Mapping[str, Sequence[Trial]]) -> None:
                 emit(f"| {name} | {' | '.join(cells)} |")
 
 
-def _write(path: Path, trials: Mapping[str, Sequence[Trial]], chosen: Sequence[Reference]) -> None:
+def _write(
+    path: Path,
+    trials: Mapping[str, Sequence[Trial]],
+    chosen: Sequence[Reference],
+    columns: Sequence[str],
+) -> None:
     from molgen.atomic import atomic_path
     from molgen.metrics.conformer_benchmark import table_row
 
     with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        columns = [*dict.fromkeys((*columns, *THRESHOLDS))]
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["generator", "smiles", "references", "conformers", *COLUMNS])
+        writer.writerow(["generator", "smiles", "references", "conformers", *columns])
         for name, made in trials.items():
             for reference, one in zip(chosen, made, strict=True):
                 row = table_row([one])
-                cells = [f"{row[column]:.4g}" for column in COLUMNS]
+                cells = [f"{row[column]:.4g}" for column in columns]
                 n_references = reference.mol.GetNumConformers()
                 writer.writerow([name, reference.smiles, n_references, one.n, *cells])

@@ -94,7 +94,6 @@ class RefinerConfig(Section):
         reach: Bonds that are local.
         from_start: Share of the molecules that begin at the start of their trajectory; the others
             begin at a geometry between it and the minimum.
-        rollout: Shares of the steps that learn from the positions after 0, 1, 2 … own calls.
     """
 
     pos: float = Field(3.0, ge=0)
@@ -102,7 +101,6 @@ class RefinerConfig(Section):
     shape: float = Field(1.0, ge=0)
     reach: int = Field(3, ge=1, le=9)
     from_start: float = Field(0.7, ge=0, le=1)
-    rollout: tuple[float, ...] = Field((0.5, 0.35, 0.15), min_length=1, max_length=8)
 
 
 class ConformerConfig(Section):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -13,36 +12,39 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
+from molgen.chem import gfn2
 from molgen.chem.conformers.energy import force_field_of
-from molgen.chem.conformers.ensemble import Ensemble
-from molgen.chem.conformers.placing import conformer_at
 from molgen.chem.conformers.query import Query, query, stereo_is_right
-from molgen.chem.force_field import relax_conformers
-from molgen.data.ensembles import read_ensembles
-from molgen.data.prepare_conformers import is_held_out
+from molgen.chem.force_field import relax_conformers, superpose
+from molgen.metrics.conformer_references import Reference
 from molgen.metrics.conformers import ConformerScores, heavy_rmsd, scores_of, summary
+from molgen.metrics.posebusters import failed_checks
+from molgen.metrics.torsions import torsion_divergence
 
 Maker = Callable[[str, int], Chem.Mol | None]
 """Conformers of a SMILES, as many as asked for; None where it fails."""
 
 STRAINED: Final = 3
-"""Conformers of each molecule whose strain is measured."""
+"""Conformers of each molecule whose strain is measured and that PoseBusters checks."""
+
+DIVERSE: Final = 10
+"""Conformers of each molecule that are compared with each other."""
 
 RESAMPLES: Final = 2_000
 """Draws of the bootstrap."""
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Conformers to be found.
+class Judges:
+    """What else is measured.
 
     Attributes:
-        smiles: The molecule.
-        mol: With its reference conformers, those of lowest energy.
+        gfn2: Conformers of each molecule that GFN2-xTB relaxes; seconds each.
+        posebusters: Whether PoseBusters' fast checks run.
     """
 
-    smiles: str
-    mol: Chem.Mol
+    gfn2: int = 0
+    posebusters: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,38 +58,22 @@ class Trial:
         right: Whether all labelled stereo is right, ``[n]``.
         strain: kcal/mol above the minimum of MMFF94s next to it, of the first conformers; UFF
             where MMFF94s has no parameters.
+        torsion: Divergence of its torsions from the references', see `torsion_divergence`.
+        diversity: Mean RMSD between two of the first conformers, Å; NaN for one alone.
+        gfn2: kcal/mol above the minimum of GFN2-xTB next to it, and RMSD to that over heavy atoms,
+            Å, ``[n, 2]``; those that did not converge are left out.
+        passed: Whether all fast checks of PoseBusters pass.
     """
 
-    scores: ConformerScores | None
-    n: int
-    seconds: float
-    right: NDArray[np.bool_]
-    strain: NDArray[np.float64]
-
-
-def references(
-    folder: Path, n: int, *, most: int = 20, held_out: bool = True
-) -> Iterator[Reference]:
-    """Molecules of a folder of ensembles.
-
-    Args:
-        folder: Of ensembles.
-        n: Molecules at most.
-        most: Conformers of each at most, those of lowest energy.
-        held_out: Only molecules that training leaves out.
-    """
-    for _, one in read_ensembles(folder):
-        if n <= 0:
-            return
-        if not isinstance(one, Ensemble):
-            continue
-        mol = Chem.AddHs(Chem.MolFromSmiles(one.smiles))
-        if held_out and not is_held_out(mol):
-            continue
-        for pos in one.pos[:most]:
-            mol.AddConformer(conformer_at(pos), assignId=True)
-        n -= 1
-        yield Reference(one.smiles, mol)
+    scores: ConformerScores | None = None
+    n: int = 0
+    seconds: float = 0.0
+    right: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    strain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    torsion: float = float("nan")
+    diversity: float = float("nan")
+    gfn2: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    passed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
 
 def etkdg(smiles: str, n: int) -> Chem.Mol | None:
@@ -108,20 +94,36 @@ def etkdg_mmff(smiles: str, n: int) -> Chem.Mol | None:
     return mol
 
 
-def trial(make: Maker, reference: Reference) -> Trial:
-    """Let a generator make twice as many conformers as there are references."""
+def trial(
+    make: Maker, reference: Reference, n: int | None = None, judges: Judges | None = None
+) -> Trial:
+    """Let a generator make conformers of a molecule, and measure them.
+
+    Args:
+        make: The generator.
+        reference: The molecule.
+        n: Conformers; None for twice as many as there are references.
+        judges: What else is measured; None for nothing.
+    """
     start = time.process_time()
-    mol = make(reference.smiles, 2 * reference.mol.GetNumConformers())
+    mol = make(reference.smiles, n or 2 * reference.mol.GetNumConformers())
     seconds = time.process_time() - start
     if mol is None or not mol.GetNumConformers():
-        return Trial(None, 0, seconds, np.zeros(0, np.bool_), np.zeros(0))
+        return Trial(seconds=seconds)
     rmsd = heavy_rmsd(reference.mol, mol)
+    asked = judges or Judges()
+    whole = Chem.AddHs(mol).GetNumAtoms() == mol.GetNumAtoms()
+    first = _first(mol, STRAINED)
     return Trial(
-        None if rmsd is None else scores_of(rmsd),
-        mol.GetNumConformers(),
-        seconds,
-        _right(reference.smiles, mol),
-        _strain(mol),
+        scores=None if rmsd is None else scores_of(rmsd),
+        n=mol.GetNumConformers(),
+        seconds=seconds,
+        right=_right(reference.smiles, mol),
+        strain=_strain(first) if whole else np.zeros(0),
+        torsion=torsion_divergence(reference.mol, mol),
+        diversity=_diversity(_first(mol, DIVERSE)),
+        gfn2=_gfn2(_first(mol, asked.gfn2)) if whole and asked.gfn2 else np.zeros((0, 2)),
+        passed=_passed(first) if whole and asked.posebusters else np.zeros(0, np.bool_),
     )
 
 
@@ -129,16 +131,23 @@ def table_row(trials: Sequence[Trial]) -> dict[str, float]:
     """Scores of a generator over all molecules.
 
     Returns:
-        What `summary` gives, ``stereo`` (share of conformers with all labels right), ``strain``
-        (median, kcal/mol) and ``ms`` (CPU milliseconds per conformer).
+        What `summary` gives; ``torsion`` and ``diversity`` (means over molecules); ``stereo``
+        (share of conformers with all labels right); ``posebusters`` (share that passes);
+        ``strain``, ``gfn2`` and ``gfn2_rmsd`` (medians over conformers); ``ms`` (CPU milliseconds
+        per conformer). NaN for what was not measured.
     """
-    right = np.concatenate([one.right for one in trials])
-    strain = np.concatenate([one.strain for one in trials])
     n = sum(one.n for one in trials)
+    strain = np.concatenate([one.strain for one in trials])
+    relaxed = np.concatenate([one.gfn2 for one in trials])
     return {
         **summary([one.scores for one in trials]),
-        "stereo": float(right.mean()) if n else 0.0,
-        "strain": float(np.median(strain)) if len(strain) else float("nan"),
+        "torsion": _over(np.mean, np.array([one.torsion for one in trials])),
+        "diversity": _over(np.mean, np.array([one.diversity for one in trials])),
+        "stereo": float(np.concatenate([one.right for one in trials]).mean()) if n else 0.0,
+        "posebusters": _over(np.mean, np.concatenate([one.passed for one in trials])),
+        "strain": _over(np.median, strain),
+        "gfn2": _over(np.median, relaxed[:, 0]),
+        "gfn2_rmsd": _over(np.median, relaxed[:, 1]),
         "ms": 1000 * sum(one.seconds for one in trials) / max(1, n),
     }
 
@@ -179,18 +188,52 @@ def paired_interval(
     return float(difference.mean()), float(low), float(high)
 
 
-def _strain(mol: Chem.Mol) -> NDArray[np.float64]:
-    """Energies above the next minimum, of molecules with hydrogens only."""
-    if Chem.AddHs(mol).GetNumAtoms() != mol.GetNumAtoms():
-        return np.zeros(0)
+def _over(mean: Callable[..., Any], values: NDArray[Any]) -> float:
+    """A mean of the values that are numbers; NaN without any."""
+    values = values[np.isfinite(values)]
+    return float(mean(values)) if len(values) else float("nan")
+
+
+def _first(mol: Chem.Mol, n: int) -> Chem.Mol:
+    """The first conformers of a molecule."""
     first = Chem.Mol(mol)
-    for conformer in list(mol.GetConformers())[STRAINED:]:
+    for conformer in list(mol.GetConformers())[n:]:
         first.RemoveConformer(conformer.GetId())
-    field = force_field_of(first)
-    if field is None:
+    return first
+
+
+def _strain(mol: Chem.Mol) -> NDArray[np.float64]:
+    judge = force_field_of(mol)
+    if judge is None:
         return np.zeros(0)
-    strain = field.energy(first) - field.relaxed(first).energy
+    strain = judge.energy(mol) - judge.relaxed(mol).energy
     return strain[np.isfinite(strain)]
+
+
+def _gfn2(mol: Chem.Mol) -> NDArray[np.float64]:
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    heavy = np.flatnonzero(numbers > 1).tolist()
+    found = []
+    for conformer in mol.GetConformers():
+        there = gfn2.minimum(numbers, conformer.GetPositions(), Chem.GetFormalCharge(mol))
+        if isinstance(there, gfn2.Minimum):
+            bare = Chem.Mol(mol, confId=conformer.GetId())
+            moved = Chem.Mol(bare)
+            moved.GetConformer().SetPositions(there.pos)
+            found.append((there.drop, superpose(moved, bare, heavy)))
+    return np.array(found).reshape(-1, 2)
+
+
+def _passed(mol: Chem.Mol) -> NDArray[np.bool_]:
+    every = (Chem.Mol(mol, confId=one.GetId()) for one in mol.GetConformers())
+    return np.array([not failed_checks(one, "fast") for one in every], np.bool_)
+
+
+def _diversity(mol: Chem.Mol) -> float:
+    rmsd = heavy_rmsd(mol, mol)
+    if rmsd is None or len(rmsd) < 2:
+        return float("nan")
+    return float(rmsd[np.triu_indices(len(rmsd), 1)].mean())
 
 
 def _right(smiles: str, mol: Chem.Mol) -> NDArray[np.bool_]:

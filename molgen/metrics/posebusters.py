@@ -39,6 +39,21 @@ def check_posebusters(checks: str | None) -> None:
         raise UsageError("PoseBusters is missing", 'Type: pip install "molgen[posebusters]"')
 
 
+def failed_checks(mol: Chem.Mol, checks: str) -> str:
+    """Names of the checks that a molecule fails, joined by commas; empty where all pass.
+
+    Args:
+        mol: With hydrogens and a conformer.
+        checks: A key of `CONFIGS`.
+    """
+    with rdBase.BlockLogs():
+        try:
+            (row,) = _checker(CONFIGS[checks]).bust([mol]).to_dict("records")
+        except (ValueError, RuntimeError) as error:
+            return f"not checked: {' '.join(str(error).split())[:60]}"
+    return ", ".join(str(name) for name, passed in row.items() if passed is not True)
+
+
 def bust_all(
     mols: Sequence[Chem.Mol | None],
     checks: str,
@@ -58,21 +73,15 @@ def bust_all(
     """
     everything = int(Chem.PropertyPickleOptions.AllProps)
     packed = [None if mol is None else mol.ToBinary(everything) for mol in mols]
-    work = partial(_busted, config=CONFIGS[checks])
+    work = partial(_busted, checks=checks)
     answers = run_with_limit(work, packed, TIME_LIMIT_S, n_workers, progress)
     return [one.reason if isinstance(one, Unfinished) else one for one in answers]
 
 
-def _busted(packed: bytes | None, config: str) -> str:
+def _busted(packed: bytes | None, checks: str) -> str:
     if packed is None:
         return "no bonds"
-    with rdBase.BlockLogs():
-        mol = Chem.Mol(packed)  # type: ignore[call-overload] # RDKit's stubs ask for a str
-        try:
-            (row,) = _checker(config).bust([mol]).to_dict("records")
-        except (ValueError, RuntimeError) as error:
-            return f"not checked: {' '.join(str(error).split())[:60]}"
-    return ", ".join(str(name) for name, passed in row.items() if passed is not True)
+    return failed_checks(Chem.Mol(packed), checks)  # type: ignore[call-overload] # stubs: str
 
 
 @cache

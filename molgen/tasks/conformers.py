@@ -101,13 +101,12 @@ class ConformerModel(nn.Module):
         """
         return self._moved(self.network, noised, graph, self_cond, t_end)
 
-    def refined(self, pos: Tensor, graph: GraphBatch, start: Tensor | None = None) -> Tensor:
+    def refined(self, pos: Tensor, graph: GraphBatch) -> Tensor:
         """Conformers after one call of the refiner, Å, ``[B, N, 3]``, centred.
 
         Args:
             pos: Conformers, Å, ``[B, N, 3]``, centred.
             graph: The molecules.
-            start: Where the first call began; None for the first call.
 
         Raises:
             RuntimeError: The model has no refiner.
@@ -115,7 +114,7 @@ class ConformerModel(nn.Module):
         if self.refiner is None:
             raise RuntimeError("the model has no refiner")
         at = Noised(pos, pos.new_full((len(pos),), REFINE_T))
-        return self._moved(self.refiner, at, graph, start, None)
+        return self._moved(self.refiner, at, graph, None, None)
 
     @torch.no_grad()
     def refine(self, pos: Tensor, graph: GraphBatch, calls: int, keep: Keep = as_it_is) -> Tensor:
@@ -127,10 +126,9 @@ class ConformerModel(nn.Module):
             calls: Calls of the refiner.
             keep: Applied to what every call says.
         """
-        here, start = pos, None
         for _ in range(calls):
-            here, start = keep(self.refined(here, graph, start)), pos
-        return here
+            pos = keep(self.refined(pos, graph))
+        return pos
 
     def _moved(
         self,

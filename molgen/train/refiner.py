@@ -22,7 +22,7 @@ VALIDATION_BATCH = 64
 
 
 class RefinerModule(TrainingModule):
-    """Trains the refiner on minimisation trajectories, partly from where its own calls lead.
+    """Trains the refiner on minimisation trajectories.
 
     Args:
         model: The model; its sampler is frozen.
@@ -45,13 +45,11 @@ class RefinerModule(TrainingModule):
         return cast("ConformerModel", self.average.module)
 
     def training_step(self, batch: ConformerBatch, _batch_idx: int) -> Tensor:
-        """Move starts by some calls, by one call more with a gradient, and compare."""
+        """Move starts by one call and compare."""
         start = cast("Tensor", batch.start)
-        n_calls = self._n_calls()
-        here = self.model.refine(start, batch.graph, n_calls)
         with torch.autocast(self.device.type, enabled=False):
-            target = turned_onto(batch.pos, here)
-        estimate = self.model.refined(here, batch.graph, start if n_calls else None)
+            target = turned_onto(batch.pos, start)
+        estimate = self.model.refined(start, batch.graph)
         with torch.autocast(self.device.type, enabled=False):
             terms = loss_terms(estimate.float(), target, batch.graph, self.options)
         if self.meter is not None:
@@ -59,11 +57,6 @@ class RefinerModule(TrainingModule):
             self.meter.add(level, {name: one.detach() for name, one in terms.items()})
         weights = {name: getattr(self.options, name) for name in TERMS}
         return torch.stack([weights[name] * terms[name].mean() for name in TERMS]).sum()
-
-    def _n_calls(self) -> int:
-        """Calls before the one that is learnt, decided on the host."""
-        shares = torch.tensor(self.options.rollout)
-        return int(torch.multinomial(shares, 1, generator=self.generator(stream=1)))
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,18 @@ from rdkit import Chem
 
 from molgen.chem.conformers.ensemble import SearchOptions
 from molgen.data.ensembles import Job, prepare_ensembles
+from molgen.errors import DataError
 from molgen.metrics import conforge
 from molgen.metrics.conformer_benchmark import (
-    Reference,
+    Judges,
     benchmark,
     etkdg,
     etkdg_mmff,
     paired_interval,
-    references,
     table_row,
     trial,
 )
+from molgen.metrics.conformer_references import Reference, references
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,52 @@ def test_references_are_as_many_as_asked_for_and_held_out_only(
 ) -> None:
     assert [one.mol.GetNumConformers() <= 3 for one in chosen] == [True, True]
     assert list(references(tmp_path, 2)) == []
+
+
+def test_an_sdf_file_gives_heavy_atoms_stereo_and_all_conformers(
+    chosen: list[Reference], tmp_path: Path
+) -> None:
+    path = tmp_path / "references.sdf"
+    with Chem.SDWriter(str(path)) as writer:
+        for one in chosen:
+            for conformer in one.mol.GetConformers():
+                writer.write(one.mol, confId=conformer.GetId())
+    read = list(references(path, 9, most=2, held_out=False))
+    assert [one.smiles for one in read] == [Chem.CanonSmiles(one.smiles) for one in chosen]
+    assert [one.mol.GetNumConformers() for one in read] == [
+        min(2, one.mol.GetNumConformers()) for one in chosen
+    ]
+    for one, again in zip(chosen, read, strict=True):
+        made = trial(lambda *_, mol=one.mol: mol, again)
+        assert made.scores is not None
+        assert made.scores.recall.max() < 1e-3
+        assert made.right.all()
+    path.write_text(path.read_text().replace(" C  ", " Xq ", 1))
+    with pytest.raises(DataError, match="record 1"):
+        list(references(path, 9, held_out=False))
+
+
+def test_judges_are_asked_on_request_and_see_what_is_wrong(chosen: list[Reference]) -> None:
+    pytest.importorskip("tblite")
+    pytest.importorskip("posebusters")
+    judges = Judges(gfn2=1, posebusters=True)
+    row = table_row([trial(etkdg_mmff, one, 4, judges) for one in chosen])
+    assert 0.05 < row["gfn2"] < 6
+    assert 0 < row["gfn2_rmsd"] < 0.5
+    assert row["posebusters"] == 1
+    assert 0 < row["diversity"] < 2
+
+    def squeezed(smiles: str, n: int) -> Chem.Mol | None:
+        mol = etkdg_mmff(smiles, n)
+        assert mol is not None
+        for conformer in mol.GetConformers():
+            conformer.SetPositions(0.7 * conformer.GetPositions())
+        return mol
+
+    wrong = table_row([trial(squeezed, one, 4, judges) for one in chosen])
+    assert wrong["posebusters"] == 0
+    assert wrong["gfn2"] > 50
+    assert np.isnan(table_row([trial(etkdg, one, 4) for one in chosen])["gfn2"])
 
 
 def test_intervals_tell_generators_apart(chosen: list[Reference]) -> None:
