@@ -25,6 +25,7 @@ COMMANDS: Final = MappingProxyType(
         "batches": "batches",
         "bulk": "bulk",
         "kills": "kills",
+        "million": "million",
         "scaffolds": "scaffolds",
         "variations": "variations",
         "baselines": "baselines",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import multiprocessing
+import os
 import pickle
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -27,6 +30,7 @@ def serve(pipe: connection.Connection, started: Any, timeout_s: float) -> None:
         timeout_s: Time limit per item in seconds, which the parent enforces.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):  # the parent is gone or wants no more
         try:
             _answer_all(pipe, started, timeout_s)
@@ -34,6 +38,14 @@ def serve(pipe: connection.Connection, started: Any, timeout_s: float) -> None:
             return
         except Exception as error:  # noqa: BLE001 - what the pipe brought cannot be loaded here
             pipe.send((False, (_portable(error), traceback.format_exc())))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, in the middle of an item, too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _answer_all(pipe: connection.Connection, started: Any, timeout_s: float) -> None:

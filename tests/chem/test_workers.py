@@ -5,6 +5,7 @@ import multiprocessing
 import operator
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from functools import partial
 from itertools import count, islice
 from pathlib import Path
 
+import psutil
 import pytest
 
 from molgen.chem.workers import Crashed, TimedOut, Unfinished, run_with_limit
@@ -140,6 +142,30 @@ def test_a_script_without_a_main_guard_works(tmp_path: Path) -> None:
         [sys.executable, script], capture_output=True, text=True, check=False, env=_environment()
     )
     assert (done.stdout, done.stderr) == ("5.0\n", "")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_parent_amid_an_item(how: int, nested: bool, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\nfrom molgen.chem.workers import run_with_limit\n"
+        "waits = [0, 0, 600, 600]\n"
+        f"for one in run_with_limit(time.sleep, waits, 900, 2, None, 1, nested={nested}):\n"
+        "    print(one, flush=True)\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=_environment()) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"None\n"
+        workers = psutil.Process(parent.pid).children(recursive=True)
+        assert len(workers) >= 2
+        parent.send_signal(how)
+        parent.stdout.close()
+        parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
 
 
 def _environment() -> dict[str, str]:
