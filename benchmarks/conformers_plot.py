@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FAMILIES = {
     "calls": ("tab:blue", "o", "molgen: number of calls"),
-    "noise": ("tab:cyan", "s", "… from noise"),
+    "noise": ("tab:cyan", "s", "… all from noise"),
+    "etkdg": ("tab:purple", "v", "… all from embeddings"),
     "mmff": ("tab:green", "^", "with MMFF94s"),
     "other": ("tab:orange", "D", "others"),
 }
@@ -50,7 +51,7 @@ def main(options: argparse.Namespace) -> None:
         time = each_ms(rows)
         for axis, column in ((left, "amr_r"), (middle, "amr_p")):
             axis.scatter(time, mean(rows, column), color=colour, marker=marker, label=known)
-            short = name.removesuffix(" from noise").removesuffix(" calls").replace(" calls", "")
+            short = name.partition(" from ")[0].replace(" calls", "")
             place = (time, mean(rows, column))
             axis.annotate(short, place, fontsize=7, xytext=(5, 3), textcoords="offset points")
     for axis, what in ((left, "recall"), (middle, "precision")):
@@ -70,8 +71,8 @@ def family(name: str) -> str:
     """Which kind of generator a name is of."""
     if "MMFF" in name:
         return "mmff"
-    if "noise" in name:
-        return "noise"
+    if " from " in name:
+        return name.rsplit(" ", 1)[1]
     return "calls" if "calls" in name else "other"
 
 

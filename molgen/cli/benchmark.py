@@ -12,7 +12,6 @@ import typer
 
 from molgen.cli import options
 from molgen.cli.console import bar_of_stages, emit, note
-from molgen.sampling.conformers.request import MOST_EMBEDDED
 from molgen.sampling.destination import check_new
 
 if TYPE_CHECKING:
@@ -53,9 +52,10 @@ def conformers(
     pool: Annotated[
         int, typer.Option(min=1, help="Also choose by energy from this many times as many.")
     ] = 1,
-    noise: Annotated[
-        bool, typer.Option(help="Also start at noise where the default is an embedding.")
-    ] = True,
+    init: Annotated[
+        list[str] | None,
+        typer.Option(help="Also start at noise, etkdg or mixed, whatever suits; may be repeated."),
+    ] = None,
     minimise: Annotated[bool, typer.Option(help="Also minimise by MMFF94s.")] = True,
     preset: Annotated[
         list[str] | None,
@@ -110,12 +110,11 @@ def conformers(
         makers = {one: _maker(loaded.model, preset=one) for one in preset}
     else:
         makers = _own(loaded.model, steps or STEPS, pool, minimise=minimise)
-        if noise and loaded.model.refiner is not None:
-            makers |= {
-                f"{one} calls from noise": _maker(loaded.model, steps=one, init="noise")
-                for one in steps or STEPS
-                if one <= MOST_EMBEDDED
-            }
+        makers |= {
+            f"{k} calls from {one}": _maker(loaded.model, steps=k, init=one)
+            for one in init or ()
+            for k in steps or STEPS
+        }
     makers |= _others()
     trials: dict[str, list[Trial]] = {}
     emit(f"{len(chosen)} molecules, conformers: {n_conformers or 'twice the references'}\n")

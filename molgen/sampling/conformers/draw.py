@@ -111,8 +111,11 @@ def _sampled(
         keep = keeper([one.core for one in queries if one.core is not None], graph.mask)
         with torch.no_grad():
             if _has_start(batch[0], starts):
-                begin = [starts[one.molecule].pos[one.number] for one in batch]
-                start = padded([one.astype(np.float32) for one in begin], graph.mask.shape[1])
+                begin = [starts[one.molecule].geometry(one.number) for one in batch]
+                start = padded(
+                    [one.astype(np.float32) for one in begin if one is not None],
+                    graph.mask.shape[1],
+                )
                 pos = model.refine(start.to(device), graph, min(request.steps, MAX_REFINE), keep)
             else:
                 start = torch.from_numpy(_normal(batch, queries, graph.mask.shape[1], request))
@@ -137,7 +140,7 @@ def _padded(bounds: Sequence[Bounds], pos: Tensor) -> Iterator[Tensor]:
 
 def _has_start(draw: _Draw, starts: dict[int, Starts]) -> bool:
     """Whether a draw starts from a geometry; one that is drawn again starts from noise."""
-    return not draw.attempt and draw.number < len(starts[draw.molecule].pos)
+    return not draw.attempt and starts[draw.molecule].geometry(draw.number) is not None
 
 
 def _normal(

@@ -21,11 +21,11 @@ DISTINCT: Final = 0.3
 
 ORDERS: Final = ("energy", "draw")
 FALLBACKS: Final = ("none", "etkdg")
-INITS: Final = ("auto", "noise", "etkdg", "input")
+INITS: Final = ("auto", "noise", "etkdg", "mixed", "input")
 
-MOST_EMBEDDED: Final = 4
-"""Calls up to which conformers start at embeddings where nothing else is said: beyond, noise is the
-better start (docs/conformers.md)."""
+MOST_EMBEDDED: Final = 2
+"""Calls up to which all conformers start at embeddings where nothing else is said: beyond, noise is
+as good a start, and half of each finds more (docs/conformers.md)."""
 
 _CHOICE: Final = "Choice"
 _FINISH: Final = "Minimisation and energies"
@@ -43,9 +43,9 @@ class ConformerRequest:
     init: Annotated[
         str,
         Option(
-            "Where they start: noise, etkdg (embeddings, which the refiner then moves), input "
-            "(the geometries of an SDF file, one conformer for each), or auto: etkdg up to "
-            f"{MOST_EMBEDDED} --steps and without --core, else noise."
+            "Where they start: noise, etkdg (embeddings, which the refiner then moves), mixed "
+            "(half of each), input (the geometries of an SDF file, one conformer for each), or "
+            f"auto: etkdg up to {MOST_EMBEDDED} --steps, then mixed; noise with --core."
         ),
     ] = "auto"
     pool: Annotated[
@@ -167,10 +167,12 @@ class ConformerRequest:
 
     @property
     def start(self) -> str:
-        """Where conformers start: ``noise``, ``etkdg`` or ``input``."""
+        """Where conformers start: ``noise``, ``etkdg``, ``mixed`` or ``input``."""
         if self.init != "auto":
             return self.init
-        return "etkdg" if self.steps <= MOST_EMBEDDED and self.core is None else "noise"
+        if self.core is not None:
+            return "noise"
+        return "etkdg" if self.steps <= MOST_EMBEDDED else "mixed"
 
     @property
     def n_draws(self) -> int:
