@@ -6,17 +6,14 @@ For items that are safe to run: `molgen.chem.workers` is for those that may hang
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection
 from typing import Final, TypeVar
 
+from molgen.chem.worker_process import begin
 from molgen.chem.workers import without_main
 from molgen.errors import MolgenError
 
@@ -78,22 +75,9 @@ def told_if_killed() -> Iterator[None]:
 def processes(n_workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with the block or with their parent, whatever they are at."""
     executor = ProcessPoolExecutor(
-        n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+        n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin
     )
     try:
         yield executor
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

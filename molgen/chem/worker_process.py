@@ -29,8 +29,7 @@ def serve(pipe: connection.Connection, started: Any, timeout_s: float) -> None:
             items.
         timeout_s: Time limit per item in seconds, which the parent enforces.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin()
     with contextlib.suppress(EOFError, OSError):  # the parent is gone or wants no more
         try:
             _answer_all(pipe, started, timeout_s)
@@ -40,11 +39,16 @@ def serve(pipe: connection.Connection, started: Any, timeout_s: float) -> None:
             pipe.send((False, (_portable(error), traceback.format_exc())))
 
 
+def begin() -> None:
+    """Leave Ctrl-C to the parent, and end with it, in the middle of an item, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, in the middle of an item, too."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()
+        connection.wait([parent.sentinel])
         os._exit(1)
 
 
