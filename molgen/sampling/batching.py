@@ -28,6 +28,15 @@ class Rows:
         """Which of ``n`` rows of each molecule are atoms, ``[B, n]``."""
         return np.arange(n) < self.sizes[:, None]
 
+    def halves(self) -> tuple[Rows, Rows]:
+        """The first molecules and the others, of two or more."""
+        half = len(self.indices) // 2
+        first, last = slice(half), slice(half, None)
+        return (
+            Rows(self.places[first], self.indices[first], self.sizes[first]),
+            Rows(self.places[last], self.indices[last], self.sizes[last]),
+        )
+
 
 def batched(
     indices: Iterable[int],

@@ -21,6 +21,7 @@ from molgen.nn.refine.refine import refined
 from molgen.sampling.batching import Rows, batched
 from molgen.sampling.consistency import ValenceTable
 from molgen.sampling.cuda_graph import captured, identity_of, is_static
+from molgen.sampling.memory import in_parts
 from molgen.sampling.noise import Streams, normal_noise
 from molgen.sampling.prediction import Prediction, Readout, fetch, read_out
 from molgen.sampling.sizes import sizes_of
@@ -126,7 +127,8 @@ def draw_batches(
 
     Size and noise of a molecule follow from the seed and its number alone, so it is the same
     whatever is drawn beside it; memory is bounded by the window of batches. A GPU has its next
-    batch before the host waits for the one before.
+    batch before the host waits for the one before. A batch for which a device's memory is too small
+    is drawn in parts.
 
     Args:
         loaded: The model.
@@ -152,12 +154,15 @@ def draw_batches(
     width = max(GPU_WINDOW * size if on_gpu else size, WINDOW)
     table = ValenceTable.of(loaded.info.vocabulary, device_of(loaded.model), total_charge)
     queued: deque[Callable[[], Prediction]] = deque()
-    for rows in batched(indices, sizes, size, first=size, window=width):
-        is_full = len(rows.indices) == size
-        readout = _sample(loaded, table, rows, settings, given, is_full=is_full)
-        queued.append(fetch(readout, rows))
-        if len(queued) > on_gpu:
-            yield _restored(given, queued.popleft()())
+
+    def sampled(rows: Rows) -> Readout:
+        return _sample(loaded, table, rows, settings, given, is_full=len(rows.indices) == size)
+
+    for batch in batched(indices, sizes, size, first=size, window=width):
+        for readout, rows in in_parts(batch, device_of(loaded.model), sampled):
+            queued.append(fetch(readout, rows))
+            if len(queued) > on_gpu:
+                yield _restored(given, queued.popleft()())
     while queued:
         yield _restored(given, queued.popleft()())
 
