@@ -12,7 +12,7 @@ from molgen.sampling.batching import Rows
 
 Result = TypeVar("Result")
 
-_held: Final[dict[torch.device, int]] = {}
+_held: Final[dict[str, int]] = {}
 """Pairs of atoms per batch that a device has turned out to hold, once it refused more."""
 
 
@@ -38,7 +38,7 @@ def in_parts(
     while waiting:
         part = waiting.pop()
         n = len(part.indices)
-        if n > 1 and _pairs(part) > _held.get(device, _pairs(part)):
+        if n > 1 and _pairs(part) > _held.get(str(device), _pairs(part)):
             waiting += reversed(part.halves())
             continue
         try:
@@ -51,7 +51,7 @@ def in_parts(
                 ) from None
             if device.type == "cuda":
                 torch.cuda.empty_cache()
-            _held[device] = _pairs(part) // 2
+            _held[str(device)] = _pairs(part) // 2
             waiting.append(part)
             continue
         yield result, part

@@ -8,6 +8,8 @@ from pathlib import Path
 from molgen.chem.conformers.ensemble import SearchOptions
 from molgen.data.ensembles import Job, prepare_ensembles
 
+CRYSTALS = Path(__file__).resolve().parents[2] / "data" / "crystals.sdf.gz"
+
 
 def test_a_table_beside_the_baselines(molgen: Callable, tmp_path: Path) -> None:
     (tmp_path / "in.smi").write_text("CCOC\n")
@@ -31,4 +33,17 @@ def test_a_table_beside_the_baselines(molgen: Callable, tmp_path: Path) -> None:
     assert "| docking |" in presets.out
     assert "| rapid |" in presets.out
     assert "calls" not in presets.out
-    molgen("benchmark", "conformers", tmp_path / "none").assert_one_line(1, "no ensembles")
+    molgen("benchmark", "conformers", tmp_path / "none").assert_one_line(1, "cannot read")
+
+
+def test_crystals_and_other_starts(molgen: Callable) -> None:
+    answer = molgen(
+        *("benchmark", "conformers", CRYSTALS, "--n", 1, "--steps", 1),
+        *("--conformers", 3, "--init", "noise", "--no-minimise", "--device", "cpu"),
+    )
+    assert answer.status == 0, answer
+    assert "1 molecules, conformers: 3" in answer.out
+    for row in ("| 1 calls |", "| 1 calls from noise |", "| coverage | cov_r@0.5 |"):
+        assert row in answer.out
+    wrong = molgen("benchmark", "conformers", CRYSTALS, "--init", "cold")
+    wrong.assert_one_line(2, "init")
