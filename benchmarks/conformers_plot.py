@@ -27,6 +27,7 @@ FAMILIES = {
     "mmff": ("tab:green", "^", "with MMFF94s"),
     "other": ("tab:orange", "D", "others"),
 }
+TICKS = (5, 10, 20, 40)
 BINS = ((0, 2), (3, 4), (5, 6), (7, 20))
 CURVES = ("1 calls", "8 calls", "ETKDGv3", "ETKDGv3 + MMFF94s")
 
@@ -56,6 +57,8 @@ def main(options: argparse.Namespace) -> None:
             axis.annotate(short, place, fontsize=7, xytext=(5, 3), textcoords="offset points")
     for axis, what in ((left, "recall"), (middle, "precision")):
         axis.set(xscale="log", xlabel="CPU ms a conformer", ylabel=f"{what}: AMR, Å", title=what)
+        axis.set_xticks(TICKS, [str(one) for one in TICKS])
+        axis.minorticks_off()
     left.legend(fontsize=7)
     for name in (one for one in CURVES if one in made):
         right.plot(range(len(BINS)), by_flexibility(made[name]), marker="o", label=name)
