@@ -26,6 +26,7 @@ from molgen.sampling.noise import Streams, normal_noise
 from molgen.sampling.prediction import Prediction, Readout, fetch, read_out
 from molgen.sampling.sizes import sizes_of
 from molgen.sampling.steering.steering import Steering, scene_of
+from molgen.sampling.threads import side_by_side
 from molgen.tasks.conditioning import Conditioned
 from molgen.tasks.denovo import DENOVO
 from molgen.tasks.given import Conditioning, GivenAtoms
@@ -158,8 +159,13 @@ def draw_batches(
     def sampled(rows: Rows) -> Readout:
         return _sample(loaded, table, rows, settings, given, is_full=len(rows.indices) == size)
 
-    for batch in batched(indices, sizes, size, first=size, window=width):
-        for readout, rows in in_parts(batch, device_of(loaded.model), sampled):
+    def parts(batch: Rows) -> list[tuple[Readout, Rows]]:
+        return list(in_parts(batch, device_of(loaded.model), sampled))
+
+    n_threads = torch.get_num_threads() if steering is None and not on_gpu else 1
+    batches = batched(indices, sizes, size, first=size, window=width)
+    for drawn in side_by_side(parts, batches, n_threads):
+        for readout, rows in drawn:
             queued.append(fetch(readout, rows))
             if len(queued) > on_gpu:
                 yield _restored(given, queued.popleft()())

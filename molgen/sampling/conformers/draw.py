@@ -24,6 +24,7 @@ from molgen.rng import generator
 from molgen.sampling.conformers.core import keeper
 from molgen.sampling.conformers.request import ConformerRequest
 from molgen.sampling.conformers.starts import Starts, starts_of
+from molgen.sampling.threads import side_by_side
 from molgen.tasks.conformers import MAX_REFINE, ConformerModel
 
 MAX_PAIRS: Final = 48 * 32 * 32
@@ -103,7 +104,8 @@ def _sampled(
     bounds = {place: bounds_of(known[place]) for place in {one.molecule for one in draws}}
     begun = [one for one in draws if _has_start(one, starts)]
     fresh = [one for one in draws if not _has_start(one, starts)]
-    for batch in (*_batches(known, begun), *_batches(known, fresh)):
+
+    def moved(batch: list[_Draw]) -> Tensor:
         queries = [known[one.molecule] for one in batch]
         graphs = [one.graph for one in queries]
         graph = collate([StoredGraph(one.atoms, one.pairs, one.centres) for one in graphs])
@@ -122,9 +124,14 @@ def _sampled(
                 start = model.prior(start.to(device), graph)
                 pos = model.sample(start, graph, request.steps, keep)
             lower, upper, stiffness = _padded([bounds[one.molecule] for one in batch], pos)
-            pos = within_bounds(pos, lower, upper, stiffness)
+            return within_bounds(pos, lower, upper, stiffness)
+
+    batches = [*_batches(known, begun), *_batches(known, fresh)]
+    n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+    for batch, pos in zip(batches, side_by_side(moved, batches, n_threads), strict=True):
         for row, draw in enumerate(batch):
-            yield draw, pos[row, : len(graphs[row].index)].cpu().numpy()
+            n_atoms = len(known[draw.molecule].graph.index)
+            yield draw, pos[row, :n_atoms].cpu().numpy()
 
 
 def _padded(bounds: Sequence[Bounds], pos: Tensor) -> Iterator[Tensor]:
