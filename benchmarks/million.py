@@ -1,6 +1,6 @@
 """A tenth of `molgen sample --n 1000000 --shards 1000`, killed with all its processes and resumed.
 
-    python -m benchmarks million
+    python -m benchmarks million runs/million
 
 The command is killed at random moments (SIGKILL, workers too) until so many shards are whole. Every
 molecule of these must be there once; some shards are made again by an undisturbed process, and
@@ -55,10 +55,11 @@ def main(options: argparse.Namespace) -> int:
         print(f"{len(made(options.out))} shards after {kills} kills", flush=True)
     parts = made(options.out)
     names = [record.title for part in parts for record in read_records(part)]
-    rate = (len(parts) - before) * N / N_SHARDS / seconds
     print(f"{len(names)} records of {len(parts)} shards, {len(set(names))} different titles")
-    print(f"{rate:.1f} molecules/s with {kills} kills: {N / rate / 3600:.1f} h for {N:,}")
-    print(f"all processes together: {peak / 2**30:.2f} GiB at most")
+    if len(parts) > before:
+        rate = (len(parts) - before) * N / N_SHARDS / seconds
+        print(f"{rate:.1f} molecules/s with {kills} kills: {N / rate / 3600:.1f} h for {N:,}")
+        print(f"all processes together: {peak / 2**30:.2f} GiB at most")
     n_other = sum(compared(words, part) for part in dice.sample(parts, options.compared))
     print(f"{n_other} records of {options.compared} shards other than of an undisturbed process")
     whole = len(names) == len(set(names)) == len(parts) * N // N_SHARDS
